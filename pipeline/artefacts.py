@@ -1,0 +1,168 @@
+"""The one door for what the pipeline writes: safetensors for arrays, Parquet for tables, JSON for facts.
+
+Every writer fills a temporary name in the folder of its target and renames it, so that a reader (or a
+second writer after an unlock) never sees half a file. The contents are described in docs/artefacts.md.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from pipeline.errors import PipelineError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp gives 0600; an artefact is as readable as any other file of the user
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it takes the place of `path` when the block ends."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o777 & ~mask)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write named arrays as one safetensors file; `metadata` holds strings only."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(arrays, str(temporary), metadata=dict(metadata or {}))
+
+
+def load_tensors(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Read named arrays (all, or just `names`).
+
+    Raises PipelineError if the file is missing, damaged, or lacks a name.
+    """
+    path = Path(path)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            known = set(file.keys())
+            wanted = sorted(known) if names is None else list(names)
+            missing = [name for name in wanted if name not in known]
+            if missing:
+                raise PipelineError(
+                    f"{path}: no array named {missing[0]!r}; it holds {sorted(known)[:8]}. "
+                    "Delete the file and rerun the stage that writes it."
+                )
+            return {name: file.get_tensor(name) for name in wanted}
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as safetensors ({error}). "
+            "Delete it and rerun the stage that writes it."
+        ) from error
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The string metadata of a safetensors file."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as safetensors ({error}). "
+            "Delete it and rerun the stage that writes it."
+        ) from error
+
+
+def save_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a table as Parquet."""
+    with replacing(path) as temporary:
+        table.write_parquet(temporary, compression="zstd", statistics=False)
+
+
+def load_table(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a Parquet table (all columns, or just `columns`).
+
+    Raises PipelineError if the file is missing, damaged, or lacks a column.
+    """
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as Parquet ({error}). Delete it and rerun the stage that writes it."
+        ) from error
+    if columns is None:
+        return table
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise PipelineError(
+            f"{path}: no column {missing[0]!r}; it has {table.columns}. "
+            "Delete the file and rerun the stage that writes it."
+        )
+    return table.select(columns)
+
+
+def save_json(path: Path, facts: Mapping) -> None:
+    """Write small facts as JSON, keys sorted, numbers finite."""
+    with replacing(path) as temporary:
+        temporary.write_text(
+            json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
+            encoding="utf-8",
+        )
+
+
+def load_json(path: Path) -> dict:
+    """Read a JSON object; raises PipelineError if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as JSON ({error}). Delete it and rerun the stage that writes it."
+        ) from error
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file (Markdown, CSV, LaTeX)."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def facts_digest(facts: Mapping) -> str:
+    """SHA-256 of a JSON-able mapping, independent of key order."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

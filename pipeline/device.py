@@ -1,0 +1,34 @@
+"""Where torch computes: the one place that picks a device and fixes threads and determinism."""
+
+import logging
+
+import torch
+
+from pipeline.errors import PipelineError
+
+log = logging.getLogger("pipeline")
+
+
+def prepare(device: str, threads: int) -> torch.device:
+    """Pick the device and make results repeatable.
+
+    `device` is `auto` (a GPU if one is visible, else the CPU, and the log says which), `cpu` or `cuda`.
+    `threads` is torch's thread count on the CPU: fixed by the configuration and not by `--cores`, since
+    sums depend on it. Raises PipelineError if `cuda` is asked for and no GPU is visible.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    visible = torch.cuda.is_available()
+    if device == "cuda" and not visible:
+        raise PipelineError(
+            "device: cuda was asked for, but torch sees no GPU in this job. Set `device: auto` or "
+            "`device: cpu` in the config, or run the job on a node with a GPU and its driver."
+        )
+    chosen = torch.device("cuda" if visible and device != "cpu" else "cpu")
+    if chosen.type == "cuda":
+        log.info("device cuda: %s", torch.cuda.get_device_name(chosen))
+    else:
+        why = "no GPU is visible" if device == "auto" else "as configured"
+        log.info("device cpu (%s), %d thread(s)", why, threads)
+    return chosen

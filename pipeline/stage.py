@@ -1,0 +1,95 @@
+"""How every stage is run: `python -m pipeline.<stage> --params JSON --<name> PATH ...`.
+
+A stage module ends with
+
+    if __name__ == "__main__":
+        stage.main(run, Params, inputs=("manifest", "faces*"), outputs=("features", "index"))
+
+where `run(params, *, manifest, faces, features, index)` does the work. A name that ends in `*` takes any
+number of paths and arrives as a list. The log goes to standard error: it begins with the stage, its
+settings and threads and ends with the time and the peak memory.
+"""
+
+import argparse
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import PipelineError
+
+P = TypeVar("P", bound=BaseModel)
+log = logging.getLogger("pipeline")
+
+
+def parser(name: str, inputs: Sequence[str], outputs: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line of a stage: one JSON object of settings and one flag an artefact."""
+    top = argparse.ArgumentParser(prog=f"python -m {name}", allow_abbrev=False)
+    top.add_argument("--params", required=True, help="the stage's settings as one JSON object")
+    for group, names in (("inputs", inputs), ("outputs", outputs)):
+        section = top.add_argument_group(group)
+        for flag in names:
+            many = flag.endswith("*")
+            section.add_argument(
+                "--" + flag.rstrip("*").replace("_", "-"),
+                dest=flag.rstrip("*"),
+                type=Path,
+                nargs="*" if many else None,
+                required=True,
+            )
+    return top
+
+
+def read_params(params_type: type[P], text: str) -> P:
+    """Validate the JSON settings of one stage.
+
+    Raises PipelineError naming the key and what was expected.
+    """
+    try:
+        return params_type.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(the object itself)"
+        raise PipelineError(
+            f"--params, key {key}: {first['msg']} (got {first['input']!r}). "
+            "Pass the JSON that Snakemake prints for this stage, or mend this key."
+        ) from error
+
+
+def main(
+    run: Callable[..., None],
+    params_type: type[P],
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Parse the command line, run the stage, report its cost; exit 1 with one paragraph on a fault."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s", force=True)
+    name = run.__globals__["__spec__"].name if run.__globals__.get("__spec__") else run.__module__
+    arguments = vars(parser(name, inputs, outputs).parse_args(argv))
+    start = time.monotonic()
+    try:
+        params = read_params(params_type, arguments.pop("params"))
+        log.info("stage %s", name)
+        log.info("settings %s", json.dumps(params.model_dump(mode="json"), sort_keys=True))
+        for flag in outputs:
+            paths = arguments[flag.rstrip("*")]
+            for path in paths if isinstance(paths, list) else [paths]:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        run(params, **arguments)
+    except PipelineError as error:
+        log.error("error: %s", error)
+        sys.exit(1)
+    peak = max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    # ru_maxrss is in kilobytes on Linux and in bytes on macOS
+    megabytes = peak / (1024 if sys.platform != "darwin" else 1024**2)
+    log.info("done in %.1f s, peak memory %.0f MB", time.monotonic() - start, megabytes)
