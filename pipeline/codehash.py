@@ -1,0 +1,103 @@
+"""A digest of the code that a result depends on: the first-party import closure of a module.
+
+Snakemake does not see an edit of an imported module, so each rule carries this digest as a parameter.
+It is static (`ast` and the standard library only), so it is cheap when the job graph is built, and it
+imports nothing. Comments, blank lines, formatting, docstrings and modification times do not count.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST_PARTY = ("pipeline", "models")  # all else is the lock's business
+REGISTRIES = ("pipeline.corpora.registry", "pipeline.encoders.registry")  # name -> module path
+
+
+def module_file(module: str) -> Path | None:
+    """The file that a first-party module is read from, or None if there is none."""
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imported_names(tree: ast.AST, package: str, path: Path, dynamic_allowed: bool) -> set[str]:
+    """Every dotted name that the module may import, first-party or not; lazy imports count."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                above = parts[: len(parts) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            found.add(base)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and not dynamic_allowed:
+                target = node.args[0] if node.args else None
+                if not (isinstance(target, ast.Constant) and isinstance(target.value, str)):
+                    raise ValueError(
+                        f"{path}:{node.lineno}: this import cannot be followed statically, so an edit of "
+                        "what it loads would rerun nothing. Import by a literal name, or add the module "
+                        "to REGISTRIES and give the rule the module that the registry selects."
+                    )
+                found.add(target.value)
+    return found
+
+
+def _without_docstrings(tree: ast.AST) -> ast.AST:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
+@cache
+def _parse(module: str) -> tuple[frozenset[str], str]:
+    """(first-party modules imported directly, digest of the normalised source) of one module."""
+    path = module_file(module)
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names = _imported_names(tree, package, path, dynamic_allowed=module in REGISTRIES)
+    own = {name for name in names if name.split(".")[0] in FIRST_PARTY and module_file(name)}
+    parents = {
+        name.rsplit(".", depth)[0] for name in own | {module} for depth in range(1, name.count(".") + 1)
+    }
+    own |= {name for name in parents if module_file(name)}
+    return frozenset(own), hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()
+
+
+@cache
+def closure(*modules: str) -> tuple[str, ...]:
+    """All first-party modules reached from `modules`, sorted.
+
+    Raises ValueError if a module does not exist or has an import that cannot be followed.
+    """
+    seen: set[str] = set()
+    todo = list(modules)
+    while todo:
+        module = todo.pop()
+        if module in seen:
+            continue
+        if module_file(module) is None:
+            raise ValueError(f"no such module in this project: {module}")
+        seen.add(module)
+        todo.extend(_parse(module)[0])
+    return tuple(sorted(seen))
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """Sixteen hexadecimal digits that change when the code behind `modules` changes."""
+    total = hashlib.sha256()
+    for module in closure(*modules):
+        total.update(f"{module} {_parse(module)[1]}\n".encode())
+    return total.hexdigest()[:16]
