@@ -1,0 +1,16 @@
+"""Shared by all tests: the shapes in the signatures of `models/` are checked while the tests run."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("models", "beartype.beartype")
