@@ -1,0 +1,57 @@
+"""Where a face stands in a crop: a similarity transform from five landmarks to fixed places.
+
+The crop holds the whole face with some forehead and chin, as the face encoders were trained to see it.
+"""
+
+import cv2
+import numpy as np
+
+# left eye, right eye, nose, left and right corner of the mouth (as seen), as shares of the crop's side
+CANONICAL = np.array(
+    [(0.335, 0.385), (0.665, 0.385), (0.5, 0.565), (0.365, 0.735), (0.635, 0.735)], dtype=np.float64
+)
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The least-squares similarity (rotation, one scale, shift) from source to target points.
+
+    source, target: float (points, 2). Returns float64 (2, 3), so that target = matrix @ (x, y, 1).
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    centre, aim = source.mean(0), target.mean(0)
+    # a similarity of the plane is one complex factor: target = factor * source
+    z = (source - centre) @ np.array([1, 1j])
+    w = (target - aim) @ np.array([1, 1j])
+    spread = float(np.sum(np.abs(z) ** 2))
+    factor = np.sum(np.conj(z) * w) / spread if spread > 0 else 1.0 + 0j
+    turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([turn, aim - turn @ centre])
+
+
+def align(picture: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The aligned crop of one face: uint8 (size, size, 3).
+
+    picture: uint8 (height, width, 3); landmarks: float (5, 2) in pixels, in the order of CANONICAL.
+    Places outside the picture repeat its border.
+    """
+    matrix = similarity(landmarks, CANONICAL * size)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if scale < 0.5:
+        # averaging first keeps a large face from being sampled with holes
+        shrunk = cv2.resize(picture, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
+        factor = np.array(shrunk.shape[1::-1]) / np.array(picture.shape[1::-1])
+        # pixel centres: x' + .5 = factor * (x + .5)
+        return align(shrunk, (np.asarray(landmarks) + 0.5) * factor - 0.5, size)
+    return cv2.warpAffine(
+        picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def mouth_patch(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The mouth and chin, aligned: float32 (24, 32), grey, in 0..1.
+
+    Arguments as for `align`.
+    """
+    face = align(picture, landmarks, 64)
+    grey = cv2.cvtColor(face[36:60, 16:48], cv2.COLOR_RGB2GRAY)
+    return cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255
