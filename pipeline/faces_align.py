@@ -36,7 +36,7 @@ def align(picture: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
     """
     matrix = similarity(landmarks, CANONICAL * size)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale < 0.5:
+    if scale < 0.4:
         # averaging first keeps a large face from being sampled with holes
         shrunk = cv2.resize(picture, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
         factor = np.array(shrunk.shape[1::-1]) / np.array(picture.shape[1::-1])

@@ -1,0 +1,34 @@
+"""Settings of the faces stage."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.settings.base import Settings
+
+
+class FacesSettings(Settings):
+    """How faces are found, followed, chosen and cut out."""
+
+    rate: float = Field(5.0, gt=0, le=60, description="pictures a second in which faces are looked for")
+    detection_side: int = Field(
+        640, ge=96, le=4096, description="longer side (px) to which larger pictures are reduced for detection"
+    )
+    min_face: int = Field(32, ge=12, le=512, description="smallest face (px, in the reduced picture)")
+    probability: float = Field(0.9, ge=0, le=1, description="least probability of a detection that counts")
+    overlap: float = Field(0.3, gt=0, lt=1, description="least box overlap (IoU) that continues a track")
+    patience: float = Field(1.0, ge=0, le=10, description="seconds for which a lost track can be found again")
+    choice: Literal["mouth_motion", "largest"] = Field(
+        "mouth_motion", description="how the speaker's face is chosen among those in view"
+    )
+    motion_rate: float = Field(
+        15.0, gt=0, le=60, description="mouth pictures a second, at most the video's own rate"
+    )
+    speaking: float = Field(
+        0.0,
+        ge=-10,
+        le=10,
+        description="least score of a speaking face (docs/artefacts.md); lower keeps more, and more listeners",
+    )
+    crop_size: int = Field(160, ge=32, le=512, description="side of a crop (px)")
+    max_crops: int = Field(12, ge=1, le=1000, description="most crops kept of one utterance, evenly spaced")
