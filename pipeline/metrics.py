@@ -1,0 +1,99 @@
+"""Every metric that a table prints, in one place (docs/method.md, section "Protocols").
+
+Classification metrics take true and predicted label indices; sentiment metrics take scores in -3..3.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import pearsonr
+from sklearn.metrics import confusion_matrix, f1_score, mean_absolute_error
+
+BINS = 15
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (C, C): rows are true labels, columns predictions."""
+    return confusion_matrix(truth, predicted, labels=np.arange(classes))
+
+
+def class_f1(counts: np.ndarray) -> np.ndarray:
+    """F1 of each class (..., C) from counts (..., C, C); 0 where a class is neither there nor predicted."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    total = counts.sum(axis=-1) + counts.sum(axis=-2)
+    return np.divide(2.0 * hits, total, out=np.zeros(total.shape), where=total > 0)
+
+
+def classification(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Metrics of the labelled utterances: `truth` (U,) label indices, `probabilities` (U, C).
+
+    accuracy (WA), balanced_accuracy (UA, the mean recall of the classes that occur), weighted_f1, macro_f1
+    (over all classes named), ece, and `f1/{label}`.
+    """
+    counts = confusion(truth, probabilities.argmax(axis=1), len(labels))
+    support = counts.sum(axis=1)
+    there = support > 0
+    f1 = class_f1(counts)
+    return {
+        "accuracy": float(np.trace(counts) / counts.sum()),
+        "balanced_accuracy": float((np.diagonal(counts)[there] / support[there]).mean()),
+        "weighted_f1": float((f1 * support).sum() / support.sum()),
+        "macro_f1": float(f1.mean()),
+        "ece": calibration_error(truth, probabilities),
+        **{f"f1/{label}": float(value) for label, value in zip(labels, f1, strict=True)},
+    }
+
+
+def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float:
+    """Expected calibration error of the top class, over equal-width bins of its probability."""
+    top = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    place = np.minimum((top * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weights=right - top, minlength=bins)
+    return float(np.abs(gap).sum() / len(truth))
+
+
+def seven_classes(score: np.ndarray) -> np.ndarray:
+    """Sentiment in seven classes -3..3, rounded half away from zero after clipping."""
+    clipped = np.clip(score, -3, 3)
+    return (np.sign(clipped) * np.floor(np.abs(clipped) + 0.5)).astype(int)
+
+
+def regression(truth: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """Sentiment metrics of scores (U,).
+
+    acc2_nonneg and f1_nonneg: negative against non-negative, all utterances. acc2_pos and f1_pos: negative
+    against positive, utterances of true score 0 left out. Both F1 are weighted by support. acc7 rounds half
+    away from zero. pearson is 0 where the predictions are constant.
+    """
+    polar = truth != 0
+    halves = {"nonneg": (truth >= 0, score >= 0), "pos": (truth[polar] > 0, score[polar] > 0)}
+    values = {"mae": float(mean_absolute_error(truth, score))}
+    varied = len(truth) > 1 and np.ptp(score) > 0 and np.ptp(truth) > 0
+    values["pearson"] = float(pearsonr(truth, score).statistic) if varied else 0.0
+    values["acc7"] = float((seven_classes(truth) == seven_classes(score)).mean())
+    for name, (true, predicted) in halves.items():
+        values[f"acc2_{name}"] = float((true == predicted).mean())
+        values[f"f1_{name}"] = float(f1_score(true, predicted, average="weighted", zero_division=0))
+    return values
+
+
+def conflict(
+    truth: np.ndarray, predicted: np.ndarray, clean: np.ndarray, reference: np.ndarray
+) -> dict[str, float]:
+    """Conflict metrics of label indices (V,), one row a conflict view.
+
+    accuracy; donor_rate, P(predicted = reference); clean_donor_rate, the same for the predictions `clean`
+    of the clean view of the same utterances; donor_bias, their difference, whose target is 0. A negative
+    `reference` has no label and counts for the accuracy only.
+    """
+    known = reference >= 0
+    rate = float((predicted[known] == reference[known]).mean())
+    clean_rate = float((clean[known] == reference[known]).mean())
+    return {
+        "accuracy": float((predicted == truth).mean()),
+        "clean_accuracy": float((clean == truth).mean()),
+        "donor_rate": rate,
+        "clean_donor_rate": clean_rate,
+        "donor_bias": rate - clean_rate,
+    }

@@ -1,0 +1,48 @@
+"""What is tested: missing rates, fixed subsets and conflict views (docs/method.md, section "Protocols")."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.settings.base import Settings
+
+Subset = Literal["t", "a", "v", "at", "tv", "av"]
+ConflictKind = Literal["different", "same", "shuffled"]
+
+
+class RandomSettings(Settings):
+    """The random-missing protocol, P3."""
+
+    rates: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+        min_length=1,
+        description="Nominal missing rates: masked slots over the slots that the corpus really has.",
+    )
+    draws: int = Field(3, ge=3, le=100, description="Mask draws a rate; scores are averaged over them.")
+
+
+class ConflictSettings(Settings):
+    """The conflict protocol, P4."""
+
+    kinds: tuple[ConflictKind, ...] = Field(
+        ("different", "same", "shuffled"),
+        min_length=1,
+        description="Donors with another label, with the same one, or any donor with an unrelated reference.",
+    )
+    draws: int = Field(3, ge=1, le=100, description="Donors drawn for each target and kind.")
+    distance: float = Field(
+        1.0, gt=0, le=6, description="Regression: least distance between the scores of target and donor."
+    )
+
+
+class ProtocolSettings(Settings):
+    """All conditions; every variant and seed is tested on the same frozen ones."""
+
+    random: RandomSettings = Field(RandomSettings(), description="The random-missing protocol, P3.")
+    fixed: tuple[Subset, ...] = Field(
+        ("t", "a", "v", "at", "tv", "av"),
+        min_length=1,
+        description="Fixed-missing subsets, P2: the letters of the modalities that are shown.",
+    )
+    conflict: ConflictSettings = Field(ConflictSettings(), description="The conflict protocol, P4.")
+    seed: int = Field(7, ge=0, description="Seed of masks and donors; apart from the training seeds.")

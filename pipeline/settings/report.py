@@ -1,0 +1,26 @@
+"""What the scores, tables and figures hold."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.settings.base import Settings
+
+ClassMetric = Literal["weighted_f1", "accuracy", "macro_f1", "balanced_accuracy"]
+ScoreMetric = Literal["mae", "pearson", "acc2_nonneg", "acc2_pos", "f1_nonneg", "f1_pos", "acc7"]
+
+
+class ReportSettings(Settings):
+    """Statistics and the choice of what is printed."""
+
+    metric: ClassMetric = Field("weighted_f1", description="Main metric of the tables: classification.")
+    score_metric: ScoreMetric = Field("acc2_pos", description="Main metric of the tables: regression.")
+    resamples: int = Field(
+        2000, ge=100, le=100_000, description="Bootstrap resamples of dialogues and seeds."
+    )
+    level: float = Field(0.95, gt=0.5, lt=1, description="Level of the percentile intervals.")
+    reference: str = Field("corekd", min_length=1, description="Variant that every other is compared with.")
+    compared: tuple[str, ...] = Field(
+        (), description="Variants of the comparison family; empty: all trained ones but the reference."
+    )
+    seed: int = Field(11, ge=0, description="Seed of the bootstrap and of the prior-sampling row.")
