@@ -1,0 +1,41 @@
+"""The imputation baseline: a dialogue-aware autoencoder that fills absent features.
+
+This is the family of methods that the source argues against (docs/method.md, Variants): it is here to be
+compared with, and no other variant uses it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.batch import MODALITIES, Batch
+from models.temporal import TemporalEncoder
+
+
+class Imputer(nn.Module):
+    """Guesses all three feature vectors of every utterance from what the view shows of the dialogue."""
+
+    def __init__(
+        self, dimensions: Mapping[str, int], hidden: int, heads: int, dropout: float, reach: int
+    ) -> None:
+        super().__init__()
+        self.encode = nn.ModuleDict({name: nn.Linear(dimensions[name], hidden) for name in MODALITIES})
+        self.flags = nn.Linear(3, hidden)
+        self.temporal = TemporalEncoder(hidden, 1, heads, dropout, reach)
+        self.decode = nn.ModuleDict({name: nn.Linear(hidden, dimensions[name]) for name in MODALITIES})
+
+    def forward(self, batch: Batch) -> tuple[Batch, dict[str, Float[Tensor, "b n _"]]]:
+        """The batch with every absent slot of a real utterance filled, and the guesses for all slots."""
+        x = self.flags(batch.available.to(self.flags.weight.dtype))
+        for index, name in enumerate(MODALITIES):
+            there = batch.available[..., index, None]
+            x = x + torch.where(there, self.encode[name](torch.where(there, batch.features[name], 0.0)), 0.0)
+        x = self.temporal(x, batch.speaker, batch.valid)
+        guesses = {name: self.decode[name](x) for name in MODALITIES}
+        filled = {
+            name: torch.where(batch.available[..., index, None], batch.features[name], guesses[name])
+            for index, name in enumerate(MODALITIES)
+        }
+        return batch.with_features(filled, torch.ones_like(batch.available)), guesses

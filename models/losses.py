@@ -1,0 +1,157 @@
+"""The loss terms, one function each (docs/method.md, Objective of the student).
+
+The formulas are this project's reading of the source's abstract. Every term is a mean over the
+utterances (or slots) that its mask names, and 0 where the mask names none. References are constants:
+no gradient reaches them.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def _nothing(like: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """A zero that keeps the graph, for a mask that names nothing."""
+    return like.flatten()[:0].sum()
+
+
+def task(
+    logits: Float[Tensor, "b n c"],
+    label: Int[Tensor, "b n"],
+    mask: Bool[Tensor, "b n"],
+    class_weight: Float[Tensor, "c"] | None = None,
+    smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Cross entropy, a weighted mean if the classes have weights."""
+    if not mask.any():
+        return _nothing(logits)
+    return F.cross_entropy(logits[mask], label[mask], weight=class_weight, label_smoothing=smoothing)
+
+
+def task_regression(
+    prediction: Float[Tensor, "b n 1"],
+    score: Float[Tensor, "b n"],
+    mask: Bool[Tensor, "b n"],
+    delta: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Huber loss; `delta` is where it turns from square to linear, in units of the score."""
+    if not mask.any():
+        return _nothing(prediction)
+    return F.huber_loss(prediction[..., 0][mask], score[mask], delta=delta)
+
+
+def prediction(
+    logits: Float[Tensor, "b n c"],
+    reference: Float[Tensor, "b n c"],
+    mask: Bool[Tensor, "b n"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """L_pred: tau^2 KL( softmax(l_T / tau) || softmax(l_S / tau) )."""
+    if not mask.any():
+        return _nothing(logits)
+    student = F.log_softmax(logits[mask] / temperature, dim=-1)
+    teacher = F.log_softmax(reference[mask].detach() / temperature, dim=-1)
+    return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+
+def prediction_regression(
+    score: Float[Tensor, "b n 1"], reference: Float[Tensor, "b n 1"], mask: Bool[Tensor, "b n"]
+) -> Float[Tensor, ""]:
+    """L_pred for regression: squared error to the teacher's score."""
+    if not mask.any():
+        return _nothing(score)
+    return F.mse_loss(score[mask], reference[mask].detach())
+
+
+def distance(
+    state: Float[Tensor, "u h"], reference: Float[Tensor, "u h"], kind: str
+) -> Float[Tensor, ""]:
+    """Mean distance of two sets of states.
+
+    `kind`: `cosine` (1 - cosine, 0 to 2), `mse` or `smooth_l1` (means over the dimensions too).
+    Raises ValueError for any other kind.
+    """
+    reference = reference.detach()
+    match kind:
+        case "cosine":
+            return (1 - F.cosine_similarity(state, reference, dim=-1)).mean()
+        case "mse":
+            return F.mse_loss(state, reference)
+        case "smooth_l1":
+            return F.smooth_l1_loss(state, reference)
+    raise ValueError(f"distance {kind!r} is not one of cosine, mse, smooth_l1")
+
+
+def fused(
+    state: Float[Tensor, "b n h"], reference: Float[Tensor, "b n h"], mask: Bool[Tensor, "b n"], kind: str
+) -> Float[Tensor, ""]:
+    """L_fused: distance( z_S, stopgrad z_T )."""
+    if not mask.any():
+        return _nothing(state)
+    return distance(state[mask], reference[mask], kind)
+
+
+def modality(
+    state: Float[Tensor, "b n 3 h"],
+    reference: Float[Tensor, "b n 3 h"],
+    mask: Bool[Tensor, "b n 3"],
+    kind: str,
+) -> Float[Tensor, ""]:
+    """L_mod: mean over the modalities that `mask` names of distance( h_S, stopgrad h_T ).
+
+    `mask` is the student's view for the scope `observed`, every slot of an utterance for `all`.
+    """
+    parts = [
+        distance(state[:, :, index][mask[..., index]], reference[:, :, index][mask[..., index]], kind)
+        for index in range(mask.shape[-1])
+        if mask[..., index].any()
+    ]
+    return torch.stack(parts).mean() if parts else _nothing(state)
+
+
+def margin(
+    logits: Float[Tensor, "b n c"],
+    label: Int[Tensor, "b n"],
+    donor: Int[Tensor, "b n"],
+    mask: Bool[Tensor, "b n"],
+    gap: float,
+) -> Float[Tensor, ""]:
+    """softplus( log p(y_j) - log p(y_i) + gap ), y_j the donor's label: the margin part of L_nce.
+
+    `mask` names the utterances in conflict whose donor has another label.
+    """
+    if not mask.any():
+        return _nothing(logits)
+    chosen = F.log_softmax(logits[mask], dim=-1)
+    own = chosen.gather(-1, label[mask][:, None])
+    other = chosen.gather(-1, donor[mask][:, None])
+    return F.softplus(other - own + gap).mean()
+
+
+def margin_regression(
+    prediction: Float[Tensor, "b n 1"],
+    score: Float[Tensor, "b n"],
+    donor: Float[Tensor, "b n"],
+    mask: Bool[Tensor, "b n"],
+    gap: float,
+) -> Float[Tensor, ""]:
+    """Hinge that |score - y_i| + gap be below |score - y_j|: the margin part of L_nce for regression."""
+    if not mask.any():
+        return _nothing(prediction)
+    guess = prediction[..., 0][mask]
+    return F.relu((guess - score[mask]).abs() + gap - (guess - donor[mask]).abs()).mean()
+
+
+def reconstruction(
+    guess: dict[str, Float[Tensor, "b n _"]],
+    features: dict[str, Float[Tensor, "b n _"]],
+    mask: Bool[Tensor, "b n 3"],
+) -> Float[Tensor, ""]:
+    """Squared error of the imputer on slots that were hidden but really exist, mean over modalities."""
+    parts = [
+        F.mse_loss(guess[name][mask[..., index]], features[name][mask[..., index]])
+        for index, name in enumerate(guess)
+        if mask[..., index].any()
+    ]
+    return torch.stack(parts).mean() if parts else _nothing(next(iter(guess.values())))

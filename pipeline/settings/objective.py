@@ -1,0 +1,96 @@
+"""Settings of the objectives: every variant and ablation is an entry here, not code."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.settings.base import Settings
+
+Modality = Literal["text", "audio", "visual"]
+Subset = Literal["t", "a", "v", "at", "tv", "av"]
+
+
+class TeacherObjectiveSettings(Settings):
+    """What the complete-view teacher learns from."""
+
+    auxiliary: float = Field(0.3, ge=0, description="Weight of the modality heads' task loss")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes")
+    class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
+    huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
+
+
+class ViewSettings(Settings):
+    """How the incomplete training views are drawn, a family for each dialogue."""
+
+    fixed_share: float = Field(0.5, ge=0, le=1, description="Chance that one subset covers the dialogue")
+    subsets: tuple[Subset, ...] = Field(
+        ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Subsets of the fixed family"
+    )
+    rates: tuple[float, ...] = Field(
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), min_length=1, description="Missing rates of the random family"
+    )
+
+    @model_validator(mode="after")
+    def _rates_in_range(self) -> "ViewSettings":
+        if not all(0 <= rate <= 1 for rate in self.rates):
+            raise ValueError(f"rates {self.rates} must lie within 0..1")
+        return self
+
+
+class ConflictSettings(Settings):
+    """How nonverbal conflict views are drawn."""
+
+    share: float = Field(0.3, gt=0, le=1, description="Share of a dialogue's utterances in conflict")
+    same_share: float = Field(0.3, ge=0, le=1, description="Share of donors with the target's own label")
+    channels: tuple[Literal["a", "v", "av"], ...] = Field(
+        ("a", "v", "av"), min_length=1, description="What is taken from the donor, one drawn each time"
+    )
+    gap: float = Field(1.0, gt=0, description="Regression: least distance of another score, in score units")
+
+
+class ObjectiveSettings(Settings):
+    """The student's objective: a weight of 0 switches a term off (docs/method.md, Objective)."""
+
+    complete: float = Field(1.0, ge=0, description="Weight of the task loss on the complete view")
+    incomplete: float = Field(1.0, ge=0, description="Weight of the task loss on the incomplete view")
+    prediction: float = Field(1.0, ge=0, description="Weight of L_pred, incomplete view")
+    fused: float = Field(1.0, ge=0, description="Weight of L_fused, incomplete view")
+    modality: float = Field(0.5, ge=0, description="Weight of L_mod, incomplete view")
+    nce: float = Field(0.5, ge=0, description="Weight of L_nce as a whole")
+    nce_margin: float = Field(0.3, ge=0, description="Weight of the margin within L_nce (beta)")
+    nce_reference: float = Field(0.0, ge=0, description="Weight of the KL to the teacher within L_nce")
+    reconstruction: float = Field(0.0, ge=0, description="Weight of the imputer's reconstruction loss")
+    auxiliary: float = Field(0.0, ge=0, description="Weight of the modality heads' task loss")
+    temperature: float = Field(2.0, gt=0, description="Temperature of L_pred (tau)")
+    distance: Literal["cosine", "mse", "smooth_l1"] = Field("cosine", description="Distance of states")
+    scope: Literal["observed", "all"] = Field("observed", description="Modalities that L_mod compares")
+    margin: float = Field(0.0, ge=0, description="Margin within L_nce, in nats or score units")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes")
+    class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
+    huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
+    references: Literal["in_sample", "cross_fitted"] = Field(
+        "in_sample", description="Which references of the teacher are read"
+    )
+    initialisation: Literal["scratch", "teacher"] = Field("scratch", description="Where the student starts")
+    modalities: tuple[Modality, ...] = Field(
+        ("text", "audio", "visual"), min_length=1, description="Modalities this variant may ever see"
+    )
+    imputer: bool = Field(False, description="Fill absent features by an autoencoder before the network")
+    views: ViewSettings = Field(default_factory=ViewSettings, description="Incomplete views")
+    conflict: ConflictSettings = Field(default_factory=ConflictSettings, description="Conflict views")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ObjectiveSettings":
+        if self.reconstruction > 0 and not self.imputer:
+            raise ValueError("reconstruction has a weight, so imputer must be true")
+        terms = (self.complete, self.incomplete, self.prediction, self.fused, self.modality, self.nce)
+        if max(terms) <= 0:
+            raise ValueError("no term has a weight above 0, so there is nothing to learn from")
+        if self.nce > 0 and len(self.modalities) == 1:
+            raise ValueError("nce needs a language and a nonverbal modality in modalities")
+        return self
+
+    @property
+    def needs_references(self) -> bool:
+        """Whether any term reads the teacher's references."""
+        return max(self.prediction, self.fused, self.modality, self.nce * self.nce_reference) > 0
