@@ -6,6 +6,24 @@ from pydantic import Field, model_validator
 
 from pipeline.settings.base import Settings
 
+SPLITS = ("train", "val", "test")
+
+
+def split_pattern(shares: tuple[float, float, float], count: int) -> list[str]:
+    """The splits of dialogues 0 .. count - 1: each goes to the split that lags its share most.
+
+    The pattern looks at the shares alone, so a longer corpus moves none of its first dialogues.
+    """
+    filled = [0, 0, 0]
+    pattern = []
+    for number in range(1, count + 1):
+        # rounded, so that no last bit of a product decides a tie
+        lags = [round(share * number - done, 9) for share, done in zip(shares, filled, strict=True)]
+        chosen = lags.index(max(lags))
+        filled[chosen] += 1
+        pattern.append(SPLITS[chosen])
+    return pattern
+
 
 class ChannelSettings(Settings):
     """How one channel shows the emotion, where the utterance is neither flat, ironic nor masked."""
@@ -62,7 +80,12 @@ class ProcessSettings(Settings):
             raise ValueError("train_share + val_share + test_share must be 1")
         if self.turned + self.off > 1:
             raise ValueError("turned + off must not exceed 1")
-        # the split pattern gives every split a dialogue from here on (synth.script.split_of)
-        if self.dialogues * min(self.train_share, self.val_share, self.test_share) < 0.5:
-            raise ValueError("too few dialogues for these shares: every split needs at least one")
+        missing = set(SPLITS) - set(split_pattern(self.shares, self.dialogues))
+        if missing:
+            raise ValueError(f"no dialogue falls into {sorted(missing)}: raise dialogues or these shares")
         return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """The shares of the dialogues in SPLITS."""
+        return self.train_share, self.val_share, self.test_share
