@@ -24,6 +24,11 @@ def class_f1(counts: np.ndarray) -> np.ndarray:
     return np.divide(2.0 * hits, total, out=np.zeros(total.shape), where=total > 0)
 
 
+def weighted_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """F1 of each class that occurs, weighted by its support; label indices (U,)."""
+    return float(f1_score(truth, predicted, average="weighted", zero_division=0))
+
+
 def classification(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """Metrics of the labelled utterances: `truth` (U,) label indices, `probabilities` (U, C).
 

@@ -23,4 +23,7 @@ class ReportSettings(Settings):
     compared: tuple[str, ...] = Field(
         (), description="Variants of the comparison family; empty: all trained ones but the reference."
     )
+    oracle: bool = Field(
+        True, description="Also score the epoch that is best on the test split, beside the honest one."
+    )
     seed: int = Field(11, ge=0, description="Seed of the bootstrap and of the prior-sampling row.")

@@ -1,0 +1,210 @@
+"""Stage: predictions of one trained network under every condition (docs/method.md, "Protocols").
+
+This is the only stage that lets a network read the test split. `selected` is the epoch that training chose
+on the validation split; `oracle` is the epoch that is best on the test split, kept beside it to show how
+much such a choice would buy.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+from tqdm import tqdm
+
+from models.batch import LETTERS, MODALITIES, Batch
+from models.masks import COMPLETE, conflict_name, fixed_mask, fixed_name
+from models.network import Network
+from pipeline import artefacts, checkpoint, device, metrics, stage
+from pipeline.data import Dataset
+from pipeline.errors import PipelineError
+from pipeline.passes import Swaps, clean_logits, conflict_logits, whole
+from pipeline.settings.base import Settings
+from pipeline.settings.protocol import Subset
+from pipeline.settings.training import ValidationMix
+
+log = logging.getLogger("pipeline")
+SWAPPED = ("a", "v", "av")
+
+
+class Params(Settings):
+    """Settings of the evaluate stage."""
+
+    fixed: tuple[Subset, ...] = Field(
+        ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Fixed-missing subsets, P2."
+    )
+    oracle: bool = Field(True, description="Also predict with the epoch that is best on the test split.")
+    validation: ValidationMix = Field(
+        default_factory=ValidationMix, description="Weights of the conditions that choose an epoch."
+    )
+    regression_score: Literal["pearson", "negative_mae"] = Field(
+        "pearson", description="What chooses an epoch of a regression corpus."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
+    threads: int = Field(1, ge=1, description="CPU threads of torch.")
+    batch: int = Field(4096, ge=1, description="Utterances, with padding, in one forward pass.")
+
+
+def run(
+    params: Params,
+    *,
+    dataset: Path,
+    masks: Path,
+    conflicts: Path,
+    weights: Path,
+    epochs: Path,
+    predictions: Path,
+) -> None:
+    """Write the predictions of one variant and seed: `row`, `condition`, `draw`, `checkpoint` and values."""
+    place = device.prepare(params.device, params.threads)
+    data = Dataset.load(dataset)
+    task = data.facts["task"]
+    test = whole(data.batches(("test",), params.batch)).to(place)
+    swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
+    network, seen = checkpoint.load_network(weights)
+    may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
+    views = list(clean_views(test, artefacts.load_tensors(masks), params.fixed, may_see))
+
+    def all_conditions(chosen: Network, label: str) -> pl.DataFrame:
+        chosen = chosen.to(place).eval()
+        frames = [clean_predictions(chosen, test, views, task, params.batch)]
+        frames.append(conflict_predictions(chosen, test, swaps, may_see, task, params.batch))
+        return pl.concat(frames).with_columns(pl.lit(label).alias("checkpoint"))
+
+    frames = [all_conditions(network, "selected")]
+    if params.oracle:
+        best = best_on_test(params, checkpoint.load_epochs(epochs), test, views, task)
+        frames.append(all_conditions(best, "oracle"))
+    artefacts.save_table(predictions, pl.concat(frames))
+
+
+View = tuple[str, int, Bool[Tensor, "b n 3"]]
+
+
+def clean_views(
+    batch: Batch, masks: dict[str, np.ndarray], fixed: tuple[str, ...], may_see: Bool[Tensor, "3"]
+) -> Iterator[View]:
+    """Condition, draw and shown slots of every view of P1 to P3."""
+    available = batch.available & may_see
+    yield COMPLETE, 0, available
+    for letters in fixed:
+        yield fixed_name(letters), 0, fixed_mask(available, letters)
+    for name in sorted(masks):
+        condition, draw = name.rsplit("/", 1)
+        mask = torch.from_numpy(masks[name] > 0).to(batch.row.device)
+        yield condition, int(draw), available & mask[batch.row.clamp(min=0)]
+
+
+def clean_predictions(
+    network: Network, batch: Batch, views: list[View], task: str, budget: int
+) -> pl.DataFrame:
+    """Predictions of all test utterances under the clean views."""
+    rows = batch.row[batch.valid].cpu().numpy()
+    frames = []
+    for condition, draw, shown in views:
+        logits = clean_logits(network, batch, shown, budget)
+        frames.append(_table(rows, condition, np.full(len(rows), draw), logits, task))
+    return pl.concat(frames)
+
+
+def conflict_predictions(
+    network: Network, batch: Batch, table: pl.DataFrame, may_see: Bool[Tensor, "3"], task: str, budget: int
+) -> pl.DataFrame:
+    """Predictions of the targets of P4, for each kind of donor and each set of swapped channels."""
+    frames = []
+    for kind in table["kind"].unique(maintain_order=True):
+        part = table.filter(pl.col("kind") == kind)
+        target, donor = (torch.tensor(part[name].to_list()) for name in ("row", "donor"))
+        try:
+            swaps = Swaps.find(batch, target, donor)
+        except KeyError as error:
+            raise PipelineError(
+                f"conflict views: row {error} is not an utterance of the test split. The conflicts were drawn "
+                "for another dataset; delete protocol/conflicts.parquet and rerun."
+            ) from error
+        for letters in SWAPPED:
+            logits = conflict_logits(network, batch, swaps, letters, may_see, budget)
+            name, draw = conflict_name(letters, kind), part["draw"].to_numpy()
+            frames.append(_table(part["row"].to_numpy(), name, draw, logits, task))
+    return pl.concat(frames)
+
+
+def best_on_test(
+    params: Params,
+    epochs: Iterable[tuple[int, Network]],
+    batch: Batch,
+    views: list[View],
+    task: str,
+) -> Network:
+    """The epoch with the best test score, by the mix that training uses on the validation split."""
+    truth = (batch.label if task == "classification" else batch.score)[batch.valid].cpu().numpy()
+    best: tuple[float, Network] | None = None
+    for epoch, network in tqdm(epochs, desc="epochs", mininterval=5.0):
+        network.to(batch.row.device).eval()
+        outputs = [
+            (condition, clean_logits(network, batch, shown, params.batch).cpu().numpy())
+            for condition, _, shown in views
+        ]
+        score = mixed_score(params, task, truth, outputs)
+        if best is None or score > best[0]:
+            best = (score, network)
+            log.info("epoch %d: test score %.4f", epoch, score)
+    if best is None:
+        raise PipelineError("--epochs: holds no epoch. Delete it and rerun the training stage.")
+    return best[1]
+
+
+def mixed_score(
+    params: Params, task: str, truth: np.ndarray, outputs: Sequence[tuple[str, np.ndarray]]
+) -> float:
+    """Weighted mean over complete, fixed mean and random mean; higher is better.
+
+    `outputs` are pairs of a condition and its logits (U, C). Unlabelled utterances do not count.
+    """
+    known = truth >= 0 if task == "classification" else np.isfinite(truth)
+    groups: dict[str, list[float]] = {"complete": [], "fixed": [], "random": []}
+    for condition, logits in outputs:
+        if task == "classification":
+            value = metrics.weighted_f1(truth[known], logits[known].argmax(axis=1))
+        else:
+            scores = metrics.regression(truth[known], logits[known, 0])
+            value = scores["pearson"] if params.regression_score == "pearson" else -scores["mae"]
+        groups[condition.split("/")[0]].append(value)
+    weights = [getattr(params.validation, name) for name in groups]
+    return float(np.average([np.mean(values) for values in groups.values()], weights=weights))
+
+
+def _table(
+    rows: np.ndarray, condition: str, draw: np.ndarray, logits: Float[Tensor, "u c"], task: str
+) -> pl.DataFrame:
+    """Rows of the predictions artefact, sorted by draw and row."""
+    if task == "classification":
+        values = torch.softmax(logits.double(), dim=-1).float().cpu().numpy()
+        column = pl.Series("probabilities", values, dtype=pl.Array(pl.Float32, values.shape[1]))
+        column = column.cast(pl.List(pl.Float32))
+    else:
+        column = pl.Series("score", logits[:, 0].float().cpu().numpy())
+    table = pl.DataFrame(
+        {
+            "row": pl.Series(rows, dtype=pl.Int32),
+            "condition": pl.repeat(condition, len(rows), eager=True),
+            "draw": pl.Series(draw, dtype=pl.Int16),
+            column.name: column,
+        }
+    )
+    return table.sort("draw", "row")
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Params,
+        inputs=("dataset", "masks", "conflicts", "weights", "epochs"),
+        outputs=("predictions",),
+    )
