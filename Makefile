@@ -1,0 +1,43 @@
+# Two commands do everything: `make run` and `make test`. Nothing but packages is downloaded.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CORES  ?= all
+ARGS   ?=
+LOCKED := .make-lock
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONNOUSERSITE := 1
+
+.PHONY: run test test-quick check lock
+
+run: $(VENV)/run.installed            ## the whole pipeline on the embedded corpus, then where its tables are
+	@flock -n -E 75 $(LOCKED) sh -c 'snakemake --unlock $(ARGS) >/dev/null 2>&1; exec snakemake --cores $(CORES) $(ARGS)' || \
+	{ code=$$?; if [ $$code -eq 75 ]; then echo "error: another 'make run' (or a job it left behind) still works in this folder. Wait for it or end it, then run again." >&2; fi; exit $$code; }
+
+test: $(VENV)/test.installed          ## all tests
+	pytest
+
+test-quick: $(VENV)/test.installed    ## the quick tests only
+	pytest -m "not slow"
+
+check: $(VENV)/test.installed         ## style of Python and Snakemake files
+	ruff check . && ruff format --check . && snakefmt --check Snakefile rules
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; '$(PYTHON)' is older. Name another one: make run PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.installed: requirements.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/test.installed: requirements-test.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@touch $@ $(VENV)/run.installed
+
+# uv resolves for Linux and macOS and for Python 3.11 and later at once, and writes no index address
+UV = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+lock:
+	$(UV) requirements-test.in -o requirements-test.lock
+	$(UV) -c requirements-test.lock requirements.in -o requirements.lock

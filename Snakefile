@@ -1,0 +1,60 @@
+# CoRe-KD from raw dialogue video to the missing-protocol tables.
+#
+#   snakemake --cores all                                      the embedded corpus
+#   snakemake --cores all --configfile config/reported.yaml    the same, large enough to compare methods
+#   snakemake features | teachers | students | evaluation | results
+#
+# What depends on what stands in rules/; what is computed stands in pipeline/.
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/features.smk"
+include: "rules/training.smk"
+include: "rules/results.smk"
+
+
+localrules:
+    all,
+    features,
+    teachers,
+    students,
+    evaluation,
+    results,
+
+
+rule all:
+    default_target: True
+    input:
+        results_files(),
+
+
+rule features:
+    input:
+        feature_files(),
+
+
+rule teachers:
+    input:
+        teacher_files(),
+
+
+rule students:
+    input:
+        student_files(),
+
+
+rule evaluation:
+    input:
+        prediction_files(),
+
+
+rule results:
+    input:
+        results_files(),
+
+
+onsuccess:
+    print_summary()

@@ -1,0 +1,70 @@
+# Raw dialogue video, its manifest, its folds, and the encoders.
+
+PARTS = range(CFG.embedded.parts) if CFG.corpus.name == "embedded" else []
+
+
+rule corpus:
+    output:
+        folder=directory(f"{RUN}/corpus/{{part}}"),
+    params:
+        code=code("pipeline.corpus"),
+        cfg=lambda wildcards: settings(
+            process=CFG.embedded.process,
+            rendering=CFG.embedded.rendering,
+            seed=CFG.embedded.seed,
+            part=int(wildcards.part),
+            parts=CFG.embedded.parts,
+        ),
+    log:
+        f"{LOGS}/corpus/{{part}}.log",
+    benchmark:
+        f"{COSTS}/corpus/{{part}}.tsv"
+    resources:
+        mem_mb=1500,
+        runtime=120,
+    shell:
+        "python -m pipeline.corpus --params {params.cfg:q} --folder {output.folder:q} > {log:q} 2>&1"
+
+
+# A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
+checkpoint manifest:
+    input:
+        parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
+    output:
+        manifest=f"{RUN}/manifest.parquet",
+        facts=f"{RUN}/facts.json",
+        shards=expand(f"{RUN}/shards/{{shard}}.parquet", shard=SHARDS),
+    params:
+        code=code("pipeline.manifest", CFG.corpus.adapter),
+        cfg=settings(corpus=CFG.corpus),
+    log:
+        f"{LOGS}/manifest.log",
+    benchmark:
+        f"{COSTS}/manifest.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m pipeline.manifest --params {params.cfg:q} --parts {input.parts:q}"
+        " --manifest {output.manifest:q} --facts {output.facts:q} --shards {output.shards:q}"
+        " > {log:q} 2>&1"
+
+
+rule splits:
+    input:
+        manifest=f"{RUN}/manifest.parquet",
+    output:
+        splits=f"{RUN}/{{fold}}/splits.parquet",
+    params:
+        code=code("pipeline.splits", CFG.corpus.adapter),
+        cfg=lambda wildcards: settings(corpus=CFG.corpus, fold=wildcards.fold),
+    log:
+        f"{LOGS}/splits/{{fold}}.log",
+    benchmark:
+        f"{COSTS}/splits/{{fold}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m pipeline.splits --params {params.cfg:q} --manifest {input.manifest:q}"
+        " --splits {output.splits:q} > {log:q} 2>&1"

@@ -1,0 +1,190 @@
+# The frozen protocol, predictions under it, and what people read.
+
+
+def prediction_files():
+    return expand(
+        f"{RUN}/{{fold}}/predictions/{{variant}}/{{seed}}.parquet",
+        fold=FOLDS,
+        variant=["teacher", *VARIANTS],
+        seed=SEEDS,
+    )
+
+
+def ceiling_files():
+    return expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS) if CFG.corpus.name == "embedded" else []
+
+
+def results_files():
+    return [f"{RUN}/results/tables", f"{RUN}/results/figures"]
+
+
+def print_summary():
+    summary = Path(RUN, "results", "tables", "summary.txt")
+    if summary.is_file():
+        print(summary.read_text(encoding="utf-8"))
+
+
+rule masks:
+    input:
+        dataset=f"{RUN}/{{fold}}/dataset",
+    output:
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+    params:
+        code=code("pipeline.masks"),
+        cfg=settings(protocol=CFG.protocol),
+    log:
+        f"{LOGS}/masks/{{fold}}.log",
+    benchmark:
+        f"{COSTS}/masks/{{fold}}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    shell:
+        "python -m pipeline.masks --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {output.masks:q} > {log:q} 2>&1"
+
+
+rule conflicts:
+    input:
+        dataset=f"{RUN}/{{fold}}/dataset",
+    output:
+        conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
+    params:
+        code=code("pipeline.conflicts"),
+        cfg=settings(protocol=CFG.protocol),
+    log:
+        f"{LOGS}/conflicts/{{fold}}.log",
+    benchmark:
+        f"{COSTS}/conflicts/{{fold}}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    shell:
+        "python -m pipeline.conflicts --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --conflicts {output.conflicts:q} > {log:q} 2>&1"
+
+
+rule ceilings:
+    input:
+        latent=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
+        dataset=f"{RUN}/{{fold}}/dataset",
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+        conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
+    output:
+        ceilings=f"{RUN}/{{fold}}/ceilings.parquet",
+    params:
+        code=code("pipeline.ceilings"),
+        cfg=settings(process=CFG.embedded.process, seed=CFG.embedded.seed),
+        tables=lambda wildcards, input: [f"{part}/latent.parquet" for part in input.latent],
+    log:
+        f"{LOGS}/ceilings/{{fold}}.log",
+    benchmark:
+        f"{COSTS}/ceilings/{{fold}}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    shell:
+        "python -m pipeline.ceilings --params {params.cfg:q} --latent {params.tables:q}"
+        " --dataset {input.dataset:q} --masks {input.masks:q} --conflicts {input.conflicts:q}"
+        " --ceilings {output.ceilings:q} > {log:q} 2>&1"
+
+
+def weights_of(wildcards):
+    trained = "teacher" if wildcards.variant == "teacher" else f"student/{wildcards.variant}"
+    folder = f"{RUN}/{wildcards.fold}/{trained}/{wildcards.seed}"
+    return dict(weights=f"{folder}/weights.safetensors", epochs=f"{folder}/epochs.safetensors")
+
+
+rule evaluate:
+    input:
+        unpack(weights_of),
+        dataset=f"{RUN}/{{fold}}/dataset",
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+        conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
+    output:
+        predictions=f"{RUN}/{{fold}}/predictions/{{variant}}/{{seed}}.parquet",
+    params:
+        code=code("pipeline.evaluate"),
+        cfg=settings(protocol=CFG.protocol, oracle=CFG.report.oracle, **COMPUTE),
+    log:
+        f"{LOGS}/evaluate/{{fold}}-{{variant}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/evaluate/{{fold}}-{{variant}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=60,
+    shell:
+        "python -m pipeline.evaluate --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --weights {input.weights:q}"
+        " --epochs {input.epochs:q} --predictions {output.predictions:q} > {log:q} 2>&1"
+
+
+rule scores:
+    input:
+        dataset=expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS),
+        masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
+        conflicts=expand(f"{RUN}/{{fold}}/protocol/conflicts.parquet", fold=FOLDS),
+        predictions=prediction_files(),
+        ceilings=ceiling_files(),
+    output:
+        scores=f"{RUN}/results/scores.parquet",
+        comparisons=f"{RUN}/results/comparisons.parquet",
+    params:
+        code=code("pipeline.scores"),
+        cfg=settings(report=CFG.report),
+    log:
+        f"{LOGS}/scores.log",
+    benchmark:
+        f"{COSTS}/scores.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m pipeline.scores --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
+        " --ceilings {input.ceilings:q} --scores {output.scores:q} --comparisons {output.comparisons:q}"
+        " > {log:q} 2>&1"
+
+
+rule tables:
+    input:
+        scores=f"{RUN}/results/scores.parquet",
+        comparisons=f"{RUN}/results/comparisons.parquet",
+        facts=f"{RUN}/facts.json",
+    output:
+        folder=directory(f"{RUN}/results/tables"),
+    params:
+        code=code("pipeline.tables"),
+        cfg=settings(report=CFG.report, run=CFG.run),
+    log:
+        f"{LOGS}/tables.log",
+    benchmark:
+        f"{COSTS}/tables.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
+        " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"
+        " > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        scores=f"{RUN}/results/scores.parquet",
+    output:
+        folder=directory(f"{RUN}/results/figures"),
+    params:
+        code=code("pipeline.figures"),
+        cfg=settings(report=CFG.report),
+    log:
+        f"{LOGS}/figures.log",
+    benchmark:
+        f"{COSTS}/figures.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m pipeline.figures --params {params.cfg:q} --scores {input.scores:q}"
+        " --folder {output.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,144 @@
+# Teacher, its stored references, and the students: one GPU job each.
+
+HELD = range(CFG.references.folds)
+
+
+def trained(folder):
+    return dict(
+        weights=f"{folder}/weights.safetensors",
+        epochs=f"{folder}/epochs.safetensors",
+        history=f"{folder}/history.parquet",
+    )
+
+
+def teacher_files():
+    return expand(f"{RUN}/{{fold}}/teacher/{{seed}}/weights.safetensors", fold=FOLDS, seed=SEEDS)
+
+
+def student_files():
+    return expand(
+        f"{RUN}/{{fold}}/student/{{variant}}/{{seed}}/weights.safetensors",
+        fold=FOLDS,
+        variant=VARIANTS,
+        seed=SEEDS,
+    )
+
+
+rule teacher:
+    input:
+        dataset=f"{RUN}/{{fold}}/dataset",
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+    output:
+        **trained(f"{RUN}/{{fold}}/teacher/{{seed}}"),
+    params:
+        code=code("pipeline.teacher"),
+        cfg=lambda wildcards: settings(
+            network=CFG.network, training=CFG.training, seed=int(wildcards.seed), **COMPUTE
+        ),
+    log:
+        f"{LOGS}/teacher/{{fold}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/teacher/{{fold}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=240,
+    shell:
+        "python -m pipeline.teacher --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --weights {output.weights:q} --epochs {output.epochs:q}"
+        " --history {output.history:q} > {log:q} 2>&1"
+
+
+# a teacher that has not seen one part of the training dialogues, for cross-fitted references
+use rule teacher as held_out_teacher with:
+    output:
+        **trained(f"{RUN}/{{fold}}/teacher/{{seed}}/held-{{held}}"),
+    params:
+        code=code("pipeline.teacher"),
+        cfg=lambda wildcards: settings(
+            network=CFG.network,
+            training=CFG.training,
+            seed=int(wildcards.seed),
+            held_out=int(wildcards.held),
+            folds=CFG.references.folds,
+            **COMPUTE,
+        ),
+    log:
+        f"{LOGS}/teacher/{{fold}}-{{seed}}-held-{{held}}.log",
+    benchmark:
+        f"{COSTS}/teacher/{{fold}}-{{seed}}-held-{{held}}.tsv"
+
+
+def teachers_of(wildcards):
+    folder = f"{RUN}/{wildcards.fold}/teacher/{wildcards.seed}"
+    folds = [f"{folder}/held-{held}/weights.safetensors" for held in HELD]
+    return dict(
+        teacher=f"{folder}/weights.safetensors",
+        folds=folds if wildcards.references == "cross_fitted" else [],
+    )
+
+
+rule references:
+    input:
+        unpack(teachers_of),
+        dataset=f"{RUN}/{{fold}}/dataset",
+    output:
+        references=f"{RUN}/{{fold}}/references/{{references}}/{{seed}}.safetensors",
+    wildcard_constraints:
+        references="in_sample|cross_fitted",
+    params:
+        code=code("pipeline.references"),
+        cfg=lambda wildcards: settings(references=wildcards.references, **COMPUTE),
+    log:
+        f"{LOGS}/references/{{references}}/{{fold}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/references/{{references}}/{{fold}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=60,
+    shell:
+        "python -m pipeline.references --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --teacher {input.teacher:q} --folds {input.folds:q} --references {output.references:q}"
+        " > {log:q} 2>&1"
+
+
+def student_inputs(wildcards):
+    objective = CFG.objective_of(wildcards.variant)
+    fold, seed = wildcards.fold, wildcards.seed
+    start = objective.initialisation == "teacher"
+    return dict(
+        references=f"{RUN}/{fold}/references/{objective.references}/{seed}.safetensors",
+        teacher=[f"{RUN}/{fold}/teacher/{seed}/weights.safetensors"] if start else [],
+    )
+
+
+rule student:
+    input:
+        unpack(student_inputs),
+        dataset=f"{RUN}/{{fold}}/dataset",
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+    output:
+        **trained(f"{RUN}/{{fold}}/student/{{variant}}/{{seed}}"),
+    params:
+        code=code("pipeline.student"),
+        cfg=lambda wildcards: settings(
+            network=CFG.network,
+            training=CFG.training,
+            objective=CFG.objective_of(wildcards.variant),
+            seed=int(wildcards.seed),
+            **COMPUTE,
+        ),
+    log:
+        f"{LOGS}/student/{{fold}}-{{variant}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/student/{{fold}}-{{variant}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=240,
+    shell:
+        "python -m pipeline.student --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
+        " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
+        " > {log:q} 2>&1"
