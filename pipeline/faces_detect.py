@@ -27,7 +27,9 @@ class Detector:
 
     def __init__(self, settings: FacesSettings, device: torch.device) -> None:
         self.settings = settings
-        self.mtcnn = MTCNN(keep_all=True, min_face_size=settings.min_face, device=device).eval()
+        mtcnn = MTCNN(keep_all=True, min_face_size=settings.min_face, device=device).eval()
+        # on a CPU the small convolutions and poolings of MTCNN take two thirds of the time in this layout
+        self.mtcnn = mtcnn.to(memory_format=torch.channels_last)
 
     def reduced(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
         """The picture as detection sees it, and its size relative to the whole one."""
@@ -41,7 +43,8 @@ class Detector:
         # the pyramid of MTCNN begins at 12 / min_face of the shorter side
         if min(small.shape[:2]) < self.settings.min_face:
             return []
-        boxes, probabilities, landmarks = self.mtcnn.detect(small, landmarks=True)
+        with torch.inference_mode():
+            boxes, probabilities, landmarks = self.mtcnn.detect(small, landmarks=True)
         if boxes is None:
             return []
         faces = [

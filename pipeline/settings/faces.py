@@ -14,7 +14,7 @@ class FacesSettings(Settings):
     detection_side: int = Field(
         640, ge=96, le=4096, description="longer side (px) to which larger pictures are reduced for detection"
     )
-    min_face: int = Field(32, ge=12, le=512, description="smallest face (px, in the reduced picture)")
+    min_face: int = Field(48, ge=12, le=512, description="smallest face (px, in the reduced picture)")
     probability: float = Field(0.9, ge=0, le=1, description="least probability of a detection that counts")
     overlap: float = Field(0.3, gt=0, lt=1, description="least box overlap (IoU) that continues a track")
     patience: float = Field(1.0, ge=0, le=10, description="seconds for which a lost track can be found again")

@@ -1,0 +1,53 @@
+"""Adapter of the embedded corpus: the parts that the corpus stage rendered."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from pipeline import artefacts
+from pipeline.corpora.rows import ROWS, Corpus, label_index, own_splits
+from pipeline.errors import PipelineError
+from pipeline.settings.corpus import CorpusSettings
+from pipeline.synth.emotions import EMOTIONS
+
+COLUMNS = "dialogue position utterance speaker text label split media start end".split()
+
+
+def read(settings: CorpusSettings, utterances: Sequence[Path]) -> Corpus:
+    """The rows of all parts; media paths are relative to the working folder, as the parts' paths are.
+
+    Raises PipelineError if there is no part, or a label is not one of the seven emotions.
+    """
+    if not utterances:
+        raise PipelineError(
+            "--utterances: the embedded corpus is read from corpus/*/utterances.parquet, and none was given."
+        )
+    parts = []
+    for path in utterances:
+        part = artefacts.load_table(path, COLUMNS)
+        odd = part.filter(pl.col("label").is_not_null() & ~pl.col("label").is_in(EMOTIONS))
+        if odd.height:
+            raise PipelineError(
+                f"{path}, utterance {odd['utterance'][0]}: unknown label {odd['label'][0]!r}; known are "
+                f"{', '.join(EMOTIONS)}. Render the corpus anew."
+            )
+        parts.append(part.with_columns(media=pl.lit(path.parent.as_posix() + "/") + pl.col("media")))
+    rows = pl.concat(parts).with_columns(
+        corpus=pl.lit("embedded"),
+        label=label_index(pl.col("label"), EMOTIONS),
+        score=pl.lit(None, pl.Float32),
+        crop=pl.lit(None, pl.List(pl.Float32)),
+        group=pl.lit("main"),
+        text=pl.col("text").cast(pl.String),
+    )
+    return Corpus(
+        rows.select(pl.col(name).cast(kind) for name, kind in ROWS.items()), EMOTIONS, "classification"
+    )
+
+
+def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str, seed: int) -> pl.DataFrame:
+    """The splits of the generator (no speaker is in two of them); there is one fold, `main`."""
+    if fold != "main":
+        raise PipelineError(f"fold: the embedded corpus has the fold main only, not {fold!r}.")
+    return own_splits(rows, settings.validation, seed)

@@ -1,0 +1,265 @@
+"""Stage faces: find the speaker's face of every utterance and cut aligned crops.
+
+Each media file is decoded once for all its utterances. A file that cannot be read, or an utterance without a
+face, is a row with its reason (docs/artefacts.md) and never an error of the shard.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import polars as pl
+from pydantic import Field
+from tqdm import tqdm
+
+from pipeline import artefacts, device, media, stage
+from pipeline.errors import PipelineError
+from pipeline.faces_align import align, mouth_patch
+from pipeline.faces_detect import Detector, Face
+from pipeline.faces_speaker import choose
+from pipeline.faces_tracking import Crop, Track, Tracker
+from pipeline.settings.base import Settings
+from pipeline.settings.faces import FacesSettings
+
+log = logging.getLogger("pipeline")
+
+NO_FACE = "no_face"
+NO_SPEAKING_FACE = "no_speaking_face"
+
+
+class Params(Settings):
+    """Settings of the stage."""
+
+    faces: FacesSettings = FacesSettings()
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
+    threads: int = Field(1, ge=1, description="torch threads on the CPU")
+
+
+UTTERANCES = {
+    "utterance": pl.String,
+    "frames": pl.Int32,
+    "found": pl.Int32,
+    "faces": pl.Int32,
+    "track": pl.Int32,
+    "score": pl.Float32,
+    "crops": pl.Int32,
+    "reason": pl.String,
+}
+CROPS = {
+    "utterance": pl.String,
+    "time": pl.Float64,
+    "x0": pl.Float32,
+    "y0": pl.Float32,
+    "x1": pl.Float32,
+    "y1": pl.Float32,
+    "probability": pl.Float32,
+    "track": pl.Int32,
+}
+
+
+@dataclass
+class View:
+    """One decoded picture as the detector sees it; `faces` once they have been looked for."""
+
+    time: float
+    picture: np.ndarray
+    small: np.ndarray
+    scale: float
+    faces: list[Face] | None = None
+
+
+@dataclass
+class Watch:
+    """One utterance being followed through its file."""
+
+    row: dict[str, Any]
+    settings: FacesSettings
+    tracker: Tracker
+    waiting: list[View] = field(default_factory=list)
+    sampled: int = 0
+    found: int = 0
+
+    def look(self, view: View) -> None:
+        """Keep a picture until the next detection tells where the mouths are in it."""
+        if not self.waiting or self.waiting[-1].time < view.time:
+            self.waiting.append(view)
+
+    def detect(self, view: View, faces: list[Face]) -> None:
+        """Continue the tracks, cut crops, and read the mouths of the pictures that wait."""
+        self.sampled += 1
+        self.found += bool(faces)
+        for track, face in self.tracker.add(view.time, faces):
+            crop = Crop(view.time, face, align(view.picture, face.landmarks, self.settings.crop_size))
+            track.add_crop(crop, len(track.faces) - 1, self.settings.max_crops)
+            for waiting in self.waiting:
+                self._read_mouth(track, waiting)
+        self.waiting = [self.waiting[-1]] if self.waiting else []
+
+    def _read_mouth(self, track: Track, view: View) -> None:
+        """Add the mouth of `track` in a picture between its last two detections."""
+        already = track.mouth_times and view.time <= track.mouth_times[-1]
+        begins = track.times[-2] if len(track.times) > 1 else track.times[-1]
+        if already or view.time < begins:
+            return
+        newer, older = track.faces[-1], track.faces[-2 if len(track.faces) > 1 else -1]
+        gap = track.times[-1] - begins
+        share = float(np.clip((view.time - begins) / gap, 0, 1)) if gap > 0 else 1.0
+        landmarks = (1 - share) * older.landmarks + share * newer.landmarks
+        track.mouth_times.append(view.time)
+        track.mouths.append(mouth_patch(view.small, landmarks * view.scale))
+
+    def finish(self) -> None:
+        """Read the mouths after the last detection, where they were last seen."""
+        for track in self.tracker.tracks:
+            if self.waiting and track.times[-1] >= self.waiting[0].time - 1 / self.settings.rate:
+                for waiting in self.waiting:
+                    self._read_mouth(track, waiting)
+        self.waiting = []
+
+
+def sample_times(start: float, end: float, settings: FacesSettings) -> Iterator[tuple[float, bool]]:
+    """The times (s) at which an utterance is looked at, and whether faces are looked for there."""
+    every = 1 if settings.choice == "largest" else max(1, round(settings.motion_rate / settings.rate))
+    step = 1 / (settings.rate * every)
+    start = max(0.0, start)
+    count = max(1, round((end - start) / step))
+    step = (end - start) / count
+    middle = min(every // 2, count // 2)
+    for k in range(count):
+        yield start + (k + 0.5) * step, k % every == middle
+
+
+def _region(picture: np.ndarray, crop: list[float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the picture that is looked at, and its upper left corner in pixels."""
+    if crop is None:
+        return picture, np.zeros(2)
+    height, width = picture.shape[:2]
+    x0, x1 = round(crop[0] * width), round(crop[2] * width)
+    y0, y1 = round(crop[1] * height), round(crop[3] * height)
+    return picture[y0:y1, x0:x1], np.array([x0, y0], np.float64)
+
+
+def absent(row: dict[str, Any], reason: str, **found: Any) -> dict[str, Any]:
+    """The utterance row of a missing face."""
+    nothing = {"frames": 0, "found": 0, "faces": 0, "track": None, "score": None, "crops": 0}
+    return nothing | found | {"utterance": row["utterance"], "reason": reason}
+
+
+def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray) -> tuple[dict, list[dict], list]:
+    """Choose the speaker's face; returns the utterance row, its crop rows and crops."""
+    watch.finish()
+    row, settings = watch.row, watch.settings
+    tracks = watch.tracker.tracks
+    counts = {"frames": watch.sampled, "found": watch.found, "faces": len(tracks)}
+    if watch.sampled == 0:
+        return absent(row, media.OUT_OF_RANGE), [], []
+    if not tracks:
+        return absent(row, NO_FACE, **counts), [], []
+    chosen, score = choose(tracks, sound, row["start"], row["end"], settings)
+    if chosen is None:
+        return absent(row, NO_SPEAKING_FACE, score=score, **counts), [], []
+    kept = chosen.kept(settings.max_crops)
+    rows = []
+    for crop in kept:
+        x0, y0, x1, y1 = crop.face.box + np.tile(corner, 2)
+        rows.append(
+            {"utterance": row["utterance"], "time": crop.time, "x0": x0, "y0": y0, "x1": x1, "y1": y1}
+            | {"probability": crop.face.probability, "track": chosen.number}
+        )
+    facts = {"utterance": row["utterance"], "track": chosen.number, "score": score, "reason": None}
+    return facts | counts | {"crops": len(kept)}, rows, [crop.pixels for crop in kept]
+
+
+def of_file(rows: list[dict[str, Any]], detector: Detector) -> Iterator[tuple[dict, list[dict], list]]:
+    """The faces of all utterances of one media file (each as from `conclude`), in order of their ends."""
+    settings = detector.settings
+    path = Path(rows[0]["media"])
+    sound = None
+    if settings.choice == "mouth_motion":
+        try:
+            sound = media.audio(path)
+        except media.MediaAbsence as absence:
+            log.info("%s: no sound to choose a speaker by (%s)", path, absence.reason)
+    watches = [Watch(row, settings, Tracker(settings.overlap, settings.patience)) for row in rows]
+    corners = [np.zeros(2) for _ in rows]
+    events = sorted(
+        (time, which, looked_for)
+        for which, row in enumerate(rows)
+        for time, looked_for in sample_times(row["start"], row["end"], settings)
+    )
+    last = {which: place for place, (_, which, _) in enumerate(events)}
+    views: dict[tuple, View] = {}
+    stream = media.frames(path, [time for time, _, _ in events])
+    for place, ((_, which, looked_for), frame) in enumerate(zip(events, stream, strict=True)):
+        watch, row = watches[which], rows[which]
+        if frame is not None:
+            region = tuple(row["crop"]) if row["crop"] is not None else None
+            view = views.get((frame.time, region))
+            if view is None:
+                picture, corners[which] = _region(frame.picture, row["crop"])
+                view = View(frame.time, picture, *detector.reduced(picture))
+                # overlapping utterances share pictures; older ones are not asked for again
+                views = {key: old for key, old in views.items() if key[0] == frame.time}
+                views[frame.time, region] = view
+            elif region is not None:
+                corners[which] = _region(frame.picture, row["crop"])[1]
+            watch.look(view)
+            if looked_for:
+                if view.faces is None:
+                    view.faces = detector(view.small, view.scale)
+                watch.detect(view, view.faces)
+        if last[which] == place:
+            yield conclude(watch, sound, corners[which])
+            watches[which] = None
+
+
+def run(params: Params, *, shard: Path, folder: Path) -> None:
+    """Find, choose and cut the faces of one shard."""
+    torch_device = device.prepare(params.device, params.threads)
+    cv2.setNumThreads(params.threads)
+    detector = Detector(params.faces, torch_device)
+    table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop"])
+    utterances: dict[str, dict] = {}
+    crop_rows: dict[str, list[dict]] = {}
+    crops: dict[str, list[np.ndarray]] = {}
+    for group in tqdm(table.partition_by("media", maintain_order=True), desc="files", mininterval=10):
+        rows = group.to_dicts()
+        try:
+            for facts, boxes, pixels in of_file(rows, detector):
+                utterances[facts["utterance"]] = facts
+                crop_rows[facts["utterance"]], crops[facts["utterance"]] = boxes, pixels
+        except media.MediaAbsence as absence:
+            log.info("%s", absence)
+            for row in rows:
+                utterances.setdefault(row["utterance"], absent(row, absence.reason))
+    check_files(table, [facts["reason"] for facts in utterances.values()])
+    order = table["utterance"].to_list()
+    size = params.faces.crop_size
+    pixels = [pixel for name in order for pixel in crops.get(name, [])]
+    with artefacts.replacing_folder(folder) as target:
+        array = np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)
+        artefacts.save_tensors(target / "crops.safetensors", {"crops": array})
+        boxes = [row for name in order for row in crop_rows.get(name, [])]
+        artefacts.save_table(target / "crops.parquet", pl.DataFrame(boxes, schema=CROPS))
+        facts = pl.DataFrame([utterances[name] for name in order], schema=UTTERANCES)
+        artefacts.save_table(target / "utterances.parquet", facts)
+    absences = facts["reason"].drop_nulls().value_counts(sort=True).iter_rows()
+    log.info("%d utterances, %d crops, absent: %s", len(order), len(array), dict(absences))
+
+
+def check_files(table: pl.DataFrame, reasons: list[str | None]) -> None:
+    """Raise PipelineError if not one file of a shard could be opened: that is a wrong path, not a corpus."""
+    unread = {media.FILE_MISSING, media.UNDECODABLE}
+    if reasons and all(reason in unread for reason in reasons):
+        raise PipelineError(
+            f"not one of the {table['media'].n_unique()} media files of this shard could be read; the first "
+            f"is {table['media'][0]}. Check the corpus folder in the config, and that this machine sees it."
+        )
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("shard",), outputs=("folder",))

@@ -1,0 +1,54 @@
+"""Stage splits: which dialogues train, which select, which are judged."""
+
+import logging
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field
+
+from pipeline import artefacts, stage
+from pipeline.corpora import registry
+from pipeline.errors import PipelineError
+from pipeline.settings.base import Settings
+from pipeline.settings.corpus import CorpusSettings
+
+log = logging.getLogger("pipeline")
+
+
+class Params(Settings):
+    """Settings of the stage."""
+
+    corpus: CorpusSettings = CorpusSettings()
+    fold: str = Field("main", description="fold of the corpus")
+    seed: int = Field(0, ge=0, description="seed of a drawn validation split")
+
+
+def check(table: pl.DataFrame, dialogues: set[str]) -> None:
+    """Raise PipelineError unless every dialogue has one split and none of the three is empty."""
+    names = table["dialogue"].to_list()
+    if set(names) != dialogues or len(names) != len(dialogues):
+        raise PipelineError(
+            f"splits: {len(names)} dialogues were split, the manifest has {len(dialogues)}. "
+            "The adapter must give each dialogue exactly one split."
+        )
+    for split in ("train", "val", "test"):
+        if split not in table["split"]:
+            raise PipelineError(
+                f"splits: no dialogue is left for {split}. Give the corpus more dialogues, or change "
+                "corpus.validation."
+            )
+
+
+def run(params: Params, *, manifest: Path, splits: Path) -> None:
+    """Write the split of every dialogue."""
+    rows = artefacts.load_table(manifest)
+    adapter = registry.adapter(params.corpus.adapter)
+    table = adapter.splits(rows, params.corpus, params.fold, params.seed)
+    table = table.select("dialogue", "split").sort("dialogue")
+    check(table, set(rows["dialogue"]))
+    artefacts.save_table(splits, table)
+    log.info("dialogues: %s", dict(table["split"].value_counts(sort=True).iter_rows()))
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("manifest",), outputs=("splits",))
