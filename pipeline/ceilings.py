@@ -1,0 +1,258 @@
+"""Stage: the best possible answers on the embedded corpus (docs/method.md, "known ceilings").
+
+Exact inference under the process that made the corpus, on two kinds of evidence: every shown cue read
+without error (`cue_ceiling`), and calibrated per-modality posteriors of the cues fitted on the training
+split's features (`readable_ceiling`). Each also `_no_context`: the utterance's own evidence with the
+process's marginal P(label | position, who spoke when) as prior. Conflict conditions have a third version
+that is told of the swap and of the donor's kind (`_knowing`). One utterance is in conflict at a time; its
+neighbours are clean.
+
+A hidden face emits nothing: the cue ceiling reads no visual cue there, even where the dataset has a
+(listener's) face. The readers are fitted with those rows included, for nobody can tell them apart by the
+features. Among encoders, the readable ceiling bounds what each modality tells *by itself*; whatever the
+sound of a voice betrays of its words is outside it.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from pipeline import artefacts, stage
+from pipeline.errors import PipelineError
+from pipeline.settings.base import Settings
+from pipeline.settings.process import ProcessSettings
+from pipeline.synth.emotions import EMOTIONS
+from pipeline.synth.evidence import conflict_likelihoods, likelihoods, perfect_readings
+from pipeline.synth.inference import Layout, combine, context_messages, layout, marginals
+from pipeline.synth.process import LETTERS, cue_table, transition_table
+from pipeline.synth.readers import fit_reader
+
+log = logging.getLogger("pipeline")
+MODALITIES = ("text", "audio", "visual")
+FIXED = ("t", "a", "v", "at", "tv", "av")
+SWAPS = ("a", "v", "av")
+
+
+class Params(Settings):
+    """Settings of the ceilings stage."""
+
+    process: ProcessSettings = Field(ProcessSettings(), description="the process that made the corpus")
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+        min_length=1,
+        description="candidate inverse penalties (C) of the readers; validation log-loss chooses",
+    )
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The dataset with what was really expressed, row by row."""
+
+    table: pl.DataFrame
+    features: dict[str, np.ndarray]  # by modality (U, D)
+    available: np.ndarray  # bool (U, 3): what the dataset has
+    emits: np.ndarray  # bool (U, 3): where the speaker's own cue is in it
+    cues: np.ndarray  # int (U, 3)
+    order: list[int]  # the position in EMOTIONS of each of the dataset's labels
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of a split, in order of dialogue and position."""
+        return np.flatnonzero((self.table["split"] == split).to_numpy())
+
+
+def run(
+    params: Params, *, latent: list[Path], dataset: Path, masks: Path, conflicts: Path, ceilings: Path
+) -> None:
+    """Write the ceilings' predictions for the test split, all conditions."""
+    corpus = load_corpus(latent, dataset)
+    views = load_views(corpus, masks)
+    swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
+    evidence = {
+        "cue_ceiling": perfect_readings(corpus.cues, corpus.emits),
+        "readable_ceiling": read_features(corpus, params.strengths),
+    }
+    frames = []
+    for name, readings in evidence.items():
+        answers = Ceiling(params.process, corpus, readings)
+        frames += [pl.concat(answers.views(name, views)), pl.concat(answers.conflicts(name, swaps))]
+    table = pl.concat(frames)
+    truth = corpus.table["label"].to_numpy()
+    for (variant,), part in table.filter(pl.col("condition") == "complete").group_by(
+        "variant", maintain_order=True
+    ):
+        hits = np.array(part["probabilities"].to_list()).argmax(1) == truth[part["row"].to_numpy()]
+        log.info("%s: accuracy %.3f with the complete view", variant, hits.mean())
+    artefacts.save_table(ceilings, table)
+
+
+def load_corpus(latent: list[Path], dataset: Path) -> Corpus:
+    """Join the dataset with the latent tables by `utterance`.
+
+    Raises PipelineError if the labels are not the embedded corpus's or an utterance has no latent row.
+    """
+    facts = artefacts.load_json(dataset / "facts.json")
+    if sorted(facts["labels"]) != sorted(EMOTIONS):
+        raise PipelineError(
+            f"{dataset / 'facts.json'}: labels {facts['labels']} are not those of the embedded corpus "
+            f"{list(EMOTIONS)}. Ceilings exist for the embedded corpus only."
+        )
+    columns = ["utterance", "cue_text", "cue_audio", "cue_visual", "hidden"]
+    shown = pl.concat([artefacts.load_table(path, columns) for path in latent])
+    table = artefacts.load_table(
+        dataset / "utterances.parquet",
+        ["row", "utterance", "dialogue", "position", "speaker", "split", "label"],
+    )
+    table = table.join(shown, on="utterance", how="left", maintain_order="left", validate="1:1")
+    lost = table.filter(pl.col("cue_text").is_null())
+    if lost.height:
+        raise PipelineError(
+            f"{dataset}: utterance {lost['utterance'][0]!r} is in none of the latent tables "
+            f"({', '.join(str(path) for path in latent)}). Pass the latent.parquet of every part."
+        )
+    tensors = artefacts.load_tensors(dataset / "features.safetensors", [*MODALITIES, "available"])
+    available = tensors["available"] > 0
+    emits = available.copy()
+    emits[:, 2] &= (table["hidden"] == "").to_numpy()
+    cues = [
+        table[f"cue_{modality}"].replace_strict(EMOTIONS, range(len(EMOTIONS)), return_dtype=pl.Int64)
+        for modality in MODALITIES
+    ]
+    return Corpus(
+        table=table,
+        features={modality: tensors[modality] for modality in MODALITIES},
+        available=available,
+        emits=emits,
+        cues=np.stack([column.to_numpy() for column in cues], axis=1),
+        order=[EMOTIONS.index(name) for name in facts["labels"]],
+    )
+
+
+def load_views(corpus: Corpus, masks: Path) -> dict[tuple[str, int], np.ndarray]:
+    """Every clean view by (condition, draw): bool (U, 3), what is shown."""
+    views = {("complete", 0): corpus.available}
+    for subset in FIXED:
+        kept = np.array([letter in subset for letter in LETTERS])
+        views[f"fixed/{subset}", 0] = corpus.available & kept
+    for name, mask in sorted(artefacts.load_tensors(masks).items()):
+        condition, _, draw = name.rpartition("/")
+        if mask.shape != corpus.available.shape:
+            raise PipelineError(
+                f"{masks}: {name} has shape {mask.shape}, the dataset {corpus.available.shape}. "
+                "Delete the masks and rerun the stage that draws them."
+            )
+        views[condition, int(draw)] = corpus.available & (mask > 0)
+    return views
+
+
+def read_features(corpus: Corpus, strengths: tuple[float, ...]) -> np.ndarray:
+    """Readings (U, 3, 7) by readers fitted on the training and calibrated on the validation split."""
+    readings = np.ones((corpus.table.height, len(MODALITIES), len(EMOTIONS)))
+    for column, modality in enumerate(MODALITIES):
+        train, val = (
+            rows[corpus.available[rows, column]] for rows in (corpus.rows("train"), corpus.rows("val"))
+        )
+        features, cues = corpus.features[modality], corpus.cues[:, column]
+        reader = fit_reader(modality, (features[train], cues[train]), (features[val], cues[val]), strengths)
+        log.info(
+            "reader of %s: C %g, temperature %.2f, validation log-loss %.3f",
+            modality,
+            reader.strength,
+            reader.temperature,
+            reader.loss,
+        )
+        there = corpus.available[:, column]
+        readings[there, column] = reader.readings(features[there])
+    return readings
+
+
+class Ceiling:
+    """Exact inference over the test split with given readings (U, 3, 7) of all rows."""
+
+    def __init__(self, process: ProcessSettings, corpus: Corpus, readings: np.ndarray) -> None:
+        self.corpus = corpus
+        self.readings = readings
+        self.table = cue_table(process)
+        self.transitions = transition_table(process)
+        self.test = corpus.rows("test")
+        part = corpus.table[self.test]
+        self.where: Layout = layout(part["dialogue"].to_numpy(), part["speaker"].to_numpy())
+        self.marginal = marginals(self.transitions, self.where)
+
+    def views(self, name: str, views: dict[tuple[str, int], np.ndarray]) -> Iterator[pl.DataFrame]:
+        """Predictions for every clean view, with and without context."""
+        for (condition, draw), shown in views.items():
+            own = self._clean(shown)
+            message = context_messages(self.transitions, own, self.where)
+            for variant, prior in ((name, message), (f"{name}_no_context", self.marginal)):
+                yield self._frame(variant, self.test, condition, draw, combine(prior, own))
+
+    def conflicts(self, name: str, swaps: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Predictions for every conflict view: taken for clean, without context, and knowing."""
+        place = np.full(self.corpus.table.height, -1)
+        place[self.test] = np.arange(len(self.test))
+        clean = self._clean(self.corpus.available)
+        message = context_messages(self.transitions, clean, self.where)
+        donor_labels = self.marginal.mean(0)
+        groups = swaps.group_by("kind", "draw", maintain_order=True)
+        for ((kind, draw), group), letters in itertools.product(groups, SWAPS):
+            rows, donors = group["row"].to_numpy(), group["donor"].to_numpy()
+            if (place[rows] < 0).any():
+                raise PipelineError(
+                    f"conflicts: row {rows[place[rows] < 0][0]} is not in the test split. Delete the "
+                    "conflicts and rerun the stage that draws them."
+                )
+            swapped = np.array([letter in letters for letter in LETTERS])
+            taken, known = (
+                conflict_likelihoods(
+                    self.table,
+                    self.readings[rows],
+                    self.readings[donors],
+                    swapped,
+                    kind=told,
+                    prior=donor_labels,
+                )
+                for told in (None, kind)
+            )
+            context, alone = message[place[rows]], self.marginal[place[rows]]
+            for variant, prior, likelihood in (
+                (name, context, taken),
+                (f"{name}_no_context", alone, taken),
+                (f"{name}_knowing", context, known),
+            ):
+                condition = f"conflict/{letters}/{kind}"
+                yield self._frame(variant, rows, condition, int(draw), combine(prior, likelihood))
+
+    def _clean(self, shown: np.ndarray) -> np.ndarray:
+        readings = np.where(shown[self.test, :, None], self.readings[self.test], 1.0)
+        return likelihoods(self.table, readings)
+
+    def _frame(
+        self, variant: str, rows: np.ndarray, condition: str, draw: int, probabilities: np.ndarray
+    ) -> pl.DataFrame:
+        values = probabilities[:, self.corpus.order].astype(np.float32)
+        return pl.DataFrame(
+            {
+                "variant": pl.Series([variant] * len(rows), dtype=pl.String),
+                "row": pl.Series(rows, dtype=pl.Int32),
+                "condition": pl.Series([condition] * len(rows), dtype=pl.String),
+                "draw": pl.Series([draw] * len(rows), dtype=pl.Int16),
+                "checkpoint": pl.Series(["selected"] * len(rows), dtype=pl.String),
+                "probabilities": pl.Series(values).arr.to_list(),
+            }
+        )
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Params,
+        inputs=("latent*", "dataset", "masks", "conflicts"),
+        outputs=("ceilings",),
+    )
