@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 
-from models.batch import LETTERS, MODALITIES, Batch
+from models.batch import MODALITIES, Batch
 from models.masks import COMPLETE, conflict_name, fixed_mask, fixed_name
 from models.network import Network
 from pipeline import artefacts, checkpoint, device, metrics, stage
@@ -31,6 +31,7 @@ from pipeline.settings.training import ValidationMix
 
 log = logging.getLogger("pipeline")
 SWAPPED = ("a", "v", "av")
+DIALOGUES = 256  # read at once
 
 
 class Params(Settings):
@@ -65,7 +66,7 @@ def run(
     place = device.prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     task = data.facts["task"]
-    test = whole(data.batches(("test",), params.batch)).to(place)
+    test = whole(data.batches(("test",), DIALOGUES)).to(place)
     swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
     network, seen = checkpoint.load_network(weights)
     may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
@@ -74,7 +75,9 @@ def run(
     def all_conditions(chosen: Network, label: str) -> pl.DataFrame:
         chosen = chosen.to(place).eval()
         frames = [clean_predictions(chosen, test, views, task, params.batch)]
-        frames.append(conflict_predictions(chosen, test, swaps, may_see, task, params.batch))
+        frames.append(
+            conflict_predictions(chosen, test, swaps, may_see=may_see, task=task, budget=params.batch)
+        )
         return pl.concat(frames).with_columns(pl.lit(label).alias("checkpoint"))
 
     frames = [all_conditions(network, "selected")]
@@ -114,7 +117,13 @@ def clean_predictions(
 
 
 def conflict_predictions(
-    network: Network, batch: Batch, table: pl.DataFrame, may_see: Bool[Tensor, "3"], task: str, budget: int
+    network: Network,
+    batch: Batch,
+    table: pl.DataFrame,
+    *,
+    may_see: Bool[Tensor, "3"],
+    task: str,
+    budget: int,
 ) -> pl.DataFrame:
     """Predictions of the targets of P4, for each kind of donor and each set of swapped channels."""
     frames = []
@@ -125,11 +134,11 @@ def conflict_predictions(
             swaps = Swaps.find(batch, target, donor)
         except KeyError as error:
             raise PipelineError(
-                f"conflict views: row {error} is not an utterance of the test split. The conflicts were drawn "
-                "for another dataset; delete protocol/conflicts.parquet and rerun."
+                f"conflict views: row {error} is no utterance of the test split. They were drawn for "
+                "another dataset; delete protocol/conflicts.parquet and rerun."
             ) from error
         for letters in SWAPPED:
-            logits = conflict_logits(network, batch, swaps, letters, may_see, budget)
+            logits = conflict_logits(network, batch, swaps, letters, shown=may_see, budget=budget)
             name, draw = conflict_name(letters, kind), part["draw"].to_numpy()
             frames.append(_table(part["row"].to_numpy(), name, draw, logits, task))
     return pl.concat(frames)
@@ -149,7 +158,8 @@ def best_on_test(
         network.to(batch.row.device).eval()
         outputs = [
             (condition, clean_logits(network, batch, shown, params.batch).cpu().numpy())
-            for condition, _, shown in views
+            for condition, draw, shown in views
+            if draw == 0  # as training does on the validation split
         ]
         score = mixed_score(params, task, truth, outputs)
         if best is None or score > best[0]:

@@ -101,7 +101,7 @@ def clean_logits(
 
 @torch.inference_mode()
 def conflict_logits(
-    network: Network, batch: Batch, swaps: Swaps, letters: str, shown: Bool[Tensor, "3"], budget: int
+    network: Network, batch: Batch, swaps: Swaps, letters: str, *, shown: Bool[Tensor, "3"], budget: int
 ) -> Float[Tensor, "v c"]:
     """Logits of the target of each conflict view: one pass a view, the target's neighbours clean.
 

@@ -119,20 +119,52 @@ SCORE_METRICS: Mapping[str, Metric] = {
 }
 
 
-def resampled(statistics: np.ndarray, metric: Metric, resamples: Resamples) -> np.ndarray:
-    """Seed-mean of a metric in every resample: (R + 1,), from statistics (S, K, D, F).
+def conflict_statistics(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    clean: np.ndarray,
+    reference: np.ndarray,
+    *,
+    dialogue: np.ndarray,
+    dialogues: int,
+) -> np.ndarray:
+    """Per-dialogue counts of conflict views (V,): views, hits, known references, and how often the
+    predictions under conflict and the clean ones equal the reference: (D, 5)."""
+    known = reference >= 0
+    columns = (
+        np.ones(len(truth)),
+        truth == predicted,
+        known,
+        known & (predicted == reference),
+        known & (clean == reference),
+    )
+    counts = [np.bincount(dialogue, weights=column, minlength=dialogues) for column in columns]
+    return np.stack(counts, axis=1)
 
-    K are draws or conditions whose metric is averaged; the metric is applied to each of them.
+
+CONFLICT_METRICS: Mapping[str, Metric] = {
+    "accuracy": lambda sums: _ratio(sums[..., 1], sums[..., 0]),
+    "donor_bias": lambda sums: _ratio(sums[..., 3] - sums[..., 4], sums[..., 2]),
+}
+
+
+def resampled(statistics: np.ndarray, metric: Metric, resamples: Resamples) -> np.ndarray:
+    """Seed-mean of a metric in every resample, the sample itself first: (R + 1, K).
+
+    `statistics` (S, K, D, F) holds F sums of D dialogues, for S seeds and K views. What has one seed only
+    (a ceiling, a constant answer) stands against every resample of the seeds.
     """
-    seeds, averaged, dialogues, features = statistics.shape
+    seeds, views, dialogues, features = statistics.shape
     matrix = statistics.transpose(2, 0, 1, 3).reshape(dialogues, -1)
-    total = np.zeros((len(resamples.dialogues), seeds))
+    weights = resamples.seeds if seeds > 1 else np.ones((len(resamples.seeds), 1))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    values = np.empty((len(weights), views))
     # a slice of the resamples at a time bounds the memory
-    for start in range(0, len(total), 256):
+    for start in range(0, len(values), 256):
         part = slice(start, start + 256)
-        sums = resamples.dialogues[part] @ matrix
-        total[part] = metric(sums.reshape(-1, seeds, averaged, features)).mean(axis=2)
-    return (total * resamples.seeds).sum(axis=1) / resamples.seeds.sum(axis=1)
+        sums = (resamples.dialogues[part] @ matrix).reshape(-1, seeds, views, features)
+        values[part] = np.einsum("rs,rsk->rk", weights[part], metric(sums))
+    return values
 
 
 def interval(values: np.ndarray, level: float) -> tuple[float, float]:

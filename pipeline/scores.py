@@ -1,0 +1,113 @@
+"""Stage: every score of every variant, seed and condition, and the comparisons between variants."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from models.masks import COMPLETE, LETTERS, random_name
+from pipeline import artefacts, stage
+from pipeline.comparing import Sums, compare
+from pipeline.errors import PipelineError
+from pipeline.predictions import Answers, load_answers, load_ceilings, load_truth, trivial_answers
+from pipeline.scoring import score_rows
+from pipeline.settings.base import Settings
+from pipeline.settings.report import ReportSettings
+
+log = logging.getLogger("pipeline")
+# the name under which facts about the protocol stand among the variants
+PROTOCOL = "protocol"
+
+
+class Params(Settings):
+    """Settings of the scores stage."""
+
+    report: ReportSettings = Field(ReportSettings(), description="Metrics, bootstrap and comparisons.")
+
+
+def run(
+    params: Params,
+    *,
+    dataset: list[Path],
+    masks: list[Path],
+    conflicts: list[Path],
+    predictions: list[Path],
+    ceilings: list[Path],
+    scores: Path,
+    comparisons: Path,
+) -> None:
+    """Write the scores of all predictions, ceilings and trivial rows, and the table of comparisons."""
+    if not predictions:
+        raise PipelineError("--predictions: no file was given. Evaluate at least one variant.")
+    truth = load_truth(dataset, conflicts)
+    rows, sums, trained = [], {}, []
+
+    def count(answers: Answers) -> None:
+        for fold, condition, metric, value in score_rows(answers, truth):
+            rows.append((fold, answers.variant, answers.seed, answers.checkpoint, condition, metric, value))
+        if answers.checkpoint == "selected":
+            sums.setdefault(answers.variant, Sums.of(answers)).add(answers, truth)
+
+    clean, conflict, seeds = [], [], []
+    for answers in load_answers(predictions, truth):
+        count(answers)
+        clean, conflict = list(answers.clean), list(answers.conflict)
+        seeds.append(answers.seed)
+        if answers.variant not in trained:
+            trained.append(answers.variant)
+    for answers in load_ceilings(ceilings, truth):
+        count(answers)
+    for answers in trivial_answers(truth, clean, conflict, sorted(set(seeds)), params.report.seed):
+        count(answers)
+    rows += protocol_rows(truth.folds, dataset, masks)
+    artefacts.save_table(scores, pl.DataFrame(rows, schema=SCHEMA, orient="row"))
+    artefacts.save_table(comparisons, compare(sums, trained, truth, params.report))
+    log.info("%d variants, %d seeds, %d scores", len(trained), len(set(seeds)), len(rows))
+
+
+SCHEMA = {
+    "fold": pl.String,
+    "variant": pl.String,
+    "seed": pl.Int32,
+    "checkpoint": pl.String,
+    "condition": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+}
+
+
+def protocol_rows(folds: Sequence[str], datasets: Sequence[Path], masks: Sequence[Path]) -> Iterator[tuple]:
+    """Facts about the test split as rows of variant `protocol`: absence and realised missing rates.
+
+    `absence_rate` (condition complete) is the share of slots that the corpus lacks; `missing_rate` is masked
+    over really available slots, for the fixed subsets and the random rates. Digests are not numbers: the
+    tables stage reads them from the masks.
+    """
+    if len(masks) != len(folds):
+        raise PipelineError(f"--masks: got {len(masks)} paths for {len(folds)} folds; give one for each.")
+    for fold, dataset, path in zip(folds, datasets, masks, strict=True):
+        available = artefacts.load_tensors(dataset / "features.safetensors", ["available"])["available"] > 0
+        split = artefacts.load_table(dataset / "utterances.parquet", ["split"])["split"].to_numpy()
+        available = available[split == "test"]
+        facts = {(COMPLETE, "absence_rate"): float(1 - available.mean())}
+        for letters in ("t", "a", "v", "at", "tv", "av"):
+            hidden = np.array([letter not in letters for letter in LETTERS])
+            facts[f"fixed/{letters}", "missing_rate"] = float((available & hidden).sum() / available.sum())
+        realised = json.loads(artefacts.load_metadata(path)["realised"])
+        for rate, value in realised.items():
+            facts[random_name(float(rate)), "missing_rate"] = value
+        for (condition, metric), value in facts.items():
+            yield fold, PROTOCOL, None, "selected", condition, metric, value
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Params,
+        inputs=("dataset*", "masks*", "conflicts*", "predictions*", "ceilings*"),
+        outputs=("scores", "comparisons"),
+    )
