@@ -17,7 +17,6 @@ from pydantic import Field
 from tqdm import tqdm
 
 from pipeline import artefacts, device, media, stage
-from pipeline.errors import PipelineError
 from pipeline.faces_align import align, mouth_patch
 from pipeline.faces_detect import Detector, Face
 from pipeline.faces_speaker import choose
@@ -236,7 +235,7 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
             log.info("%s", absence)
             for row in rows:
                 utterances.setdefault(row["utterance"], absent(row, absence.reason))
-    check_files(table, [facts["reason"] for facts in utterances.values()])
+    media.check_readable(table["media"].to_list(), [facts["reason"] for facts in utterances.values()])
     order = table["utterance"].to_list()
     size = params.faces.crop_size
     pixels = [pixel for name in order for pixel in crops.get(name, [])]
@@ -249,16 +248,6 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
         artefacts.save_table(target / "utterances.parquet", facts)
     absences = facts["reason"].drop_nulls().value_counts(sort=True).iter_rows()
     log.info("%d utterances, %d crops, absent: %s", len(order), len(array), dict(absences))
-
-
-def check_files(table: pl.DataFrame, reasons: list[str | None]) -> None:
-    """Raise PipelineError if not one file of a shard could be opened: that is a wrong path, not a corpus."""
-    unread = {media.FILE_MISSING, media.UNDECODABLE}
-    if reasons and all(reason in unread for reason in reasons):
-        raise PipelineError(
-            f"not one of the {table['media'].n_unique()} media files of this shard could be read; the first "
-            f"is {table['media'][0]}. Check the corpus folder in the config, and that this machine sees it."
-        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-from pydantic import Field
 
 from pipeline import artefacts, stage
 from pipeline.corpora import registry
@@ -24,7 +23,6 @@ class Params(Settings):
     """Settings of the stage."""
 
     corpus: CorpusSettings = CorpusSettings()
-    shards: int = Field(2, ge=1, le=1000, description="number of slices that extraction works on")
 
 
 def shard_of(dialogue: str, shards: int) -> int:
@@ -98,19 +96,19 @@ def check(corpus: Corpus) -> None:
 
 
 def run(
-    params: Params, *, utterances: Sequence[Path], manifest: Path, facts: Path, shards: Sequence[Path]
+    params: Params, *, parts: Sequence[Path], manifest: Path, facts: Path, shards: Sequence[Path]
 ) -> None:
     """Read, check and slice a corpus."""
-    if len(shards) != params.shards:
+    if len(shards) != params.corpus.shards:
         raise PipelineError(
-            f"--shards: {len(shards)} paths for {params.shards} shards; pass one path a shard."
+            f"--shards: {len(shards)} paths for corpus.shards = {params.corpus.shards}; pass one a shard."
         )
-    adapter = registry.adapter(params.corpus.adapter)
-    corpus = adapter.read(params.corpus, utterances)
+    adapter = registry.adapter(params.corpus.name)
+    corpus = adapter.read(params.corpus, parts)
     check(corpus)
     rows = corpus.rows.sort("dialogue", "position").with_columns(
         shard=pl.col("dialogue").map_elements(
-            lambda name: shard_of(name, params.shards), return_dtype=pl.Int32
+            lambda name: shard_of(name, params.corpus.shards), return_dtype=pl.Int32
         )
     )
     artefacts.save_table(manifest, rows)
@@ -130,4 +128,4 @@ def run(
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("utterances*",), outputs=("manifest", "facts", "shards*"))
+    stage.main(run, Params, inputs=("parts*",), outputs=("manifest", "facts", "shards*"))

@@ -8,6 +8,7 @@ absence of one utterance and go on with the rest of its shard. Decoding uses one
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -153,7 +154,7 @@ def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
 
     Raises MediaAbsence (file_missing, undecodable, no_video_stream) before the first frame.
     """
-    if any(later < earlier for earlier, later in zip(times, times[1:], strict=False)):
+    if any(later < earlier for earlier, later in pairwise(times)):
         raise ValueError("times must be sorted")
     index = _pick(path, "video", NO_VIDEO)
     with _opened(path) as container:
@@ -252,3 +253,12 @@ def level(sound: np.ndarray) -> float:
     """Root mean square in dB relative to full scale (-inf for digital silence or no samples)."""
     power = float(np.mean(np.square(sound, dtype=np.float64))) if len(sound) else 0.0
     return 10 * float(np.log10(power)) if power > 0 else float("-inf")
+
+
+def check_readable(paths: Sequence[str], reasons: Sequence[str | None]) -> None:
+    """Raise PipelineError if not one file of a shard could be read: that is a wrong path, not a corpus."""
+    if reasons and all(reason in (FILE_MISSING, UNDECODABLE) for reason in reasons):
+        raise PipelineError(
+            f"not one of the {len(set(paths))} media files of this shard could be read; the first is "
+            f"{paths[0]}. Check the corpus folder in the config, and that this machine sees it."
+        )

@@ -20,7 +20,6 @@ class Params(Settings):
 
     corpus: CorpusSettings = CorpusSettings()
     fold: str = Field("main", description="fold of the corpus")
-    seed: int = Field(0, ge=0, description="seed of a drawn validation split")
 
 
 def check(table: pl.DataFrame, dialogues: set[str]) -> None:
@@ -42,8 +41,8 @@ def check(table: pl.DataFrame, dialogues: set[str]) -> None:
 def run(params: Params, *, manifest: Path, splits: Path) -> None:
     """Write the split of every dialogue."""
     rows = artefacts.load_table(manifest)
-    adapter = registry.adapter(params.corpus.adapter)
-    table = adapter.splits(rows, params.corpus, params.fold, params.seed)
+    adapter = registry.adapter(params.corpus.name)
+    table = adapter.splits(rows, params.corpus, params.fold)
     table = table.select("dialogue", "split").sort("dialogue")
     check(table, set(rows["dialogue"]))
     artefacts.save_table(splits, table)

@@ -1,13 +1,11 @@
 # Encoders, faces, features of the three modalities, and the joined dataset.
 
-STANDINS = CFG.encoders.standins
-
 
 def feature_files():
     return expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS)
 
 
-if STANDINS:
+if not CFG.weights:
 
     rule standins:
         input:
@@ -19,7 +17,7 @@ if STANDINS:
         params:
             code=code("pipeline.standins"),
             cfg=settings(standins=CFG.standins, seed=CFG.embedded.seed, **COMPUTE),
-            tables=lambda wildcards, input: [f"{part}/utterances.parquet" for part in input.parts],
+            tables=[f"{RUN}/corpus/{part}/utterances.parquet" for part in PARTS],
         log:
             f"{LOGS}/standins.log",
         benchmark:
@@ -43,7 +41,7 @@ else:
             folder=directory(f"{RUN}/encoders/{{modality}}"),
         params:
             code=code("pipeline.weights"),
-            cfg=lambda wildcards: settings(encoder=getattr(CFG.encoders, wildcards.modality)),
+            cfg=lambda wildcards: settings(weights=CFG.weights[wildcards.modality]),
         log:
             f"{LOGS}/weights/{{modality}}.log",
         shell:

@@ -11,20 +11,21 @@ from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.synth.emotions import EMOTIONS
 
-COLUMNS = "dialogue position utterance speaker text label split media start end".split()
+COLUMNS = ("dialogue", "position", "utterance", "speaker", "text", "label", "split", "media", "start", "end")
 
 
-def read(settings: CorpusSettings, utterances: Sequence[Path]) -> Corpus:
+def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """The rows of all parts; media paths are relative to the working folder, as the parts' paths are.
 
     Raises PipelineError if there is no part, or a label is not one of the seven emotions.
     """
-    if not utterances:
+    if not parts:
         raise PipelineError(
-            "--utterances: the embedded corpus is read from corpus/*/utterances.parquet, and none was given."
+            "--parts: none was given; the embedded corpus is read from the folders that stage corpus writes."
         )
-    parts = []
-    for path in utterances:
+    tables = []
+    for folder in parts:
+        path = folder / "utterances.parquet"
         part = artefacts.load_table(path, COLUMNS)
         odd = part.filter(pl.col("label").is_not_null() & ~pl.col("label").is_in(EMOTIONS))
         if odd.height:
@@ -32,8 +33,8 @@ def read(settings: CorpusSettings, utterances: Sequence[Path]) -> Corpus:
                 f"{path}, utterance {odd['utterance'][0]}: unknown label {odd['label'][0]!r}; known are "
                 f"{', '.join(EMOTIONS)}. Render the corpus anew."
             )
-        parts.append(part.with_columns(media=pl.lit(path.parent.as_posix() + "/") + pl.col("media")))
-    rows = pl.concat(parts).with_columns(
+        tables.append(part.with_columns(media=pl.lit(folder.as_posix() + "/") + pl.col("media")))
+    rows = pl.concat(tables).with_columns(
         corpus=pl.lit("embedded"),
         label=label_index(pl.col("label"), EMOTIONS),
         score=pl.lit(None, pl.Float32),
@@ -46,8 +47,8 @@ def read(settings: CorpusSettings, utterances: Sequence[Path]) -> Corpus:
     )
 
 
-def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str, seed: int) -> pl.DataFrame:
+def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:
     """The splits of the generator (no speaker is in two of them); there is one fold, `main`."""
     if fold != "main":
         raise PipelineError(f"fold: the embedded corpus has the fold main only, not {fold!r}.")
-    return own_splits(rows, settings.validation, seed)
+    return own_splits(rows, settings.validation, settings.seed)

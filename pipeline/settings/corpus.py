@@ -1,16 +1,27 @@
-"""Settings of the corpus: which adapter reads it, and how it is split."""
+"""Settings of the corpus: which adapter reads it, and how it is divided."""
+
+from typing import Literal
 
 from pydantic import Field
 
+from pipeline.corpora.registry import ADAPTERS
 from pipeline.settings.base import Settings
 
 
 class CorpusSettings(Settings):
     """One corpus, as its adapter reads it."""
 
-    adapter: str = Field("embedded", description="name of the adapter (pipeline/corpora/registry.py)")
+    name: Literal["embedded"] = Field("embedded", description="corpus, by its adapter's name")
     folder: str = Field("", description="folder of a corpus on disk; empty for the embedded one")
     protocol: str = Field("", description="named label protocol of the adapter; empty: its default")
+    shards: int = Field(2, ge=1, le=1000, description="slices of whole dialogues that extraction works on")
+    folds: list[str] = Field(["main"], min_length=1, description="folds to train and judge")
     validation: float = Field(
         0.12, gt=0, lt=0.5, description="share of training dialogues for validation, if the corpus names none"
     )
+    seed: int = Field(0, ge=0, description="seed of a drawn validation split")
+
+    @property
+    def adapter(self) -> str:
+        """Path of the module that reads this corpus."""
+        return ADAPTERS[self.name]

@@ -5,43 +5,13 @@ from pydantic import Field, field_validator
 from pipeline.settings.base import Settings
 
 
-class EncoderSettings(Settings):
-    """What all three kinds of encoder share."""
-
-    layers: tuple[int, ...] = Field(
-        (-1,), min_length=1, description="hidden states to average; 0 is the input embedding, -1 the last"
-    )
-    batch: int = Field(8, ge=1, le=1024, description="inputs of one forward pass")
-    frames: bool = Field(False, description="also store the unpooled features")
-
-
-class TextSettings(EncoderSettings):
-    """The text encoder."""
-
-    most_tokens: int = Field(512, ge=8, le=100_000, description="longer utterances are cut after this many")
-
-
-class AudioSettings(EncoderSettings):
-    """The speech encoder."""
-
-    silence: float = Field(-60.0, ge=-200, le=0, description="an utterance below this level (dB) is silent")
-    shortest: float = Field(0.1, ge=0.025, le=10, description="a shorter utterance (s) is absent")
-    window: float = Field(
-        20.0, ge=1, le=600, description="longer utterances (s) are encoded in equal windows of at most this"
-    )
-
-
-class VisualSettings(EncoderSettings):
-    """The face encoder."""
-
-    batch: int = Field(32, ge=1, le=1024, description="crops of one forward pass")
-
-
 class WeightsSettings(Settings):
-    """Public weights of one encoder, pinned."""
+    """Public weights of one encoder, pinned; not read where stand-ins are used."""
 
     name: str = Field(description="id on the Hugging Face hub, or `facenet-pytorch/vggface2`")
-    revision: str = Field(description="full commit (40 hexadecimal digits) or release tag")
+    revision: str = Field(
+        pattern=r"^([0-9a-f]{40}|v[0-9.]+)$", description="full commit of the hub, or a release of facenet"
+    )
     files: dict[str, str] = Field(
         default_factory=dict, description="SHA-256 by file name; a file named here must have it"
     )
@@ -53,3 +23,70 @@ class WeightsSettings(Settings):
             if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
                 raise ValueError(f"the SHA-256 of {name} must be 64 lower-case hexadecimal digits")
         return files
+
+
+class EncoderSettings(Settings):
+    """What all three kinds of encoder share."""
+
+    layers: list[int] = Field(
+        [-1], min_length=1, description="hidden states to average; 0 is the input embedding, -1 the last"
+    )
+    batch: int = Field(8, ge=1, le=1024, description="inputs of one forward pass")
+    frames: bool = Field(False, description="also store the unpooled features")
+
+
+class TextSettings(EncoderSettings):
+    """The text encoder."""
+
+    weights: WeightsSettings = Field(
+        WeightsSettings(name="FacebookAI/roberta-base", revision="e2da8e2f811d1448a5b465c236feacd80ffbac7b"),
+        description="public weights",
+    )
+    most_tokens: int = Field(512, ge=8, le=100_000, description="longer utterances are cut after this many")
+
+
+class AudioSettings(EncoderSettings):
+    """The speech encoder."""
+
+    weights: WeightsSettings = Field(
+        WeightsSettings(
+            name="facebook/wav2vec2-base",
+            revision="0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8",
+            files={"pytorch_model.bin": "3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21"},
+        ),
+        description="public weights",
+    )
+    silence: float = Field(-60.0, ge=-200, le=0, description="an utterance below this level (dB) is silent")
+    shortest: float = Field(0.1, ge=0.025, le=10, description="a shorter utterance (s) is absent")
+    window: float = Field(
+        20.0, ge=1, le=600, description="longer utterances (s) are encoded in equal windows of at most this"
+    )
+
+
+class VisualSettings(EncoderSettings):
+    """The face encoder."""
+
+    weights: WeightsSettings = Field(
+        WeightsSettings(
+            name="facenet-pytorch/vggface2",
+            revision="v2.2.9",
+            files={
+                "20180402-114759-vggface2.pt": (
+                    "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b"
+                )
+            },
+        ),
+        description="public weights",
+    )
+    batch: int = Field(32, ge=1, le=1024, description="crops of one forward pass")
+
+
+class EncodersSettings(Settings):
+    """The encoder of each modality."""
+
+    standins: bool = Field(
+        True, description="small encoders that the pipeline trains itself, in place of public weights"
+    )
+    text: TextSettings = Field(TextSettings(), description="text encoder")
+    audio: AudioSettings = Field(AudioSettings(), description="speech encoder")
+    visual: VisualSettings = Field(VisualSettings(), description="face encoder")

@@ -28,7 +28,7 @@ class FacesSettings(Settings):
         0.0,
         ge=-10,
         le=10,
-        description="least score of a speaking face (docs/artefacts.md); lower keeps more, and more listeners",
+        description="least score of a face that speaks; lower keeps more faces, and more listeners",
     )
     crop_size: int = Field(160, ge=32, le=512, description="side of a crop (px)")
     max_crops: int = Field(12, ge=1, le=1000, description="most crops kept of one utterance, evenly spaced")

@@ -1,0 +1,106 @@
+"""Speech encoders of the wav2vec 2.0 family.
+
+Encoders with layer norm after their convolutions give the same features under padding if they see a mask;
+those with group norm (wav2vec2-base) do not, so there only inputs of equal length share a batch.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoFeatureExtractor, AutoModel
+
+from pipeline import media
+from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
+from pipeline.errors import PipelineError
+from pipeline.settings.encoders import AudioSettings
+
+
+def windows(samples: int, most: int) -> list[tuple[int, int]]:
+    """Equal windows (first, last sample) of at most `most` samples that cover all of them once."""
+    edges = np.linspace(0, samples, -(-samples // most) + 1).round().astype(int)
+    return [(int(low), int(high)) for low, high in pairwise(edges)]
+
+
+class AudioEncoder:
+    """Frame features of sounds."""
+
+    def __init__(self, extractor, model, settings: AudioSettings, device: torch.device) -> None:
+        self.extractor, self.model = extractor, model.to(device).eval()
+        self.settings, self.device = settings, device
+        self.dimension = int(model.config.hidden_size)
+        self.layers = checked_layers(
+            settings.layers, model.config.num_hidden_layers + 1, "encoders.audio.layers"
+        )
+        self.masked = getattr(model.config, "feat_extract_norm", None) == "layer"
+
+    @property
+    def shortest(self) -> int:
+        """The fewest samples that give one frame."""
+        samples = 1
+        kernels, strides = self.model.config.conv_kernel, self.model.config.conv_stride
+        for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def _frames(self, samples: int) -> int:
+        """Frames that the convolutions make of so many samples."""
+        for kernel, stride in zip(self.model.config.conv_kernel, self.model.config.conv_stride, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+    @torch.inference_mode()
+    def encode(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Float32 (frames, dimension) of each sound (16 kHz mono float32, at least `shortest` samples).
+
+        A sound longer than the configured window is normalised as a whole and encoded in equal windows: the
+        mean over its frames weighs all of it alike, and no padding is in it.
+        """
+        most = round(self.settings.window * media.SAMPLE_RATE)
+        pieces: list[np.ndarray] = []
+        owners: list[int] = []
+        for owner, sound in enumerate(sounds):
+            values = self.extractor(sound, sampling_rate=media.SAMPLE_RATE, return_tensors="np").input_values[
+                0
+            ]
+            for low, high in windows(len(values), most):
+                pieces.append(np.asarray(values[low:high], np.float32))
+                owners.append(owner)
+        encoded: list[np.ndarray | None] = [None] * len(pieces)
+        lengths = [len(piece) for piece in pieces]
+        for places in by_length(lengths, self.settings.batch, equal=not self.masked):
+            for place, features in zip(places, self._batch([pieces[p] for p in places]), strict=True):
+                encoded[place] = features
+        return [
+            np.concatenate([piece for piece, own in zip(encoded, owners, strict=True) if own == owner])
+            for owner in range(len(sounds))
+        ]
+
+    def _batch(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Features of pieces that may share a batch."""
+        lengths = [len(piece) for piece in pieces]
+        values = torch.zeros(len(pieces), max(lengths))
+        for row, piece in zip(values, pieces, strict=True):
+            row[: len(piece)] = torch.from_numpy(piece)
+        options = {}
+        if self.masked:
+            reach = torch.arange(values.shape[1])
+            options["attention_mask"] = (reach < torch.tensor(lengths)[:, None]).long().to(self.device)
+        states = self.model(values.to(self.device), output_hidden_states=True, **options).hidden_states
+        pooled = mean_layers(states, self.layers).cpu().numpy()
+        return [row[: self._frames(length)] for row, length in zip(pooled, lengths, strict=True)]
+
+
+def load(folder: Path, settings: AudioSettings, device: torch.device) -> AudioEncoder:
+    """Load a local folder in float32; raises PipelineError if it does not read 16 kHz waveforms."""
+    extractor = from_folder(AutoFeatureExtractor.from_pretrained, folder)
+    model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32)
+    rate = getattr(extractor, "sampling_rate", None)
+    if rate != media.SAMPLE_RATE or not hasattr(model.config, "conv_stride"):
+        raise PipelineError(
+            f"{folder}: expected an encoder of 16 kHz waveforms with a convolutional front (wav2vec 2.0, "
+            f"HuBERT, WavLM, data2vec), found {model.config.model_type} at {rate} Hz."
+        )
+    return AudioEncoder(extractor, model, settings, device)

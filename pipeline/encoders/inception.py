@@ -1,0 +1,53 @@
+"""InceptionResnetV1 (facenet-pytorch, trained on VGGFace2) as an encoder folder.
+
+The package knows no `from_pretrained`; the stage weights writes config.json and model.safetensors for it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from facenet_pytorch import InceptionResnetV1
+from jaxtyping import Float, UInt8
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline.encoders.visual import VisualEncoder
+from pipeline.errors import PipelineError
+from pipeline.settings.encoders import VisualSettings
+
+SIDE = 160
+
+
+class InceptionEncoder(VisualEncoder):
+    """512 features a crop, before the unit-length normalisation that identification wants."""
+
+    def __init__(self, model: torch.nn.Module, settings: VisualSettings, device: torch.device) -> None:
+        if settings.layers != [-1]:
+            raise PipelineError(
+                "config, key encoders.visual.layers: InceptionResnetV1 gives its last layer only."
+            )
+        self.model, self.settings, self.device = model.to(device).eval(), settings, device
+        self.side, self.dimension = SIDE, 512
+
+    def inputs(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 side side"]:
+        """Crops in the fixed standardisation of facenet: (x - 127.5) / 128."""
+        self.mean, self.scale = 127.5 / 255, 128 / 255
+        return super().inputs(crops)
+
+    def _pooled(self, pixels: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n d"]:
+        return self.model(pixels)
+
+
+def load(folder: Path, settings: VisualSettings, device: torch.device) -> InceptionEncoder:
+    """Load a local folder; raises PipelineError if its weights do not fit."""
+    model = InceptionResnetV1(pretrained=None, classify=False)
+    path = folder / "model.safetensors"
+    try:
+        model.load_state_dict(load_file(str(path)), strict=True)
+    except (OSError, RuntimeError) as error:
+        raise PipelineError(
+            f"{path}: not the weights of InceptionResnetV1 ({str(error).splitlines()[0]}). "
+            "Delete the folder and rerun the stage weights."
+        ) from error
+    return InceptionEncoder(model, settings, device)

@@ -1,0 +1,60 @@
+"""Text encoders of the transformers library, safe under padding with a mask (RoBERTa and its kin)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
+from pipeline.settings.encoders import TextSettings
+
+
+class TextEncoder:
+    """Token features of sentences."""
+
+    def __init__(self, tokenizer, model, settings: TextSettings, device: torch.device) -> None:
+        self.tokenizer, self.model = tokenizer, model.to(device).eval()
+        self.settings, self.device = settings, device
+        self.dimension = int(model.config.hidden_size)
+        self.layers = checked_layers(
+            settings.layers, model.config.num_hidden_layers + 1, "encoders.text.layers"
+        )
+        # RoBERTa numbers positions from the padding index + 1, so two of its positions are never used
+        self.most = min(settings.most_tokens, tokenizer.model_max_length)
+        positions = getattr(model.config, "max_position_embeddings", None)
+        if positions is not None:
+            self.most = min(self.most, positions - 2)
+        self.cut = 0  # sentences that were longer than the encoder reads
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Float32 (tokens, dimension) of each text, without the special tokens (unless it has no others)."""
+        encoded = [
+            self.tokenizer(text, truncation=True, max_length=self.most, return_special_tokens_mask=True)
+            for text in texts
+        ]
+        self.cut += sum(len(row["input_ids"]) >= self.most for row in encoded)
+        lengths = [len(row["input_ids"]) for row in encoded]
+        features: list[np.ndarray | None] = [None] * len(texts)
+        for places in by_length(lengths, self.settings.batch, equal=False):
+            rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
+            batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
+            states = self.model(**batch, output_hidden_states=True).hidden_states
+            pooled = mean_layers(states, self.layers).cpu().numpy()
+            for place, row, length in zip(places, pooled, (lengths[p] for p in places), strict=True):
+                # padding may stand on either side; the mask says where the tokens are
+                own = row[batch["attention_mask"][places.index(place)].cpu().numpy() > 0]
+                words = np.array(encoded[place]["special_tokens_mask"][:length]) == 0
+                features[place] = own[words] if words.any() else own
+        return features
+
+
+def load(folder: Path, settings: TextSettings, device: torch.device) -> TextEncoder:
+    """Load a local folder in float32."""
+    config = from_folder(AutoConfig.from_pretrained, folder)
+    options = {"add_pooling_layer": False} if config.model_type in ("roberta", "bert", "xlm-roberta") else {}
+    tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
+    model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32, **options)
+    return TextEncoder(tokenizer, model, settings, device)

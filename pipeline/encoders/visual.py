@@ -1,0 +1,82 @@
+"""Face encoders of the transformers library: pooled output of a convolutional or transformer image model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from transformers import AutoModel
+
+from pipeline import artefacts
+from pipeline.encoders.loading import checked_layers, from_folder, mean_layers
+from pipeline.errors import PipelineError
+from pipeline.settings.encoders import VisualSettings
+
+
+def side_of(size: int | dict) -> int:
+    """The side of the square that a preprocessor's `size` asks for."""
+    if isinstance(size, int):
+        return size
+    return int(size.get("height") or size.get("shortest_edge"))
+
+
+class VisualEncoder:
+    """One feature vector a crop."""
+
+    def __init__(self, model, facts: dict, settings: VisualSettings, device: torch.device) -> None:
+        self.model, self.settings, self.device = model.to(device).eval(), settings, device
+        self.side = side_of(facts["size"])
+        self.mean = torch.tensor(facts["image_mean"]).view(3, 1, 1)
+        self.scale = torch.tensor(facts["image_std"]).view(3, 1, 1)
+        config = model.config
+        self.dimension = int(
+            config.hidden_sizes[-1] if hasattr(config, "hidden_sizes") else config.hidden_size
+        )
+        count = len(config.hidden_sizes) if hasattr(config, "hidden_sizes") else config.num_hidden_layers
+        self.layers = checked_layers(settings.layers, count + 1, "encoders.visual.layers")
+        if hasattr(config, "hidden_sizes") and settings.layers != [-1]:
+            raise PipelineError(
+                "config, key encoders.visual.layers: the layers of this encoder differ in width and cannot "
+                "be averaged; use [-1]."
+            )
+
+    def inputs(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 side side"]:
+        """Crops as the encoder was trained to see them."""
+        if crops.shape[1] != self.side:
+            how = cv2.INTER_AREA if crops.shape[1] > self.side else cv2.INTER_LINEAR
+            crops = np.stack([cv2.resize(crop, (self.side, self.side), interpolation=how) for crop in crops])
+        pixels = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float() / 255
+        return (pixels - self.mean) / self.scale
+
+    def _pooled(self, pixels: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n d"]:
+        last = self.settings.layers == [-1]
+        output = self.model(pixels, output_hidden_states=not last)
+        states = output.last_hidden_state if last else mean_layers(output.hidden_states, self.layers)
+        # (n, d, h, w) of a convolutional model, (n, tokens, d) of a transformer
+        return states.mean((2, 3)) if states.ndim == 4 else states.mean(1)
+
+    @torch.inference_mode()
+    def encode(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n d"]:
+        """Float32 features of crops, RGB."""
+        pieces: Sequence[np.ndarray] = [
+            self._pooled(self.inputs(crops[low : low + self.settings.batch]).to(self.device)).cpu().numpy()
+            for low in range(0, len(crops), self.settings.batch)
+        ]
+        return np.concatenate(pieces) if pieces else np.zeros((0, self.dimension), np.float32)
+
+
+def load(folder: Path, settings: VisualSettings, device: torch.device) -> VisualEncoder:
+    """Load a local folder in float32.
+
+    Raises PipelineError if its preprocessor_config.json does not say size, mean and deviation.
+    """
+    path = folder / "preprocessor_config.json"
+    facts = artefacts.load_json(path)
+    missing = [key for key in ("size", "image_mean", "image_std") if key not in facts]
+    if missing:
+        raise PipelineError(f"{path}: no {missing[0]}; save the model's image processor into this folder.")
+    model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32)
+    return VisualEncoder(model, facts, settings, device)

@@ -1,0 +1,142 @@
+"""Stage weights: public weights, pinned by revision and checksum, as a `from_pretrained` folder.
+
+Runs where there is internet (a cluster's head node); every other stage loads the folder offline. Files that
+were placed by hand in `weights/{name}/{revision}/` are taken instead of a download. The folder always holds
+safetensors, whatever format was published.
+"""
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+from urllib.error import URLError
+
+import httpx
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors.torch import save_file
+from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer
+
+from pipeline import artefacts, stage
+from pipeline.encoders.loading import from_folder
+from pipeline.errors import PipelineError
+from pipeline.settings.base import Settings
+from pipeline.settings.encoders import WeightsSettings
+
+log = logging.getLogger("pipeline")
+
+PLACED = Path("weights")
+FACENET = "facenet-pytorch/vggface2"
+FACENET_FILE = "20180402-114759-vggface2.pt"
+FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download"
+SMALL = ("config.json", "preprocessor_config.json", "tokenizer*.json", "special_tokens_map.json")
+VOCABULARY = ("vocab.json", "vocab.txt", "merges.txt", "*.model")
+MODELS = ("model.safetensors", "pytorch_model.bin")
+
+
+class Params(Settings):
+    """Settings of the stage."""
+
+    weights: WeightsSettings
+
+
+def by_hand(weights: WeightsSettings) -> Path:
+    """Where a person puts the files of these weights if this machine cannot fetch them."""
+    return PLACED / weights.name.replace("/", "--") / weights.revision
+
+
+def _unreachable(weights: WeightsSettings, files: str, source: str, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"weights {weights.name} at {weights.revision}: {files} could not be downloaded from {source} "
+        f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}). Run this stage "
+        f"on a machine with internet, or fetch the file(s) there and place them in {by_hand(weights)}/."
+    )
+
+
+def fetch_hub(weights: WeightsSettings) -> Path:
+    """A folder with the files of a hub model; raises PipelineError if they cannot be had."""
+    found = None
+    for model in MODELS:
+        try:
+            patterns = [*SMALL, *VOCABULARY, model]
+            found = Path(snapshot_download(weights.name, revision=weights.revision, allow_patterns=patterns))
+        except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+            names = f"config.json, the tokenizer or preprocessor files and {' or '.join(MODELS)}"
+            raise _unreachable(weights, names, "the Hugging Face hub", error) from error
+        if (found / model).is_file():
+            return found
+    raise PipelineError(
+        f"weights {weights.name} at {weights.revision}: the hub has neither {' nor '.join(MODELS)} there. "
+        "Check the name and the revision in the config."
+    )
+
+
+def check_digests(weights: WeightsSettings, folder: Path) -> None:
+    """Raise PipelineError if a pinned file is missing or another file than pinned."""
+    for name, digest in sorted(weights.files.items()):
+        path = folder / name
+        if not path.is_file():
+            raise PipelineError(f"{path}: missing, and the config pins its SHA-256. Place it there.")
+        found = artefacts.file_digest(path)
+        if found != digest:
+            raise PipelineError(
+                f"{path}: its SHA-256 is {found}, the config pins {digest}. Delete the file and fetch it again; "
+                "if the pin is wrong, mend it in the config."
+            )
+
+
+def convert_hub(source: Path, target: Path) -> None:
+    """Save model and tokenizer or feature extractor the way every encoder folder is laid out."""
+    kind = artefacts.load_json(source / "config.json").get("model_type")
+    options = {"add_pooling_layer": False} if kind in ("roberta", "bert", "xlm-roberta") else {}
+    from_folder(AutoModel.from_pretrained, source, dtype=torch.float32, **options).save_pretrained(target)
+    if (source / "preprocessor_config.json").is_file():
+        settings = artefacts.load_json(source / "preprocessor_config.json")
+        if "image_mean" in settings:
+            artefacts.save_json(target / "preprocessor_config.json", settings)
+        else:
+            from_folder(AutoFeatureExtractor.from_pretrained, source).save_pretrained(target)
+    else:
+        from_folder(AutoTokenizer.from_pretrained, source).save_pretrained(target)
+
+
+def convert_facenet(path: Path, target: Path) -> None:
+    """Save InceptionResnetV1 without its classifier."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    kept = {name: value.contiguous() for name, value in state.items() if not name.startswith("logits.")}
+    save_file(kept, str(target / "model.safetensors"))
+    artefacts.save_json(target / "config.json", {"model_type": "inception_resnet_v1", "source": path.name})
+
+
+def run(params: Params, *, folder: Path) -> None:
+    """Fetch (or take what was placed by hand), check, convert."""
+    weights = params.weights
+    placed = by_hand(weights)
+    with (
+        artefacts.replacing_folder(folder) as target,
+        tempfile.TemporaryDirectory(dir=folder.parent) as spare,
+    ):
+        if placed.is_dir():
+            source = placed
+            log.info("taking %s", source)
+        elif weights.name == FACENET:
+            source = Path(spare)
+            url = f"{FACENET_URL}/{weights.revision}/{FACENET_FILE}"
+            try:
+                if os.environ.get("HF_HUB_OFFLINE") == "1":
+                    raise URLError("HF_HUB_OFFLINE=1")
+                torch.hub.download_url_to_file(url, str(source / FACENET_FILE), progress=False)
+            except (URLError, OSError) as error:
+                raise _unreachable(weights, FACENET_FILE, url, error) from error
+        else:
+            source = fetch_hub(weights)
+        check_digests(weights, source)
+        if weights.name == FACENET:
+            convert_facenet(source / FACENET_FILE, target)
+        else:
+            convert_hub(source, target)
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, outputs=("folder",))
