@@ -13,7 +13,7 @@ from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
 from pipeline.settings.network import NetworkSettings
-from pipeline.settings.objective import ObjectiveSettings
+from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
 from pipeline.settings.process import ProcessSettings
 from pipeline.settings.protocol import ProtocolSettings
 from pipeline.settings.rendering import RenderingSettings
@@ -33,12 +33,6 @@ class EmbeddedSettings(Settings):
     rendering: RenderingSettings = Field(RenderingSettings(), description="picture and sound")
 
 
-class ReferencesSettings(Settings):
-    """How cross-fitted references are made."""
-
-    folds: int = Field(4, ge=2, le=20, description="teachers behind cross-fitted references")
-
-
 class Config(Settings):
     """The whole configuration; `config.yaml` holds every key with a comment."""
 
@@ -49,22 +43,28 @@ class Config(Settings):
     threads: int = Field(1, ge=1, le=256, description="torch's CPU threads in a job; sums depend on it")
     seeds: list[int] = Field([0], min_length=1, description="training seeds; each trains every variant")
     compare: list[str] = Field(
-        ["corekd", "csa", "logit_kd", "modality_dropout"], description="the variants to train, by name"
+        ["corekd"], description="the variants to train, beside the teacher, by name"
     )
-    corpus: CorpusSettings = Field(CorpusSettings(), description="which corpus, and how it is divided")
+    corpus: CorpusSettings = Field(CorpusSettings(), description="which corpus, and how it is read")
     embedded: EmbeddedSettings = Field(EmbeddedSettings(), description="the generated corpus")
     standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
-    encoders: EncodersSettings = Field(EncodersSettings(), description="the encoder of each modality")
+    encoders: EncodersSettings = Field(EncodersSettings(), description="how each encoder is run")
     faces: FacesSettings = Field(FacesSettings(), description="detection, choice and crops of faces")
     network: NetworkSettings = Field(NetworkSettings(), description="the network of teacher and student")
     training: TrainingSettings = Field(TrainingSettings(), description="optimisation and selection")
+    teacher: TeacherObjectiveSettings = Field(
+        TeacherObjectiveSettings(), description="what the complete-view teacher learns from"
+    )
     objective: ObjectiveSettings = Field(ObjectiveSettings(), description="what a student learns from")
     variants: dict[str, dict] = Field(
         {"corekd": {}}, description="by name: what differs from `objective`; {} is CoRe-KD itself"
     )
-    references: ReferencesSettings = Field(ReferencesSettings(), description="the teacher's references")
+    reference_folds: int = Field(4, ge=2, le=50, description="teachers behind cross-fitted references")
     protocol: ProtocolSettings = Field(ProtocolSettings(), description="masks and conflict pairs")
     report: ReportSettings = Field(ReportSettings(), description="metrics, tests and tables")
+    beside: list[str] = Field(
+        [], description="finished runs that the table across corpora shows beside this one"
+    )
 
     @field_validator("seeds", "compare")
     @classmethod
@@ -81,9 +81,10 @@ class Config(Settings):
             self.objective_of(name)
         if "teacher" in self.variants:
             raise ValueError("variants: the name 'teacher' is taken by the zero-filled teacher")
-        if self.corpus.name != "embedded" and self.encoders.standins:
+        if self.corpus.name not in ("embedded", "features") and self.encoders.standins:
             raise ValueError(
-                "encoders: stand-ins know only the embedded corpus; name real hub ids and revisions"
+                "encoders.standins: the stand-ins know only the embedded corpus; set it to false, so that "
+                "the public weights are used"
             )
         return self
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir).resolve()))
 
+from pipeline.artefacts import facts_digest
 from pipeline.codehash import code_digest
 from pipeline.config import read_config
 from pipeline.errors import PipelineError
@@ -23,6 +24,7 @@ SHARDS = range(CFG.corpus.shards)
 FOLDS = CFG.corpus.folds
 SEEDS = CFG.seeds
 VARIANTS = CFG.compare
+EMBEDDED = CFG.corpus.name == "embedded"
 
 
 wildcard_constraints:
@@ -59,3 +61,5 @@ def gpus():
 GPU = gpus()
 # how torch stages compute; every one of them takes these two keys
 COMPUTE = dict(device=CFG.device, threads=CFG.threads)
+# stands in every table, so that nobody can tune the generator unseen
+GENERATOR = facts_digest(CFG.embedded.model_dump(mode="json")) if EMBEDDED else ""

@@ -1,6 +1,6 @@
 # Raw dialogue video, its manifest, its folds, and the encoders.
 
-PARTS = range(CFG.embedded.parts) if CFG.corpus.name == "embedded" else []
+PARTS = range(CFG.embedded.parts) if EMBEDDED else []
 
 
 rule corpus:
@@ -37,6 +37,7 @@ checkpoint manifest:
     params:
         code=code("pipeline.manifest", CFG.corpus.adapter),
         cfg=settings(corpus=CFG.corpus),
+        tables=[f"{RUN}/corpus/{part}/utterances.parquet" for part in PARTS],
     log:
         f"{LOGS}/manifest.log",
     benchmark:
@@ -45,7 +46,7 @@ checkpoint manifest:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python -m pipeline.manifest --params {params.cfg:q} --parts {input.parts:q}"
+        "python -m pipeline.manifest --params {params.cfg:q} --utterances {params.tables:q}"
         " --manifest {output.manifest:q} --facts {output.facts:q} --shards {output.shards:q}"
         " > {log:q} 2>&1"
 

@@ -5,7 +5,7 @@ def feature_files():
     return expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS)
 
 
-if not CFG.weights:
+if CFG.encoders.standins:
 
     rule standins:
         input:
@@ -41,7 +41,9 @@ else:
             folder=directory(f"{RUN}/encoders/{{modality}}"),
         params:
             code=code("pipeline.weights"),
-            cfg=lambda wildcards: settings(weights=CFG.weights[wildcards.modality]),
+            cfg=lambda wildcards: settings(
+                weights=getattr(CFG.encoders, wildcards.modality).weights
+            ),
         log:
             f"{LOGS}/weights/{{modality}}.log",
         shell:

@@ -11,11 +11,11 @@ def prediction_files():
 
 
 def ceiling_files():
-    return expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS) if CFG.corpus.name == "embedded" else []
+    return expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS) if EMBEDDED else []
 
 
 def results_files():
-    return [f"{RUN}/results/tables", f"{RUN}/results/figures"]
+    return [f"{RUN}/results/{folder}" for folder in ("tables", "figures", "across")]
 
 
 def print_summary():
@@ -31,7 +31,7 @@ rule masks:
         masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
     params:
         code=code("pipeline.masks"),
-        cfg=settings(protocol=CFG.protocol),
+        cfg=settings(random=CFG.protocol.random, seed=CFG.protocol.seed),
     log:
         f"{LOGS}/masks/{{fold}}.log",
     benchmark:
@@ -51,7 +51,7 @@ rule conflicts:
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
     params:
         code=code("pipeline.conflicts"),
-        cfg=settings(protocol=CFG.protocol),
+        cfg=settings(conflict=CFG.protocol.conflict, seed=CFG.protocol.seed),
     log:
         f"{LOGS}/conflicts/{{fold}}.log",
     benchmark:
@@ -74,8 +74,8 @@ rule ceilings:
         ceilings=f"{RUN}/{{fold}}/ceilings.parquet",
     params:
         code=code("pipeline.ceilings"),
-        cfg=settings(process=CFG.embedded.process, seed=CFG.embedded.seed),
-        tables=lambda wildcards, input: [f"{part}/latent.parquet" for part in input.latent],
+        cfg=settings(process=CFG.embedded.process),
+        tables=[f"{RUN}/corpus/{part}/latent.parquet" for part in PARTS],
     log:
         f"{LOGS}/ceilings/{{fold}}.log",
     benchmark:
@@ -105,7 +105,13 @@ rule evaluate:
         predictions=f"{RUN}/{{fold}}/predictions/{{variant}}/{{seed}}.parquet",
     params:
         code=code("pipeline.evaluate"),
-        cfg=settings(protocol=CFG.protocol, oracle=CFG.report.oracle, **COMPUTE),
+        cfg=settings(
+            fixed=CFG.protocol.fixed,
+            oracle=CFG.report.oracle,
+            validation=CFG.training.validation,
+            regression_score=CFG.training.regression_score,
+            **COMPUTE,
+        ),
     log:
         f"{LOGS}/evaluate/{{fold}}-{{variant}}-{{seed}}.log",
     benchmark:
@@ -152,11 +158,12 @@ rule tables:
         scores=f"{RUN}/results/scores.parquet",
         comparisons=f"{RUN}/results/comparisons.parquet",
         facts=f"{RUN}/facts.json",
+        masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
     output:
         folder=directory(f"{RUN}/results/tables"),
     params:
         code=code("pipeline.tables"),
-        cfg=settings(report=CFG.report, run=CFG.run),
+        cfg=settings(report=CFG.report, run=CFG.run, generator=GENERATOR),
     log:
         f"{LOGS}/tables.log",
     benchmark:
@@ -166,13 +173,15 @@ rule tables:
         runtime=30,
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
-        " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"
-        " > {log:q} 2>&1"
+        " --comparisons {input.comparisons:q} --facts {input.facts:q} --masks {input.masks:q}"
+        " --folder {output.folder:q} > {log:q} 2>&1"
 
 
 rule figures:
     input:
         scores=f"{RUN}/results/scores.parquet",
+        comparisons=f"{RUN}/results/comparisons.parquet",
+        facts=f"{RUN}/facts.json",
     output:
         folder=directory(f"{RUN}/results/figures"),
     params:
@@ -187,4 +196,27 @@ rule figures:
         runtime=30,
     shell:
         "python -m pipeline.figures --params {params.cfg:q} --scores {input.scores:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"
+        " > {log:q} 2>&1"
+
+
+# One table over several finished runs; those of other corpora are read as they are, and never remade here.
+rule across:
+    input:
+        scores=[f"runs/{run}/results/scores.parquet" for run in [CFG.run, *CFG.beside]],
+        comparisons=[f"runs/{run}/results/comparisons.parquet" for run in [CFG.run, *CFG.beside]],
+    output:
+        folder=directory(f"{RUN}/results/across"),
+    params:
+        code=code("pipeline.across"),
+        cfg=settings(report=CFG.report),
+    log:
+        f"{LOGS}/across.log",
+    benchmark:
+        f"{COSTS}/across.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m pipeline.across --params {params.cfg:q} --scores {input.scores:q}"
+        " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"

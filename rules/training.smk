@@ -1,6 +1,6 @@
 # Teacher, its stored references, and the students: one GPU job each.
 
-HELD = range(CFG.references.folds)
+HELD = range(CFG.reference_folds)
 
 
 def trained(folder):
@@ -27,13 +27,16 @@ def student_files():
 rule teacher:
     input:
         dataset=f"{RUN}/{{fold}}/dataset",
-        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
     output:
         **trained(f"{RUN}/{{fold}}/teacher/{{seed}}"),
     params:
         code=code("pipeline.teacher"),
         cfg=lambda wildcards: settings(
-            network=CFG.network, training=CFG.training, seed=int(wildcards.seed), **COMPUTE
+            network=CFG.network,
+            training=CFG.training,
+            teacher=CFG.teacher,
+            seed=int(wildcards.seed),
+            **COMPUTE,
         ),
     log:
         f"{LOGS}/teacher/{{fold}}-{{seed}}.log",
@@ -45,8 +48,8 @@ rule teacher:
         runtime=240,
     shell:
         "python -m pipeline.teacher --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --weights {output.weights:q} --epochs {output.epochs:q}"
-        " --history {output.history:q} > {log:q} 2>&1"
+        " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
+        " > {log:q} 2>&1"
 
 
 # a teacher that has not seen one part of the training dialogues, for cross-fitted references
@@ -58,9 +61,10 @@ use rule teacher as held_out_teacher with:
         cfg=lambda wildcards: settings(
             network=CFG.network,
             training=CFG.training,
+            teacher=CFG.teacher,
             seed=int(wildcards.seed),
             held_out=int(wildcards.held),
-            folds=CFG.references.folds,
+            folds=CFG.reference_folds,
             **COMPUTE,
         ),
     log:
@@ -88,7 +92,9 @@ rule references:
         references="in_sample|cross_fitted",
     params:
         code=code("pipeline.references"),
-        cfg=lambda wildcards: settings(references=wildcards.references, **COMPUTE),
+        cfg=lambda wildcards: settings(
+            references=wildcards.references, folds=CFG.reference_folds, **COMPUTE
+        ),
     log:
         f"{LOGS}/references/{{references}}/{{fold}}-{{seed}}.log",
     benchmark:
@@ -107,8 +113,9 @@ def student_inputs(wildcards):
     objective = CFG.objective_of(wildcards.variant)
     fold, seed = wildcards.fold, wildcards.seed
     start = objective.initialisation == "teacher"
+    stored = f"{RUN}/{fold}/references/{objective.references}/{seed}.safetensors"
     return dict(
-        references=f"{RUN}/{fold}/references/{objective.references}/{seed}.safetensors",
+        references=[stored] if objective.needs_references else [],
         teacher=[f"{RUN}/{fold}/teacher/{seed}/weights.safetensors"] if start else [],
     )
 

@@ -24,7 +24,7 @@ from pipeline.synth.process import (
 )
 
 chance = st.floats(0, 1)
-channels = st.tuples(chance, chance).map(lambda p: ChannelSettings(true=p[0], flat=(1 - p[0]) * p[1]))
+channels = st.tuples(chance, chance).map(lambda p: ChannelSettings(shows=p[0], flat=(1 - p[0]) * p[1]))
 processes = st.builds(
     ProcessSettings,
     prior=st.floats(0.01, 5),
@@ -95,7 +95,7 @@ def test_extreme_settings_do_what_they_say() -> None:
     masked = ProcessSettings(flat=0, masked=1)
     cues = sample_cues(masked, channel_tables(masked), EMOTIONS.index("fear"), rng)
     assert cues.names()["v"] == "neutral" and cues.kind == "masked"
-    plain = ChannelSettings(true=1, flat=0)
+    plain = ChannelSettings(shows=1, flat=0)
     clear = ProcessSettings(flat=0, irony=0, masked=0, text=plain, audio=plain, visual=plain)
     assert (np.einsum("eeee->e", cue_table(clear)) == 1).all()
 
@@ -141,8 +141,8 @@ def test_split_pattern_keeps_its_beginning_and_its_shares(raw: tuple, count: int
     [
         dict(train_share=0.5),
         dict(dialogues=4, train_share=0.9, val_share=0.05, test_share=0.05),
-        dict(turned=0.7, off=0.7),
-        dict(text=dict(true=0.8, flat=0.4)),
+        dict(turned=0.7, off_screen=0.7),
+        dict(text=dict(shows=0.8, flat=0.4)),
         dict(flat=1.1),
         dict(unknown=1),
     ],

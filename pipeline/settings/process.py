@@ -28,13 +28,13 @@ def split_pattern(shares: tuple[float, float, float], count: int) -> list[str]:
 class ChannelSettings(Settings):
     """How one channel shows the emotion, where the utterance is neither flat, ironic nor masked."""
 
-    true: float = Field(0.78, ge=0, le=1, description="chance that the channel shows the emotion")
+    shows: float = Field(0.78, ge=0, le=1, description="chance that the channel shows the emotion")
     flat: float = Field(0.17, ge=0, le=1, description="chance that it shows nothing (looks neutral)")
 
     @model_validator(mode="after")
     def _leave_room(self) -> Self:
-        if self.true + self.flat > 1 + 1e-9:
-            raise ValueError("true + flat must not exceed 1; the rest goes to look-alike emotions")
+        if self.shows + self.flat > 1 + 1e-9:
+            raise ValueError("shows + flat must not exceed 1; the rest goes to look-alike emotions")
         return self
 
 
@@ -55,20 +55,20 @@ class ProcessSettings(Settings):
     reshuffle: float = Field(0.12, ge=0, le=1, description="chance that a turn's speaker is drawn by a coin")
 
     text: ChannelSettings = Field(
-        ChannelSettings(true=0.78, flat=0.17), description="how the words show the emotion"
+        ChannelSettings(shows=0.78, flat=0.17), description="how the words show the emotion"
     )
     audio: ChannelSettings = Field(
-        ChannelSettings(true=0.76, flat=0.16), description="how the voice shows the emotion"
+        ChannelSettings(shows=0.76, flat=0.16), description="how the voice shows the emotion"
     )
     visual: ChannelSettings = Field(
-        ChannelSettings(true=0.80, flat=0.13), description="how the face shows the emotion"
+        ChannelSettings(shows=0.80, flat=0.13), description="how the face shows the emotion"
     )
     flat: float = Field(0.25, ge=0, le=1, description="chance that an utterance is flat in all channels")
     irony: float = Field(0.22, ge=0, le=1, description="chance of kind words over sadness, anger or disgust")
     masked: float = Field(0.06, ge=0, le=1, description="chance that the face hides an emotion")
 
     turned: float = Field(0.04, ge=0, le=1, description="chance that the speaker's face is turned away")
-    off: float = Field(0.04, ge=0, le=1, description="chance that the speaker is off screen")
+    off_screen: float = Field(0.04, ge=0, le=1, description="chance that the speaker is off screen")
     two_shot: float = Field(0.25, ge=0, le=1, description="share of dialogues that show both speakers")
     snr_mean: float = Field(20.0, ge=-20, le=80, description="mean of the signal-to-noise ratio, dB")
     snr_spread: float = Field(7.0, ge=0, le=40, description="its standard deviation, dB")
@@ -79,8 +79,8 @@ class ProcessSettings(Settings):
     def _consistent(self) -> Self:
         if abs(self.train_share + self.val_share + self.test_share - 1) > 1e-6:
             raise ValueError("train_share + val_share + test_share must be 1")
-        if self.turned + self.off > 1:
-            raise ValueError("turned + off must not exceed 1")
+        if self.turned + self.off_screen > 1:
+            raise ValueError("turned + off_screen must not exceed 1")
         missing = set(SPLITS) - set(split_pattern(self.shares, self.dialogues))
         if missing:
             raise ValueError(f"no dialogue falls into {sorted(missing)}: raise dialogues or these shares")

@@ -93,9 +93,9 @@ def channel_tables(settings: ProcessSettings) -> np.ndarray:
     """P(shown | emotion) of each channel in a plain utterance: (3, 7, 8), the last index is FLAT."""
     tables = np.zeros((3, COUNT, COUNT + 1))
     for table, channel in zip(tables, (settings.text, settings.audio, settings.visual), strict=True):
-        rest = max(0.0, 1 - channel.true - channel.flat)
+        rest = max(0.0, 1 - channel.shows - channel.flat)
         for index, name in enumerate(EMOTIONS):
-            table[index, index] += channel.true
+            table[index, index] += channel.shows
             table[index, FLAT] += channel.flat
             for other in _LOOK_ALIKES[name]:
                 table[index, EMOTIONS.index(other)] += rest / len(_LOOK_ALIKES[name])

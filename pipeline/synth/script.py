@@ -90,7 +90,7 @@ def write_dialogue(settings: ProcessSettings, dialogue: int, seed: int) -> Dialo
         topic = subject if rng.random() < 0.6 else other
         chance = rng.random()
         hidden = "turned" if chance < settings.turned else ""
-        if settings.turned <= chance < settings.turned + settings.off:
+        if settings.turned <= chance < settings.turned + settings.off_screen:
             hidden = "off"
         intensity = np.clip(rng.normal(settings.intensity_mean, settings.intensity_spread, 3), 0.4, 1.0)
         snr = np.clip(rng.normal(settings.snr_mean, settings.snr_spread), 3.0, 35.0)
