@@ -1,0 +1,143 @@
+"""Scores and comparisons as readers need them: one cell a variant, condition and metric."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from pipeline.scoring import FIXED_MEAN, POOLED, RANDOM_MEAN
+
+COMPLETE = "complete"
+MEANS = {COMPLETE: "complete", FIXED_MEAN: "fixed mean", RANDOM_MEAN: "random mean"}
+TRIVIAL = ("majority", "prior_sampling")
+CEILINGS = ("readable_ceiling", "cue_ceiling")
+PROTOCOL = "protocol"
+# metrics that are no share, and so are printed as they are
+PLAIN = ("mae", "pearson", "ece")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over seeds, its standard deviation (None for one seed) and interval (None: not computed)."""
+
+    mean: float
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Results:
+    """Look-ups in the tables of the scores stage; several folds are read pooled."""
+
+    def __init__(self, scores: pl.DataFrame, comparisons: pl.DataFrame) -> None:
+        folds = scores["fold"].unique(maintain_order=True).to_list()
+        self.folds = [fold for fold in folds if fold != POOLED]
+        several = len(self.folds) > 1
+        self.facts = scores.filter(pl.col("variant") == PROTOCOL)
+        scores = scores.filter(
+            pl.col("variant") != PROTOCOL, pl.col("fold") == (POOLED if several else folds[0])
+        )
+        self.comparisons = comparisons
+        self.seeds = sorted(scores["seed"].drop_nulls().unique().to_list())
+        self.oracle = "oracle" in scores["checkpoint"]
+        known = scores["variant"].unique(maintain_order=True).to_list()
+        self.trained = [name for name in known if name not in TRIVIAL and "_ceiling" not in name]
+        self.ceilings = [name for name in known if "_ceiling" in name]
+        self.trivial = [name for name in TRIVIAL if name in known]
+        self.conditions = scores["condition"].unique(maintain_order=True).to_list()
+        self._values = {
+            key: part["value"].to_numpy()
+            for key, part in scores.partition_by(
+                "variant", "checkpoint", "condition", "metric", as_dict=True
+            ).items()
+        }
+        own = comparisons.filter(pl.col("other").is_null())
+        keys = own.select("variant", "condition", "metric").rows()
+        self._intervals = dict(zip(keys, own.select("low", "high").rows(), strict=True))
+
+    def cell(self, variant: str, condition: str, metric: str, checkpoint: str = "selected") -> Cell | None:
+        """The cell, or None if this variant has no such score."""
+        values = self._values.get((variant, checkpoint, condition, metric))
+        if values is None:
+            return None
+        low, high = self._intervals.get((variant, condition, metric), (None, None))
+        if checkpoint != "selected":
+            low = high = None
+        sd = float(values.std(ddof=1)) if len(values) > 1 else None
+        return Cell(float(values.mean()), sd, low, high)
+
+    def regret(self, variant: str, condition: str, metric: str) -> Cell | None:
+        """Distance to the readable ceiling (negative: below it) with its paired interval."""
+        found = self.comparisons.filter(
+            pl.col("variant") == variant,
+            pl.col("other") == "readable_ceiling",
+            pl.col("condition") == condition,
+            pl.col("metric") == metric,
+        )
+        if found.is_empty():
+            return None
+        row = found.row(0, named=True)
+        return Cell(row["difference"], None, row["low"], row["high"])
+
+    def tests(self) -> pl.DataFrame:
+        """The comparisons of the reference variant, in the order of the family."""
+        return self.comparisons.filter(pl.col("p").is_not_null())
+
+    def family(self, prefix: str) -> list[str]:
+        """Conditions that begin with `prefix`, without the means."""
+        means = (FIXED_MEAN, RANDOM_MEAN)
+        return [name for name in self.conditions if name.startswith(prefix) and name not in means]
+
+    def missing_rate(self, condition: str) -> float:
+        """Realised missing rate of a condition: masked over really available slots, mean over folds."""
+        if condition == COMPLETE:
+            return 0.0
+        return self._fact(condition, "missing_rate")
+
+    @property
+    def absence(self) -> float:
+        """Share of the test slots that the corpus lacks."""
+        return self._fact(COMPLETE, "absence_rate")
+
+    def _fact(self, condition: str, metric: str) -> float:
+        found = self.facts.filter(pl.col("condition") == condition, pl.col("metric") == metric)
+        return float(found["value"].mean())
+
+    def confusion(self, variant: str, condition: str, classes: int) -> np.ndarray | None:
+        """Mean counts over seeds (C, C), rows true; None without such scores."""
+        cells = [
+            [self.cell(variant, condition, f"confusion/{i}/{j}") for j in range(classes)]
+            for i in range(classes)
+        ]
+        if any(cell is None for row in cells for cell in row):
+            return None
+        return np.array([[cell.mean for cell in row] for row in cells])
+
+
+def title(variant: str) -> str:
+    """A variant's name as people read it."""
+    return variant.replace("_", " ")
+
+
+def shown(cell: Cell | None, metric: str, interval: bool = True) -> str:
+    """A cell as text: shares in percent; mean ± sd [low, high]."""
+    if cell is None:
+        return "–"
+    scale, digits = (1, 3) if metric in PLAIN else (100, 1)
+
+    def text(value: float) -> str:
+        # adding 0.0 turns a rounded -0.0 into 0.0
+        return f"{round(value * scale, digits) + 0.0:.{digits}f}"
+
+    parts = [text(cell.mean)]
+    if cell.sd is not None:
+        parts.append(f"± {text(cell.sd)}")
+    if interval and cell.low is not None and cell.high is not None:
+        parts.append(f"[{text(cell.low)}, {text(cell.high)}]")
+    return " ".join(parts)
+
+
+def ordered(results: Results, names: Sequence[str] = CEILINGS) -> list[str]:
+    """Rows of a table: trivial ones, trained variants, then those of the ceilings named that exist."""
+    return [*results.trivial, *results.trained, *(name for name in names if name in results.ceilings)]
