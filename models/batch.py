@@ -30,7 +30,9 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         moved = {
-            field.name: getattr(self, field.name).to(device) for field in fields(self) if field.name != "features"
+            field.name: getattr(self, field.name).to(device)
+            for field in fields(self)
+            if field.name != "features"
         }
         return Batch(features={name: value.to(device) for name, value in self.features.items()}, **moved)
 

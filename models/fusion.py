@@ -20,7 +20,7 @@ class GatedFusion(nn.Module):
         self.null = nn.Parameter(torch.zeros(hidden))
         self.kind = nn.Parameter(torch.randn(4, hidden) * 0.02)  # which modality, or the null token
         self.before_attention, self.before_gate = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
-        self.attention = Attention(hidden, heads, dropout)
+        self.attention = Attention(hidden, heads)
         self.gate, self.value = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.before_dense = nn.LayerNorm(hidden)
         self.dense = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, hidden))

@@ -64,9 +64,7 @@ def prediction_regression(
     return F.mse_loss(score[mask], reference[mask].detach())
 
 
-def distance(
-    state: Float[Tensor, "u h"], reference: Float[Tensor, "u h"], kind: str
-) -> Float[Tensor, ""]:
+def distance(state: Float[Tensor, "u h"], reference: Float[Tensor, "u h"], kind: str) -> Float[Tensor, ""]:
     """Mean distance of two sets of states.
 
     `kind`: `cosine` (1 - cosine, 0 to 2), `mse` or `smooth_l1` (means over the dimensions too).

@@ -66,9 +66,7 @@ class ModalityEncoder(nn.Module):
         self.speaker = nn.Embedding(shape.speakers, shape.hidden)
         nn.init.normal_(self.speaker.weight, std=0.02)
         self.place = nn.Parameter(torch.tensor(0.1))
-        self.temporal = TemporalEncoder(
-            shape.hidden, shape.layers, shape.heads, shape.dropout, shape.reach
-        )
+        self.temporal = TemporalEncoder(shape.hidden, shape.layers, shape.heads, shape.dropout, shape.reach)
 
     def forward(
         self,

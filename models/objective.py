@@ -92,9 +92,7 @@ def task_term(output: Output, batch: Batch, options: Options) -> Float[Tensor, "
     """L_task of one view."""
     if options.regression:
         return losses.task_regression(output.logits, batch.score, batch.scored, options.huber)
-    return losses.task(
-        output.logits, batch.label, batch.labelled, options.class_weight, options.smoothing
-    )
+    return losses.task(output.logits, batch.label, batch.labelled, options.class_weight, options.smoothing)
 
 
 def auxiliary_term(output: Output, batch: Batch, options: Options) -> Float[Tensor, ""]:

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 def positions(count: int, width: int, like: Float[Tensor, "..."]) -> Float[Tensor, "count width"]:
     """Sinusoids of the place in the dialogue, wavelengths from 2 pi to 1,000 utterances."""
     place = torch.arange(count, device=like.device, dtype=like.dtype)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2, device=like.device, dtype=like.dtype) * (-math.log(1e3) / width))
+    rate = torch.exp(
+        torch.arange(0, width, 2, device=like.device, dtype=like.dtype) * (-math.log(1e3) / width)
+    )
     return torch.stack((torch.sin(place * rate), torch.cos(place * rate)), dim=-1).flatten(1)
 
 
 class Attention(nn.Module):
     """Multi-head attention of a sequence with itself, under an additive bias."""
 
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+    def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.incoming = nn.Linear(hidden, 3 * hidden)
         self.outgoing = nn.Linear(hidden, hidden)
 
@@ -32,8 +34,7 @@ class Attention(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (b, heads, n, h / heads)
             for part in self.incoming(x).chunk(3, dim=-1)
         )
-        rate = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=rate)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.outgoing(mixed.transpose(1, 2).flatten(2))
 
 
@@ -43,7 +44,7 @@ class Layer(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.before_attention, self.before_dense = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
-        self.attention = Attention(hidden, heads, dropout)
+        self.attention = Attention(hidden, heads)
         self.dense = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, hidden))
         self.dropout = nn.Dropout(dropout)
 

@@ -4,14 +4,14 @@ All of it runs on the CPU under one generator, so that a view never depends on t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from models.batch import MODALITIES, Batch
-from models.masks import FIXED, fixed_mask, random_masks
+from models.masks import fixed_mask, random_masks
 
 CHANNELS = ("a", "v", "av")
 NONVERBAL = {"a": 1, "v": 2}  # column of the modality in `available`
@@ -68,6 +68,10 @@ class Conflict:
     donor: Float[Tensor, "b n"]  # the donor's target; NaN where clean
     channels: Int[Tensor, "b n"]  # index into CHANNELS; -1 where clean
 
+    def to(self, device: torch.device | str) -> "Conflict":
+        """The same view on another device."""
+        return Conflict(*(getattr(self, field.name).to(device) for field in fields(self)))
+
 
 @dataclass(frozen=True)
 class ConflictRates:
@@ -102,7 +106,13 @@ def conflict_view(
     where = (picked & batch.valid & torch.isfinite(target)).nonzero()  # (targets, 2)
     row, column = where.unbind(1)
     chosen = _donor_of(
-        target[row, column], same[row, column], channel[row, column], dialogue[row], donors, rates.gap, generator
+        target[row, column],
+        same[row, column],
+        channel[row, column],
+        dialogue[row],
+        donors,
+        rates.gap,
+        generator,
     )
     found = chosen >= 0
     row, column, chosen = row[found], column[found], chosen[found]
@@ -151,6 +161,3 @@ def _donor_of(
         return torch.full(target.shape, -1)
     best, index = order.max(dim=1)
     return torch.where(best >= 0, index, -1)
-
-
-__all__ = ["CHANNELS", "FIXED", "Conflict", "ConflictRates", "Donors", "conflict_view", "incomplete_view"]

@@ -62,7 +62,8 @@ def save_tensors(
     path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write named arrays as one safetensors file; `metadata` holds strings only."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    # not ascontiguousarray, which turns a scalar into a vector
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as temporary:
         save_file(arrays, str(temporary), metadata=dict(metadata or {}))
 

@@ -14,7 +14,9 @@ class TeacherObjectiveSettings(Settings):
     """What the complete-view teacher learns from."""
 
     auxiliary: float = Field(0.3, ge=0, description="Weight of the modality heads' task loss")
-    label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes")
+    label_smoothing: float = Field(
+        0.05, ge=0, lt=1, description="Share of the target spread over all classes"
+    )
     class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
     huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
 
@@ -65,7 +67,9 @@ class ObjectiveSettings(Settings):
     distance: Literal["cosine", "mse", "smooth_l1"] = Field("cosine", description="Distance of states")
     scope: Literal["observed", "all"] = Field("observed", description="Modalities that L_mod compares")
     margin: float = Field(0.0, ge=0, description="Margin within L_nce, in nats or score units")
-    label_smoothing: float = Field(0.05, ge=0, lt=1, description="Share of the target spread over all classes")
+    label_smoothing: float = Field(
+        0.05, ge=0, lt=1, description="Share of the target spread over all classes"
+    )
     class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
     huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
     references: Literal["in_sample", "cross_fitted"] = Field(

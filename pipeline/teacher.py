@@ -1,0 +1,92 @@
+"""Stage: train the complete-view teacher, on all training dialogues or on all but one fold of them."""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+
+from models.batch import MODALITIES, Batch
+from models.network import Network
+from models.objective import Options, Weights, terms_of
+from pipeline import device, stage, training
+from pipeline.crossfit import fold_dialogues
+from pipeline.data import Dataset
+from pipeline.resume import ResumeFolder, run_digest
+from pipeline.settings.base import Settings
+from pipeline.settings.network import NetworkSettings
+from pipeline.settings.objective import TeacherObjectiveSettings
+from pipeline.settings.training import TrainingSettings, ValidationMix
+from pipeline.validation import Validator
+
+log = logging.getLogger("pipeline")
+
+
+class Params(Settings):
+    """Settings of the teacher."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="Size of the network")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="Training loop")
+    teacher: TeacherObjectiveSettings = Field(
+        default_factory=TeacherObjectiveSettings, description="The teacher's objective"
+    )
+    seed: int = Field(0, ge=0, description="Seed of the training; all folds of a seed start alike")
+    held_out: int | None = Field(None, ge=0, description="Fold of training dialogues left out; null: none")
+    folds: int = Field(5, ge=2, le=50, description="Number of folds of the training dialogues")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
+    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "Params":
+        if self.held_out is not None and self.held_out >= self.folds:
+            raise ValueError(f"held_out {self.held_out} must be below folds ({self.folds})")
+        return self
+
+
+def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path) -> None:
+    """Train on complete views alone and select on the complete validation view."""
+    where = device.prepare(params.device, params.threads)
+    data = Dataset.load(dataset)
+    if params.held_out is not None:
+        data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
+    network = training.build_network(data, params.network, params.seed)
+    options = Options(
+        regression=data.regression,
+        smoothing=params.teacher.label_smoothing,
+        class_weight=_on(training.class_weights(data, params.teacher.class_weights), where),
+        huber=params.teacher.huber,
+    )
+    term_weights = Weights(complete=1.0, auxiliary=params.teacher.auxiliary)
+
+    def compute(network: Network, batch: Batch, generator: torch.Generator) -> training.Terms:
+        return terms_of(network, batch.to(where), None, None, None, term_weights, options)
+
+    only_complete = ValidationMix(complete=1.0, fixed=0.0, random=0.0)
+    validator = Validator(
+        data, None, only_complete, MODALITIES, regression_score=params.training.regression_score, device=where
+    )
+    digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], where)
+    resume = ResumeFolder(weights, digest)
+    done = training.fit(
+        network,
+        data,
+        compute,
+        term_weights,
+        validator,
+        params.training,
+        seed=params.seed,
+        device=where,
+        resume=resume,
+    )
+    notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}
+    training.write(done, network, MODALITIES, weights=weights, epochs=epochs, history=history, notes=notes)
+    resume.clear()
+
+
+def _on(value: torch.Tensor | None, where: torch.device) -> torch.Tensor | None:
+    return None if value is None else value.to(where)
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("dataset",), outputs=("weights", "epochs", "history"))

@@ -1,0 +1,391 @@
+"""Teacher, references and student end to end on a dataset of a few dialogues."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from dialogues import write_dataset, write_masks
+from pydantic import ValidationError
+from scipy.stats import ortho_group
+
+from pipeline import artefacts, checkpoint, references, stage, student, teacher, training
+from pipeline.crossfit import align, fold_dialogues
+from pipeline.data import Dataset
+from pipeline.errors import PipelineError
+from pipeline.resume import ResumeFolder
+from pipeline.settings.objective import ObjectiveSettings
+from pipeline.settings.training import TrainingSettings
+
+SMALL = {
+    "network": {"hidden": 16, "heads": 2},
+    "training": {"epochs": 3, "batch": 4, "learning_rate": 0.01},
+    "device": "cpu",
+}
+NO_CSA = {"prediction": 0, "fused": 0, "modality": 0}
+VARIANTS = {
+    "modality_dropout": {**NO_CSA, "nce": 0},
+    "complete_only": {**NO_CSA, "nce": 0, "incomplete": 0},
+    "text_only": {**NO_CSA, "nce": 0, "incomplete": 0, "modalities": ["text"]},
+    "logit_kd": {"fused": 0, "modality": 0, "nce": 0},
+    "csa_no_fused": {"fused": 0, "nce": 0},
+    "csa_no_modality": {"modality": 0, "nce": 0},
+    "csa": {"nce": 0},
+    "nce": NO_CSA,
+    "corekd": {"nce_reference": 0.5},
+    "corekd_from_teacher": {"initialisation": "teacher"},
+    "corekd_crossfit": {"references": "cross_fitted"},
+    "imputation": {**NO_CSA, "nce": 0, "imputer": True, "reconstruction": 1.0},
+}
+
+
+def outputs(folder: Path) -> dict[str, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "weights": folder / "weights.safetensors",
+        "epochs": folder / "epochs.safetensors",
+        "history": folder / "history.parquet",
+    }
+
+
+class World:
+    """A dataset, its masks, a teacher with its folds, and both kinds of references."""
+
+    def __init__(self, root: Path, *, regression: bool = False) -> None:
+        self.root = root
+        self.dataset = write_dataset(root / "dataset", regression=regression)
+        self.masks = write_masks(root / "masks.safetensors", self.dataset)
+        self.teacher = self.train_teacher("teacher")
+        self.folds = [self.train_teacher(f"fold{n}", held_out=n) for n in range(2)]
+        self.references = {
+            kind: self.tell(kind, folds) for kind, folds in (("in_sample", []), ("cross_fitted", self.folds))
+        }
+
+    def train_teacher(self, name: str, **changes) -> Path:
+        paths = outputs(self.root / name)
+        teacher.run(teacher.Params(**SMALL, folds=2, **changes), dataset=self.dataset, **paths)
+        return paths["weights"]
+
+    def tell(self, kind: str, folds: list[Path]) -> Path:
+        path = self.root / f"{kind}.safetensors"
+        params = references.Params(references=kind, folds=2, device="cpu")
+        references.run(params, dataset=self.dataset, teacher=self.teacher, folds=folds, references=path)
+        return path
+
+    def train_student(self, name: str, objective: dict, **changes) -> dict[str, Path]:
+        paths = outputs(self.root / name)
+        params = student.Params(**{**SMALL, **changes}, objective=objective)
+        told = self.references[params.objective.references]
+        student.run(
+            params, dataset=self.dataset, masks=self.masks, references=[told], teacher=[self.teacher], **paths
+        )
+        return paths
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+def same_arrays(left: Path, right: Path) -> bool:
+    one, two = artefacts.load_tensors(left), artefacts.load_tensors(right)
+    return sorted(one) == sorted(two) and all(
+        np.array_equal(one[name], two[name], equal_nan=True) for name in one
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_every_variant_is_a_setting(world, variant):
+    before = world.teacher.read_bytes(), world.references["in_sample"].read_bytes()
+    paths = world.train_student(variant, VARIANTS[variant])
+    history = artefacts.load_table(paths["history"])
+    assert history["epoch"].to_list() == [1, 2, 3]
+    assert history["selected"].sum() == 1
+    assert history.filter("selected")["validation"][0] == history["validation"].max()
+    weights = student.term_weights(ObjectiveSettings(**VARIANTS[variant]))
+    for name in ("complete", "incomplete", "prediction", "fused", "modality", "nce_task", "reconstruction"):
+        assert (name in history.columns) == (getattr(weights, name) > 0), name
+    network, shown = checkpoint.load_network(paths["weights"])
+    assert shown == (("text",) if variant == "text_only" else ("text", "audio", "visual"))
+    assert not network.training
+    assert (world.teacher.read_bytes(), world.references["in_sample"].read_bytes()) == before
+    assert not list(paths["weights"].parent.glob(".*"))
+
+
+def test_the_selected_weights_are_those_of_their_epoch(world):
+    folder = world.teacher.parent
+    chosen = int(artefacts.load_metadata(world.teacher)["epoch"])
+    epochs = dict(checkpoint.load_epochs(folder))
+    assert sorted(epochs) == [1, 2, 3]
+    own = checkpoint.load_network(world.teacher)[0].state_dict()
+    assert all(torch.equal(value, epochs[chosen].state_dict()[name]) for name, value in own.items())
+
+
+def test_a_rerun_is_bit_equal(world):
+    left = world.train_student("once", {})
+    right = world.train_student("twice", {})
+    assert same_arrays(left["epochs"], right["epochs"])
+    assert artefacts.load_table(left["history"]).equals(artefacts.load_table(right["history"]))
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("within", [False, True])
+def test_an_interrupted_run_ends_bit_equal(world, monkeypatch, after, within):
+    """Stopped between two epochs, or within the next one, and started again."""
+    whole = world.train_student("whole", {})
+    save, step, calls = ResumeFolder.save, training._step, []
+
+    def save_and_stop(self, epoch, *rest):
+        save(self, epoch, *rest)
+        calls.append(epoch)
+        if epoch == after and not within:
+            raise Interrupted
+
+    def stop_within(*arguments):
+        if len(calls) == after:
+            raise Interrupted
+        return step(*arguments)
+
+    name = f"broken-{after}-{within}"
+    monkeypatch.setattr(ResumeFolder, "save", save_and_stop)
+    monkeypatch.setattr(training, "_step", stop_within if within else step)
+    with pytest.raises(Interrupted):
+        world.train_student(name, {})
+    assert list((world.root / name).glob(".resume-*"))
+    monkeypatch.undo()
+    epochs = []
+    monkeypatch.setattr(
+        ResumeFolder, "save", lambda self, epoch, *rest: epochs.append(epoch) or save(self, epoch, *rest)
+    )
+    resumed = world.train_student(name, {})
+    assert epochs == list(range(after + 1, 4))
+    assert same_arrays(whole["epochs"], resumed["epochs"])
+    assert artefacts.load_table(whole["history"]).equals(artefacts.load_table(resumed["history"]))
+    assert not list((world.root / name).glob(".*"))
+
+
+def test_other_settings_never_resume(world, monkeypatch):
+    save = ResumeFolder.save
+
+    def save_and_stop(self, epoch, *rest):
+        save(self, epoch, *rest)
+        raise Interrupted
+
+    monkeypatch.setattr(ResumeFolder, "save", save_and_stop)
+    with pytest.raises(Interrupted):
+        world.train_student("edited", {})
+    (stale,) = (world.root / "edited").glob(".resume-*")
+    monkeypatch.undo()
+    world.train_student("edited", {"fused": 0.5})
+    assert not stale.exists()
+    assert not same_arrays(
+        world.train_student("whole", {})["epochs"], world.root / "edited/epochs.safetensors"
+    )
+
+
+def test_sigterm_leaves_with_its_status_and_the_state(world, monkeypatch):
+    save = ResumeFolder.save
+
+    def save_and_kill(self, epoch, *rest):
+        save(self, epoch, *rest)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ResumeFolder, "save", save_and_kill)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as left:
+        world.train_student("killed", {})
+    assert left.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert len(list((world.root / "killed").glob(".resume-*/epoch-*"))) == 1
+
+
+def test_references_are_the_frozen_teachers_words_on_complete_views(world):
+    data = Dataset.load(world.dataset)
+    told = artefacts.load_tensors(world.references["in_sample"])
+    network, _ = checkpoint.load_network(world.teacher)
+    for batch in data.batches(["train", "val"], 5):
+        with torch.no_grad():
+            output = network(batch)
+        rows = batch.row[batch.valid].numpy()
+        for name in ("logits", "fused", "states"):
+            expected = getattr(output, name)[batch.valid].numpy()
+            assert np.allclose(told[name][rows], expected, atol=1e-5)
+    for array in told.values():
+        assert np.isnan(array[data.rows(["test"]).numpy()]).all()
+
+
+def test_cross_fitted_logits_come_from_the_teacher_that_held_the_dialogue_out(world):
+    data = Dataset.load(world.dataset)
+    told = artefacts.load_tensors(world.references["cross_fitted"])
+    full = artefacts.load_tensors(world.references["in_sample"])
+    for fold, names in enumerate(fold_dialogues(data, 2)):
+        own = references.judge(checkpoint.load_network(world.folds[fold])[0], data, torch.device("cpu"))
+        held = data.holding_out(names).rows(["held_out"]).numpy()
+        assert np.array_equal(told["logits"][held], own["logits"][held])
+    val = data.rows(["val"]).numpy()
+    assert np.array_equal(told["states"][val], full["states"][val])
+    quality = json.loads(artefacts.load_metadata(world.references["cross_fitted"])["alignment"])
+    assert len(quality) == 2
+    assert all(entry["shared_after"] > entry["shared_before"] for entry in quality)
+
+
+def test_alignment_undoes_a_rotation():
+    random = np.random.default_rng(0)
+    target = random.normal(size=(50, 6))
+    turn = ortho_group.rvs(6, random_state=0)
+    source = (target - 0.3) @ turn + 1.0
+    found = align(source, target)
+    assert np.allclose(found(source), target, atol=1e-5)
+    assert np.allclose(found.rotation @ found.rotation.T, np.eye(6))
+
+
+def test_folds_part_the_training_dialogues(world):
+    data = Dataset.load(world.dataset)
+    parts = fold_dialogues(data, 3)
+    assert sorted(name for part in parts for name in part) == sorted(data.dialogues("train"))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_held_out_fold_is_not_trained_on(world):
+    data = Dataset.load(world.dataset)
+    names = fold_dialogues(data, 2)[0]
+    out = data.holding_out(names)
+    seen = {data.names[n] for batch in out.batches(["train"], 3) for n in data.dialogue[batch.row[:, 0]]}
+    assert seen == set(data.dialogues("train")) - set(names)
+
+
+@pytest.mark.slow
+def test_regression_end_to_end(tmp_path):
+    world = World(tmp_path, regression=True)
+    for name in ("corekd", "imputation"):
+        paths = world.train_student(name, VARIANTS[name])
+        history = artefacts.load_table(paths["history"])
+        assert history["validation"].is_finite().all()
+        network, _ = checkpoint.load_network(paths["weights"])
+        assert network.shape.outputs == 1
+
+
+def test_training_learns(world):
+    settings = {**SMALL["training"], "epochs": 15}
+    history = artefacts.load_table(world.train_student("longer", {}, training=settings)["history"])
+    assert history["complete"][-1] < 0.7 * history["complete"][0]
+    assert history["val_complete"].max() > 0.6
+
+
+def test_patience_stops_early(world):
+    settings = {**SMALL["training"], "epochs": 40, "patience": 2}
+    history = artefacts.load_table(world.train_student("patient", {"nce": 0}, training=settings)["history"])
+    assert len(history) < 40
+    assert len(history) - history.filter("selected")["epoch"][0] == 2
+
+
+def test_learning_rate_warms_up_and_falls():
+    settings = TrainingSettings(learning_rate=1.0, warmup=0.2)
+    rates = [training.learning_rate(step, 50, settings) for step in range(50)]
+    assert rates[:10] == pytest.approx([(n + 1) / 10 for n in range(10)])
+    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert rates[-1] < 0.01
+
+
+def test_batches_hold_whole_dialogues_once(world):
+    data = Dataset.load(world.dataset)
+    for generator in (None, torch.Generator().manual_seed(3)):
+        rows = torch.cat([batch.row[batch.valid] for batch in data.batches(["train"], 3, generator)])
+        assert torch.equal(rows.sort().values, data.rows(["train"]))
+
+
+def test_speakers_are_numbered_by_first_appearance(world):
+    data = Dataset.load(world.dataset)
+    swap = pl.col("speaker").str.replace("_1", "_x").str.replace("_0", "_1").str.replace("_x", "_0")
+    tensors = artefacts.load_tensors(world.dataset / "features.safetensors")
+    renamed = Dataset.build(data.utterances.with_columns(swap), data.facts, tensors)
+    assert torch.equal(data.speaker, renamed.speaker)
+    assert data.speaker[data.index[:, 0]].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"references": []}, "--references"),
+        ({"objective": {"references": "cross_fitted"}}, "in_sample references"),
+        ({"objective": {"initialisation": "teacher"}, "teacher": []}, "--teacher"),
+        ({"network": {"hidden": 24, "heads": 2}}, "has shape"),
+        ({"network": {"hidden": 16, "heads": 3}}, "does not divide"),
+    ],
+)
+def test_what_is_missing_is_said(world, tmp_path, change, message):
+    params = {**SMALL, **{key: change[key] for key in ("objective", "network") if key in change}}
+    paths = {
+        "references": change.get("references", [world.references["in_sample"]]),
+        "teacher": change.get("teacher", [world.teacher]),
+    }
+    with pytest.raises(PipelineError, match=message):
+        student.run(
+            student.Params(**params), dataset=world.dataset, masks=world.masks, **paths, **outputs(tmp_path)
+        )
+
+
+def test_fold_teachers_in_the_wrong_order_are_refused(world, tmp_path):
+    params = references.Params(references="cross_fitted", folds=2, device="cpu")
+    with pytest.raises(PipelineError, match="fold 0 of 2 was expected"):
+        references.run(
+            params,
+            dataset=world.dataset,
+            teacher=world.teacher,
+            folds=world.folds[::-1],
+            references=tmp_path / "r.safetensors",
+        )
+
+
+def test_a_dialogue_in_two_splits_is_refused(tmp_path):
+    folder = write_dataset(tmp_path / "dataset")
+    table = artefacts.load_table(folder / "utterances.parquet")
+    torn = table.with_columns(
+        pl.when(pl.col("row") == 0).then(pl.lit("test")).otherwise("split").alias("split")
+    )
+    artefacts.save_table(folder / "utterances.parquet", torn)
+    with pytest.raises(PipelineError, match="more than one split"):
+        Dataset.load(folder)
+
+
+def test_an_available_slot_that_is_not_finite_is_refused(tmp_path):
+    folder = write_dataset(tmp_path / "dataset")
+    tensors = artefacts.load_tensors(folder / "features.safetensors")
+    tensors["audio"][5, 0] = np.nan
+    artefacts.save_tensors(folder / "features.safetensors", tensors)
+    with pytest.raises(PipelineError, match=r"row 5 \(u5\): the audio"):
+        Dataset.load(folder)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"reconstruction": 1.0},
+        {"complete": 0, "incomplete": 0, **NO_CSA, "nce": 0},
+        {"modalities": ["text"]},
+        {"views": {"rates": [1.5]}},
+    ],
+)
+def test_objectives_that_contradict_themselves_are_refused(objective):
+    with pytest.raises(ValidationError):
+        ObjectiveSettings(**objective)
+
+
+def test_the_command_lines_stand():
+    for module, inputs in (
+        (teacher, ("dataset",)),
+        (references, ("dataset", "teacher", "folds*")),
+        (student, ("dataset", "masks", "references*", "teacher*")),
+    ):
+        made = stage.parser(module.__name__, inputs, ())
+        flags = [f"--{name.rstrip('*')}" for name in inputs]
+        values = [item for flag in flags for item in (flag, "x")]
+        assert made.parse_args(["--params", "{}", *values])
