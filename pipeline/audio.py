@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 from tqdm import tqdm
 
@@ -54,10 +55,13 @@ def heard(
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
     """Encode the sound of one shard, one media file at a time."""
     torch_device = device.prepare(params.device, params.threads)
-    table = artefacts.load_table(shard, ["utterance", "media", "start", "end"])
+    table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "withheld"])
+    used = table.filter(pl.col("withheld").is_null())
     model = registry.encoder("audio", encoder).load(encoder, params.encoder, torch_device)
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
-    for group in tqdm(table.partition_by("media", maintain_order=True), desc="files", mininterval=10):
+    for name, reason in table.filter(pl.col("withheld").is_not_null())["utterance", "withheld"].iter_rows():
+        output.absent(name, reason)
+    for group in tqdm(used.partition_by("media", maintain_order=True), desc="files", mininterval=10):
         sounds, reasons = heard(group.to_dicts(), params.encoder, model.shortest)
         for name, reason in reasons:
             output.absent(name, reason)

@@ -17,7 +17,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from pipeline import artefacts, device, media, stage
-from pipeline.faces_align import align, mouth_patch
+from pipeline.faces_align import align, middle_patch
 from pipeline.faces_detect import Detector, Face
 from pipeline.faces_speaker import choose
 from pipeline.faces_tracking import Crop, Track, Tracker
@@ -62,9 +62,13 @@ CROPS = {
 
 @dataclass
 class View:
-    """One decoded picture as the detector sees it; `faces` once they have been looked for."""
+    """One decoded picture as the detector sees it; `faces` once they have been looked for.
+
+    `time` is when it begins to be shown, `middle` half-way to the next one.
+    """
 
     time: float
+    middle: float
     picture: np.ndarray
     small: np.ndarray
     scale: float
@@ -88,19 +92,19 @@ class Watch:
             self.waiting.append(view)
 
     def detect(self, view: View, faces: list[Face]) -> None:
-        """Continue the tracks, cut crops, and read the mouths of the pictures that wait."""
+        """Continue the tracks, cut crops, and read the mouths in the pictures that wait."""
         self.sampled += 1
         self.found += bool(faces)
         for track, face in self.tracker.add(view.time, faces):
             crop = Crop(view.time, face, align(view.picture, face.landmarks, self.settings.crop_size))
             track.add_crop(crop, len(track.faces) - 1, self.settings.max_crops)
             for waiting in self.waiting:
-                self._read_mouth(track, waiting)
+                self._read_patch(track, waiting)
         self.waiting = [self.waiting[-1]] if self.waiting else []
 
-    def _read_mouth(self, track: Track, view: View) -> None:
+    def _read_patch(self, track: Track, view: View) -> None:
         """Add the mouth of `track` in a picture between its last two detections."""
-        already = track.mouth_times and view.time <= track.mouth_times[-1]
+        already = track.patch_times and view.middle <= track.patch_times[-1]
         begins = track.times[-2] if len(track.times) > 1 else track.times[-1]
         if already or view.time < begins:
             return
@@ -108,15 +112,15 @@ class Watch:
         gap = track.times[-1] - begins
         share = float(np.clip((view.time - begins) / gap, 0, 1)) if gap > 0 else 1.0
         landmarks = (1 - share) * older.landmarks + share * newer.landmarks
-        track.mouth_times.append(view.time)
-        track.mouths.append(mouth_patch(view.small, landmarks * view.scale))
+        track.patch_times.append(view.middle)
+        track.patches.append(middle_patch(view.small, landmarks * view.scale))
 
     def finish(self) -> None:
         """Read the mouths after the last detection, where they were last seen."""
         for track in self.tracker.tracks:
             if self.waiting and track.times[-1] >= self.waiting[0].time - 1 / self.settings.rate:
                 for waiting in self.waiting:
-                    self._read_mouth(track, waiting)
+                    self._read_patch(track, waiting)
         self.waiting = []
 
 
@@ -200,7 +204,8 @@ def of_file(rows: list[dict[str, Any]], detector: Detector) -> Iterator[tuple[di
             view = views.get((frame.time, region))
             if view is None:
                 picture, corners[which] = _region(frame.picture, row["crop"])
-                view = View(frame.time, picture, *detector.reduced(picture))
+                middle = (frame.time + frame.until) / 2
+                view = View(frame.time, middle, picture, *detector.reduced(picture))
                 # overlapping utterances share pictures; older ones are not asked for again
                 views = {key: old for key, old in views.items() if key[0] == frame.time}
                 views[frame.time, region] = view
@@ -221,11 +226,13 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     torch_device = device.prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
     detector = Detector(params.faces, torch_device)
-    table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop"])
-    utterances: dict[str, dict] = {}
+    table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
+    used = table.filter(pl.col("withheld").is_null())
+    kept_back = table.filter(pl.col("withheld").is_not_null()).to_dicts()
+    utterances: dict[str, dict] = {row["utterance"]: absent(row, row["withheld"]) for row in kept_back}
     crop_rows: dict[str, list[dict]] = {}
     crops: dict[str, list[np.ndarray]] = {}
-    for group in tqdm(table.partition_by("media", maintain_order=True), desc="files", mininterval=10):
+    for group in tqdm(used.partition_by("media", maintain_order=True), desc="files", mininterval=10):
         rows = group.to_dicts()
         try:
             for facts, boxes, pixels in of_file(rows, detector):

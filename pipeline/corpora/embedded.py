@@ -40,6 +40,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
         score=pl.lit(None, pl.Float32),
         crop=pl.lit(None, pl.List(pl.Float32)),
         group=pl.lit("main"),
+        withheld=pl.lit(None, pl.String),
         text=pl.col("text").cast(pl.String),
     )
     return Corpus(

@@ -12,7 +12,14 @@ the corpora that use it.
 from importlib import import_module
 from types import ModuleType
 
-ADAPTERS = {"embedded": "pipeline.corpora.embedded"}
+ADAPTERS = {
+    "embedded": "pipeline.corpora.embedded",
+    "iemocap": "pipeline.corpora.iemocap",
+    "meld": "pipeline.corpora.meld",
+    "mosei": "pipeline.corpora.mosei",
+    "folder": "pipeline.corpora.folder",
+    "features": "pipeline.corpora.features",
+}
 
 
 def adapter(name: str) -> ModuleType:

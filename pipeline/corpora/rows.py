@@ -25,6 +25,7 @@ ROWS = {
     "crop": pl.List(pl.Float32),
     "group": pl.String,
     "split": pl.String,
+    "withheld": pl.String,
 }
 
 

@@ -2,16 +2,23 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.corpora.registry import ADAPTERS
 from pipeline.settings.base import Settings
+from pipeline.settings.corpora import (
+    FeaturesSettings,
+    FolderSettings,
+    IemocapSettings,
+    MeldSettings,
+    MoseiSettings,
+)
 
 
 class CorpusSettings(Settings):
     """One corpus, as its adapter reads it."""
 
-    name: Literal["embedded"] = Field("embedded", description="corpus, by its adapter's name")
+    name: str = Field("embedded", description="corpus, by its adapter's name")
     folder: str = Field("", description="folder of a corpus on disk; empty for the embedded one")
     protocol: str = Field("", description="named label protocol of the adapter; empty: its default")
     shards: int = Field(2, ge=1, le=1000, description="slices of whole dialogues that extraction works on")
@@ -19,7 +26,22 @@ class CorpusSettings(Settings):
     validation: float = Field(
         0.12, gt=0, lt=0.5, description="share of training dialogues for validation, if the corpus names none"
     )
-    seed: int = Field(0, ge=0, description="seed of a drawn validation split")
+    seed: int = Field(0, ge=0, description="seed of a drawn validation or test split")
+    counts: Literal["strict", "report", "off"] = Field(
+        "strict", description="if counts differ from the literature's: stop, only log it, or do not look"
+    )
+    iemocap: IemocapSettings = Field(IemocapSettings(), description="read for name: iemocap")
+    meld: MeldSettings = Field(MeldSettings(), description="read for name: meld")
+    mosei: MoseiSettings = Field(MoseiSettings(), description="read for name: mosei")
+    own: FolderSettings = Field(FolderSettings(), description="read for name: folder")
+    features: FeaturesSettings = Field(FeaturesSettings(), description="read for name: features")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ADAPTERS:
+            raise ValueError(f"there is no corpus {name!r}; known are {', '.join(ADAPTERS)}")
+        return name
 
     @property
     def adapter(self) -> str:

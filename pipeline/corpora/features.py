@@ -1,0 +1,208 @@
+"""Adapter of features that were extracted elsewhere: an index table, and one array file a modality.
+
+The folder holds `index.parquet` or `index.csv` (one row an utterance: `utterance`, `dialogue`; optional
+`position`, `speaker`, `text`, `label`, `score`, `group`, `split`), and per modality `text.safetensors` or
+`text.npz` (and so on): `pooled` (U, D) in the order of the index, optional `available` (U,). A modality
+without a file is absent everywhere. Columns `split_<fold>` make folds of those names. See docs/corpora.md.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline import artefacts
+from pipeline.corpora import reading
+from pipeline.corpora.drawing import given_or_drawn, only_main
+from pipeline.corpora.rows import Corpus, own_splits
+from pipeline.errors import PipelineError
+from pipeline.settings.corpus import CorpusSettings
+
+MODALITIES = ("text", "audio", "visual")
+ARRAYS = (".safetensors", ".npz")
+FOLD = "split_"
+
+
+def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
+    """The file of this stem, None if there is none; raises PipelineError if there are two."""
+    found = [folder / f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").is_file()]
+    if len(found) > 1:
+        raise PipelineError(f"{found[0]} and {found[1]}: which of them? Keep one.")
+    return found[0] if found else None
+
+
+def index(folder: Path) -> tuple[Path, pl.DataFrame]:
+    """The index table and its path; `position` is added where it is missing (order within the dialogue).
+
+    Raises PipelineError if there is no index, or it lacks a column, repeats an utterance or has an empty id.
+    """
+    path = one_of(folder, "index", (".parquet", ".csv"))
+    if path is None:
+        raise PipelineError(
+            f"{folder}: there is no index.parquet or index.csv. docs/corpora.md shows how to write one."
+        )
+    needed = ("utterance", "dialogue")
+    if path.suffix == ".csv":
+        table = reading.read_csv(path, needed)
+    else:
+        artefacts.load_table(path, needed)
+        table = artefacts.load_table(path)
+    table = table.with_columns(pl.col(*needed).cast(pl.String))
+    for row, (utterance, dialogue) in enumerate(table.select(*needed).iter_rows()):
+        if not utterance or not dialogue:
+            raise PipelineError(f"{path}, row {row + 2}: utterance and dialogue must not be empty.")
+    twice = table.with_row_index("line", 2).filter(pl.col("utterance").is_duplicated())
+    if twice.height:
+        raise PipelineError(
+            f"{path}, rows {twice['line'][0]} and "
+            f"{twice.filter(utterance=twice['utterance'][0])['line'][1]}: the utterance "
+            f"{twice['utterance'][0]!r} occurs twice. Give each its own name."
+        )
+    if "position" not in table.columns:
+        table = table.with_columns(position=pl.int_range(pl.len()).over("dialogue"))
+    return path, table
+
+
+def _labels(path: Path, table: pl.DataFrame, named: Sequence[str]) -> tuple[tuple[str, ...], pl.Series]:
+    """Label names, and the index of each row's label (null: unlabelled).
+
+    Whole numbers in a Parquet index are indices into `named`; everything else is a name.
+    """
+    if "label" not in table.columns:
+        return tuple(named), pl.Series("label", [None] * table.height, pl.Int32)
+    column = table["label"]
+    if column.dtype.is_integer() and named:
+        for row, value in enumerate(column):
+            if value is not None and not 0 <= value < len(named):
+                raise PipelineError(
+                    f"{path}, row {row + 2}: unknown label {value}; corpus.features.labels has "
+                    f"{len(named)} names."
+                )
+        return tuple(named), column.cast(pl.Int32)
+    names = column.cast(pl.String)
+    labels = tuple(named) or tuple(sorted(set(names.drop_nulls())))
+    for row, name in enumerate(names):
+        if name is not None:
+            reading.known_label(name, labels, f"{path}, row {row + 2}")
+    places = {name: place for place, name in enumerate(labels)}
+    return labels, pl.Series("label", [places.get(name) for name in names], pl.Int32)
+
+
+def _numbers(path: Path, table: pl.DataFrame, name: str, kind: type[pl.DataType]) -> pl.Series:
+    """A column of numbers, from CSV text or as it is; raises PipelineError naming the row of another cell."""
+    values = table[name]
+    if values.dtype == pl.String:
+        found = [
+            None if cell is None else reading.number(cell, f"{path}, row {row + 2}, column {name}")
+            for row, cell in enumerate(values)
+        ]
+        values = pl.Series(name, found, pl.Float64)
+    return values.cast(kind)
+
+
+def folds(table: pl.DataFrame) -> tuple[str, ...]:
+    """The folds of an index: `main`, or one for each column split_<fold>."""
+    names = tuple(name.removeprefix(FOLD) for name in table.columns if name.startswith(FOLD))
+    return names or ("main",)
+
+
+def arrays(folder: Path, modality: str) -> tuple[Path, dict[str, np.ndarray]] | None:
+    """`pooled` float (U, D) and, if given, `available` (U,) of a modality; None if it has no file.
+
+    Raises PipelineError if the file is damaged, holds no `pooled`, or would need pickle.
+    """
+    path = one_of(folder, modality, ARRAYS)
+    if path is None:
+        return None
+    if path.suffix == ".safetensors":
+        found = artefacts.load_tensors(path)
+    else:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                found = {name: file[name] for name in file.files}
+        except (OSError, ValueError) as error:
+            raise PipelineError(
+                f"{path}: cannot be read as .npz without pickle ({error}). Write it by numpy.savez with "
+                "plain number arrays."
+            ) from error
+    pooled = found.get("pooled")
+    if pooled is None or pooled.ndim != 2 or pooled.dtype.kind not in "fiu" or not pooled.shape[1]:
+        shape = "nothing" if pooled is None else f"{pooled.dtype} {pooled.shape}"
+        raise PipelineError(
+            f"{path}: expected numbers named `pooled` of the shape (utterances, features), found {shape}; "
+            f"the file holds {sorted(found)}. Write it anew."
+        )
+    return path, found
+
+
+def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
+    """All utterances of the index; media, start and end stand for no file (nothing is decoded).
+
+    Raises PipelineError for a faulty index, or if a modality's rows are not as many as the index's.
+    """
+    own = settings.features
+    folder = reading.root(settings)
+    path, table = index(folder)
+    given = {modality: arrays(folder, modality) for modality in MODALITIES}
+    if not any(given.values()):
+        raise PipelineError(
+            f"{folder}: no modality has a file. Write text, audio or visual .safetensors or .npz there."
+        )
+    for found in given.values():
+        if found and len(found[1]["pooled"]) != table.height:
+            raise PipelineError(
+                f"{found[0]}: {len(found[1]['pooled'])} rows, {path} has {table.height}. They must agree in "
+                "number and order."
+            )
+    labels, label = _labels(path, table, own.labels) if own.task == "classification" else ((), None)
+    position = _numbers(path, table, "position", pl.Int32)
+    columns = {
+        name: table[name].cast(pl.String) if name in table.columns else None
+        for name in ("speaker", "text", "group", "split")
+    }
+    score = None
+    if own.task == "regression" and "score" in table.columns:
+        score = _numbers(path, table, "score", pl.Float32)
+    rows = [
+        {
+            "corpus": "features",
+            "dialogue": table["dialogue"][row],
+            "position": position[row],
+            "utterance": table["utterance"][row],
+            "label": None if label is None else label[row],
+            "score": None if score is None else score[row],
+            "media": path.as_posix(),
+            "start": float(position[row]),
+            "end": float(position[row] + 1),
+        }
+        | {name: None if column is None else column[row] for name, column in columns.items()}
+        for row in range(table.height)
+    ]
+    for row in rows:
+        row["speaker"] = row["speaker"] or row["dialogue"]
+    return Corpus(reading.table(rows), labels, own.task, folds(table))
+
+
+def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:
+    """The splits of the column split_<fold>; without such columns the fold `main`, given or drawn.
+
+    Raises PipelineError for an unknown fold, or a dialogue in two splits of a fold.
+    """
+    path, table = index(reading.root(settings))
+    if fold not in folds(table):
+        raise PipelineError(
+            f"config, key corpus.folds: {path} has the folds {', '.join(folds(table))}, not {fold!r}."
+        )
+    column = f"{FOLD}{fold}"
+    if column not in table.columns:
+        only_main(fold, "features")
+        return given_or_drawn(rows, settings, settings.features.test)
+    split = table.select("dialogue", split=pl.col(column).cast(pl.String)).unique(maintain_order=True)
+    twice = split.filter(pl.col("dialogue").is_duplicated())
+    if twice.height:
+        raise PipelineError(
+            f"{path}, column {column}: dialogue {twice['dialogue'][0]!r} lies in more than one split. Give "
+            "all its rows the same."
+        )
+    return own_splits(split, settings.validation, settings.seed)

@@ -1,0 +1,145 @@
+"""Adapter of a folder of one's own: videos, each with a transcript of the same name beside it.
+
+One file is one dialogue, one cue an utterance. Labels are optional: without any, features can be extracted
+and nothing can be trained. Splits come from the CSV's column `split`, or are drawn by dialogue.
+"""
+
+import logging
+import mimetypes
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.corpora import reading, transcripts
+from pipeline.corpora.drawing import given_or_drawn, only_main
+from pipeline.corpora.rows import Corpus
+from pipeline.corpora.transcripts import Cue
+from pipeline.errors import PipelineError
+from pipeline.settings.corpus import CorpusSettings
+
+log = logging.getLogger("pipeline")
+
+# seconds given to a file that does not tell its duration
+UNTOLD = 1.0
+
+
+def _is_media(path: Path) -> bool:
+    """Whether the name of a file says that it is moving picture, sound or a picture."""
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    return kind.partition("/")[0] in ("video", "audio", "image")
+
+
+def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
+    """Each medium below the folder and its transcript (None: whole, without words).
+
+    Raises PipelineError for a medium without a transcript (unless `whole`), a transcript without a medium,
+    two transcripts or two media of one name, or a folder without any.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    media: dict[Path, list[Path]] = {}
+    spoken: dict[Path, list[Path]] = {}
+    for path in files:
+        if path.suffix.lower() in transcripts.SUFFIXES:
+            spoken.setdefault(path.with_suffix(""), []).append(path)
+        elif _is_media(path):
+            media.setdefault(path.with_suffix(""), []).append(path)
+    for what, found in (("media", media), ("transcripts", spoken)):
+        for same in found.values():
+            if len(same) > 1:
+                raise PipelineError(
+                    f"{same[0]} and {same[1]}: two {what} of one name. Rename one, or move it elsewhere."
+                )
+    if not media:
+        raise PipelineError(
+            f"{folder}: there is no usable media in it or below. Put videos there, each with a .srt, .vtt or "
+            ".csv of the same name."
+        )
+    alone = sorted(set(spoken) - set(media))
+    if alone:
+        raise PipelineError(
+            f"{spoken[alone[0]][0]}: a transcript without a video of the same name beside it. Add the video, "
+            "or move the file elsewhere."
+        )
+    bare = sorted(set(media) - set(spoken))
+    if bare and untranscribed == "error":
+        raise PipelineError(
+            f"{media[bare[0]][0]}: no transcript of the same name (.srt, .vtt, .csv) beside it "
+            f"({len(bare)} such file(s)). Add it, or set corpus.own.untranscribed to whole."
+        )
+    return {media[name][0]: spoken[name][0] if name in spoken else None for name in sorted(media)}
+
+
+def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tuple[str, ...]:
+    """The label names of the config, or those found, sorted; raises PipelineError for one not named."""
+    found = [cue for own in cues.values() for cue in own if cue.label is not None]
+    if not named:
+        return tuple(sorted({cue.label for cue in found}))
+    for cue in found:
+        reading.known_label(cue.label, named, cue.where)
+    return tuple(named)
+
+
+def _split_of(cues: Sequence[Cue]) -> str | None:
+    """The one split of a dialogue; raises PipelineError if its rows name two, or an unknown one."""
+    for cue in cues:
+        if cue.split not in (None, "train", "val", "test"):
+            raise PipelineError(f"{cue.where}, column split: {cue.split!r} is not train, val or test.")
+        if cue.split != cues[0].split:
+            raise PipelineError(
+                f"{cue.where}, column split: {cue.split!r}, but this file began with {cues[0].split!r}. A "
+                "dialogue lies in one split."
+            )
+    return cues[0].split
+
+
+def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
+    """All utterances of all transcripts.
+
+    Raises PipelineError for what `pairs` and the transcripts find, or if no medium can be used.
+    """
+    own = settings.own
+    folder = reading.root(settings)
+    found = pairs(folder, own.untranscribed)
+    known = reading.durations(found, "folder")
+    cues: dict[Path, list[Cue]] = {}
+    for path, transcript in found.items():
+        if transcript is None:
+            cues[path] = [Cue(0.0, known[path] or UNTOLD, None, path.as_posix())]
+        else:
+            cues[path] = transcripts.read(transcript)
+            if not cues[path]:
+                raise PipelineError(
+                    f"{transcript}: it holds no utterance. Complete it, or move it elsewhere."
+                )
+    labels = label_names(cues, own.labels) if own.task == "classification" else ()
+    rows = []
+    for path, utterances in cues.items():
+        dialogue = path.relative_to(folder).with_suffix("").as_posix()
+        split = _split_of(utterances)
+        for position, cue in enumerate(utterances):
+            rows.append(
+                {
+                    "corpus": "folder",
+                    "dialogue": dialogue,
+                    "position": position,
+                    "utterance": f"{dialogue}_{position:04d}",
+                    "speaker": cue.speaker,
+                    "text": cue.text,
+                    "label": labels.index(cue.label) if labels and cue.label is not None else None,
+                    "score": cue.score if own.task == "regression" else None,
+                    "media": path.as_posix(),
+                    "start": max(0.0, cue.start),
+                    "end": cue.end,
+                    "group": "main",
+                    "split": split,
+                }
+            )
+    log.info("folder: %d files, %d utterances, labels %s", len(cues), len(rows), labels)
+    return Corpus(reading.table(rows), labels, own.task)
+
+
+def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:
+    """The splits of the transcripts, or drawn ones; there is one fold, `main`."""
+    only_main(fold, "folder")
+    return given_or_drawn(rows, settings, settings.own.test)

@@ -1,0 +1,116 @@
+"""Labels of CMU-MOSEI: the annotators' batches in CSV, or the averaged ones in a .csd file (HDF5)."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.corpora import reading
+from pipeline.errors import PipelineError
+
+log = logging.getLogger("pipeline")
+
+COLUMNS = ("Input.VIDEO_ID", "Input.CLIP", "Answer.sentiment")
+# a label belongs to the transcript line whose start and end together are at most this far (s)
+NEAREST = 0.5
+RANGE = 3.0
+
+Clip = tuple[str, int]
+
+
+def find(folder: Path, named: str) -> Path:
+    """The label file or folder: the one that the config names, or the only one that there is.
+
+    Raises PipelineError if it is not there.
+    """
+    if named:
+        path = folder / named
+        if not path.exists():
+            raise PipelineError(f"config, key corpus.mosei.labels: there is no {path}.")
+        return path
+    batches = sorted(path for path in folder.rglob("Labels") if path.is_dir() and any(path.glob("*.csv")))
+    files = sorted(folder.rglob("*Labels*.csd"))
+    found = [*batches, *files]
+    if len(found) != 1:
+        listed = ", ".join(str(path) for path in found) or "none"
+        raise PipelineError(
+            f"{folder}: exactly one of Labels/*.csv and *Labels*.csd should be in it or below, found "
+            f"{listed}. Unpack one, or name it as corpus.mosei.labels."
+        )
+    return found[0]
+
+
+def checked(score: float, where: str) -> float:
+    """A sentiment within -3..3; raises PipelineError naming `where`."""
+    if not -RANGE <= score <= RANGE:
+        raise PipelineError(f"{where}: the sentiment {score} is not within -3..3. Mend the file.")
+    return score
+
+
+def from_csv(path: Path) -> dict[Clip, float]:
+    """The mean over annotators of every clip, from one CSV file or all of a folder.
+
+    An annotator's empty answer counts for nothing. Raises PipelineError naming file and row.
+    """
+    answers: dict[Clip, list[float]] = {}
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    for file in files:
+        for line in reading.read_csv(file, COLUMNS, row="line").iter_rows(named=True):
+            where = f"{file}, row {line['line']}"
+            video = (line["Input.VIDEO_ID"] or "").strip()
+            if not video:
+                raise PipelineError(f"{where}, column Input.VIDEO_ID: empty. Mend the file.")
+            key = (video, int(reading.number(line["Input.CLIP"], f"{where}, column Input.CLIP")))
+            if line["Answer.sentiment"] is None:
+                continue
+            score = reading.number(line["Answer.sentiment"], f"{where}, column Answer.sentiment")
+            answers.setdefault(key, []).append(checked(score, where))
+    return {key: sum(scores) / len(scores) for key, scores in answers.items()}
+
+
+def from_csd(path: Path, times: Mapping[Clip, tuple[float, float]]) -> dict[Clip, float]:
+    """Sentiment (first column) by clip; a label's clip is the transcript line with its times.
+
+    times: start and end (s) of every transcript line. A label without a line within NEAREST is left out and
+    logged; of two labels for one line the nearer counts. Raises PipelineError for another layout.
+    """
+    own: dict[str, list[tuple[int, float, float]]] = {}
+    for (video, clip), (start, end) in times.items():
+        own.setdefault(video, []).append((clip, start, end))
+    best: dict[Clip, tuple[float, float]] = {}
+    lost = 0
+    for video, intervals, features in _entries(path):
+        for (start, end), row in zip(intervals, features, strict=True):
+            score = checked(float(row[0]), f"{path}, video {video}")
+            # a start before the video is clamped in the transcript, too
+            near = [
+                (abs(begins - max(0.0, start)) + abs(ends - end), clip)
+                for clip, begins, ends in own.get(video, [])
+            ]
+            distance, clip = min(near, default=(np.inf, -1))
+            if distance > NEAREST:
+                lost += 1
+            elif (video, clip) not in best or distance < best[video, clip][0]:
+                best[video, clip] = (distance, score)
+    if lost:
+        log.info("%s: %d labels have no transcript line at their time and are left out", path, lost)
+    return {key: score for key, (_, score) in best.items()}
+
+
+def _entries(path: Path) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Video, intervals (n, 2) in seconds and features (n, 7) of every entry."""
+    try:
+        with h5py.File(path, "r") as file:
+            groups = [group for group in file.values() if isinstance(group, h5py.Group) and "data" in group]
+            data = groups[0]["data"] if groups else file["data"]
+            return [
+                (str(video), np.asarray(entry["intervals"]), np.asarray(entry["features"]))
+                for video, entry in data.items()
+            ]
+    except (OSError, KeyError) as error:
+        raise PipelineError(
+            f"{path}: not a computational sequence with data/<video>/intervals and features ({error}). "
+            "Take the file of all labels (docs/corpora.md)."
+        ) from error

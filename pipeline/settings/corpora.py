@@ -1,0 +1,75 @@
+"""Settings that belong to one corpus each; the others never read them."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.settings.base import Settings
+
+
+class FileSettings(Settings):
+    """A file of the user's, pinned by its checksum."""
+
+    path: str = Field("", description="path of the file; empty: there is none")
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the file (sha256sum FILE)")
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
+        if bool(self.path) != bool(self.sha256):
+            raise ValueError("path and sha256 go together; `sha256sum FILE` prints the second")
+        return self
+
+
+class IemocapSettings(Settings):
+    """How IEMOCAP is read."""
+
+    other: Literal["context", "drop"] = Field(
+        "context", description="turns of other classes: unlabelled context of the dialogue, or left out"
+    )
+    marked_half: Literal["left", "right"] = Field(
+        "left", description="half of the split screen that shows the actor who wears the markers"
+    )
+    ids: FileSettings = Field(FileSettings(), description="utterances of the protocol six_by_ids")
+
+
+class MeldSettings(Settings):
+    """How MELD is read."""
+
+    twins: Literal["nearest", "plain", "final"] = Field(
+        "nearest",
+        description="which of a clip and its final_videos_test twin: nearer to the CSV's length, or by name",
+    )
+    longest: float = Field(30.0, gt=0, le=3600, description="a longer clip (s) is a wrong cut")
+    wrong_cuts: Literal["withhold", "keep"] = Field(
+        "withhold", description="sound and picture of wrong cuts: recorded as absent (wrong_cut), or used"
+    )
+
+
+class MoseiSettings(Settings):
+    """How CMU-MOSEI is read."""
+
+    media: Literal["auto", "segmented", "full"] = Field(
+        "auto", description="videos to read; auto takes the segmented tree if there is one"
+    )
+    labels: str = Field(
+        "", description="a .csd file, or a folder or file of CSV batches, below the corpus; empty: search"
+    )
+    folds: FileSettings = Field(FileSettings(), description="the official folds (docs/corpora.md)")
+
+
+class FeaturesSettings(Settings):
+    """How extracted features of other people are read."""
+
+    task: Literal["classification", "regression"] = Field(
+        "classification", description="whether the column label or the column score is learnt"
+    )
+    labels: list[str] = Field([], description="label names in index order; empty: those found, sorted")
+    test: float = Field(0.2, gt=0, lt=0.9, description="share of dialogues to test on, if no split is given")
+
+
+class FolderSettings(FeaturesSettings):
+    """How a folder of one's own videos is read."""
+
+    untranscribed: Literal["error", "whole"] = Field(
+        "error", description="a video without a transcript: a fault, or one utterance without words"
+    )
