@@ -35,7 +35,8 @@ def join(modality: str, paths: Sequence[Path], utterances: Sequence[str]) -> tup
         table = artefacts.load_table(path.with_suffix(".parquet"), ["utterance", "available", "reason"])
         if len(pooled) != len(table):
             raise PipelineError(
-                f"{path}: {len(pooled)} rows, its index has {len(table)}. Delete both and rerun stage {modality}."
+                f"{path}: {len(pooled)} rows, its index has {len(table)}. "
+                f"Delete both and rerun stage {modality}."
             )
         if arrays and pooled.shape[1] != arrays[0].shape[1]:
             raise PipelineError(

@@ -47,11 +47,14 @@ def align(picture: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
     )
 
 
-def mouth_patch(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The mouth and chin, aligned: float32 (24, 32), grey, in 0..1.
+def middle_patch(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The middle of an aligned face from below the eyes to the lower lip: uint8 (34, 28), grey.
 
-    Arguments as for `align`.
+    Arguments as for `align`. NOSE and MOUTH are its upper and lower part.
     """
     face = align(picture, landmarks, 64)
-    grey = cv2.cvtColor(face[36:60, 16:48], cv2.COLOR_RGB2GRAY)
-    return cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255
+    return cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (3, 3), 0)[22:56, 18:46]
+
+
+NOSE = (slice(None), slice(0, 16), slice(None))
+MOUTH = (slice(None), slice(18, 34), slice(2, 26))

@@ -5,17 +5,19 @@ how much the mouth moves at all. A listener's mouth can do one by chance, hardly
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pipeline import media
+from pipeline.faces_align import MOUTH, NOSE
 from pipeline.faces_tracking import Track
 from pipeline.settings.faces import FacesSettings
 
-# The border between speakers and listeners, measured on drawn dialogues and on filmed faces.
-USUAL_FIT = 0.4
-USUAL_MOTION = 0.03
+# The borders between speakers and listeners in drawn dialogues (docs/artefacts.md has the figures).
+BORDER_FIT = 0.55
+BORDER_MOTION = 1.0
+# Grey levels by which a nose that is held still seems to move.
+STILL = 0.5
 # Sound below this (dB relative to full scale) is no voice: it cannot tell who speaks.
 QUIET = -60.0
 
@@ -42,51 +44,54 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 def opening(mouths: np.ndarray) -> np.ndarray:
     """The two strongest ways in which a mouth changes over time: float64 (times, 2), each of unit length.
 
-    mouths: float32 (times, height, width). What changes most in an aligned mouth that speaks is its opening.
+    mouths: (times, height, width). What changes most in an aligned mouth that speaks is its opening.
     """
     flat = mouths.reshape(len(mouths), -1).astype(np.float64)
     left, sizes, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
     return left[:, :2] * (sizes[:2] > 1e-9)
 
 
-def voice_fit(mouths: np.ndarray, voice: np.ndarray) -> float:
-    """How well the opening of a mouth follows the loudness of the voice: 0 ... 1.
+def voice_fit(mouths: np.ndarray, voice: np.ndarray) -> float | None:
+    """How well the opening of a mouth follows the loudness of the voice: 0 ... 1, None for too few pictures.
 
-    mouths: float32 (times, height, width); voice: float64 (times,). The multiple correlation of `voice` with
-    the two series of `opening`, shrunk for the few independent pictures that an utterance has.
+    mouths: (times, height, width); voice: float64 (times,). The multiple correlation of `voice` with the two
+    series of `opening`, shrunk for the few independent pictures that an utterance has.
     """
     independent = len(mouths) / 2  # neighbouring pictures resemble each other
     if independent <= 4:
-        return 0.0
+        return None
     explained = sum(correlation(series, voice) ** 2 for series in opening(mouths).T)
     shrunk = 1 - (1 - min(explained, 1.0)) * (independent - 1) / (independent - 3)
     return float(np.sqrt(max(shrunk, 0.0)))
 
 
-def motion(mouths: np.ndarray) -> float:
-    """How much a mouth moves: the median picture-to-picture change relative to the contrast of the patch."""
-    if len(mouths) < 2:
-        return 0.0
-    contrast = max(float(mouths.mean(0).std()), 0.02)
-    return float(np.median(np.abs(np.diff(mouths, axis=0)).mean((1, 2)))) / contrast
+def motion(patches: np.ndarray) -> float:
+    """How much a mouth moves, relative to the nose above it, which moves with the head alone.
+
+    patches: uint8 (times >= 2, 34, 28) as from faces_align.middle_patch.
+    """
+    changes = np.abs(np.diff(patches.astype(np.float32), axis=0))
+    mouth, nose = (float(np.median(changes[part].mean((1, 2)))) for part in (MOUTH, NOSE))
+    return mouth / (nose + STILL)
 
 
 def speaking_score(track: Track, sound: np.ndarray, start: float, end: float) -> float:
-    """Evidence that this face speaks; above 0: more like a speaker than like a listener.
+    """Evidence that this face speaks, -2 ... 2; above 0: more like a speaker than like a listener.
 
-    2 (fit - USUAL_FIT) + log10(motion / USUAL_MOTION), each within -1 ... 1: a mouth ten times stiller than
-    the border counts as much as one whose opening has nothing to do with the voice.
+    3 (fit - BORDER_FIT) + log2(motion / BORDER_MOTION), each within -1 ... 1.
     sound: the whole file's, as from media.audio; start, end: of the utterance (s).
     """
-    times = np.asarray(track.mouth_times)
+    times = np.asarray(track.patch_times)
     if len(times) < 2:
         return 0.0
-    mouths = np.stack(track.mouths)
-    width = max(float(np.median(np.diff(times))), 0.05)
-    voice = envelope(media.cut(sound, start, end, Path()), max(0.0, start), times, width)
-    fit = 2 * (voice_fit(mouths, voice) - USUAL_FIT)
-    moved = np.log10(max(motion(mouths), 1e-6) / USUAL_MOTION)
-    return float(np.clip(fit, -1, 1) + np.clip(moved, -1, 1))
+    patches = np.stack(track.patches)
+    width = float(np.clip(np.median(np.diff(times)), 0.04, 0.1))
+    first = max(0, round(start * media.SAMPLE_RATE))
+    voice = envelope(sound[first : round(end * media.SAMPLE_RATE)], first / media.SAMPLE_RATE, times, width)
+    fit = voice_fit(patches[MOUTH], voice)
+    followed = 0.0 if fit is None else float(np.clip(3 * (fit - BORDER_FIT), -1, 1))
+    moved = np.log2(max(motion(patches), 1e-6) / BORDER_MOTION)
+    return followed + float(np.clip(moved, -1, 1))
 
 
 def choose(

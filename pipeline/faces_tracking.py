@@ -22,16 +22,16 @@ class Crop:
 class Track:
     """One face over time.
 
-    `mouths` holds float32 (24, 32) patches at `mouth_times` (s); `crops` is thinned evenly so that a long
-    utterance needs no more memory than a short one.
+    `patches` holds faces_align.middle_patch of every picture looked at, `patch_times` (s) the middle of the
+    time for which it is shown. `crops` is thinned evenly, so that a long utterance needs no more memory.
     """
 
     number: int
     times: list[float] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
     crops: list[Crop] = field(default_factory=list)
-    mouth_times: list[float] = field(default_factory=list)
-    mouths: list[np.ndarray] = field(default_factory=list)
+    patch_times: list[float] = field(default_factory=list)
+    patches: list[np.ndarray] = field(default_factory=list)
     stride: int = 1
 
     def add_crop(self, crop: Crop, position: int, most: int) -> None:

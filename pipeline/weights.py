@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from urllib.error import URLError
 
-import httpx
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -49,7 +48,7 @@ def by_hand(weights: WeightsSettings) -> Path:
 def _unreachable(weights: WeightsSettings, files: str, source: str, error: Exception) -> PipelineError:
     return PipelineError(
         f"weights {weights.name} at {weights.revision}: {files} could not be downloaded from {source} "
-        f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}). Run this stage "
+        f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Run this stage "
         f"on a machine with internet, or fetch the file(s) there and place them in {by_hand(weights)}/."
     )
 
@@ -61,7 +60,7 @@ def fetch_hub(weights: WeightsSettings) -> Path:
         try:
             patterns = [*SMALL, *VOCABULARY, model]
             found = Path(snapshot_download(weights.name, revision=weights.revision, allow_patterns=patterns))
-        except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             names = f"config.json, the tokenizer or preprocessor files and {' or '.join(MODELS)}"
             raise _unreachable(weights, names, "the Hugging Face hub", error) from error
         if (found / model).is_file():
@@ -81,8 +80,8 @@ def check_digests(weights: WeightsSettings, folder: Path) -> None:
         found = artefacts.file_digest(path)
         if found != digest:
             raise PipelineError(
-                f"{path}: its SHA-256 is {found}, the config pins {digest}. Delete the file and fetch it again; "
-                "if the pin is wrong, mend it in the config."
+                f"{path}: its SHA-256 is {found}, the config pins {digest}. Delete the file and fetch it "
+                "again; if the pin is wrong, mend it in the config."
             )
 
 

@@ -25,10 +25,10 @@ class FacesSettings(Settings):
         15.0, gt=0, le=60, description="mouth pictures a second, at most the video's own rate"
     )
     speaking: float = Field(
-        0.0,
-        ge=-10,
-        le=10,
-        description="least score of a face that speaks; lower keeps more faces, and more listeners",
+        -0.5,
+        ge=-2,
+        le=2,
+        description="least score (-2 to 2, 0 the border) of a face that speaks; -2 never says that none does",
     )
     crop_size: int = Field(160, ge=32, le=512, description="side of a crop (px)")
     max_crops: int = Field(12, ge=1, le=1000, description="most crops kept of one utterance, evenly spaced")
