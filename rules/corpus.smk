@@ -37,7 +37,6 @@ checkpoint manifest:
     params:
         code=code("pipeline.manifest", CFG.corpus.adapter),
         cfg=settings(corpus=CFG.corpus),
-        tables=[f"{RUN}/corpus/{part}/utterances.parquet" for part in PARTS],
     log:
         f"{LOGS}/manifest.log",
     benchmark:
@@ -46,7 +45,7 @@ checkpoint manifest:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python -m pipeline.manifest --params {params.cfg:q} --utterances {params.tables:q}"
+        "python -m pipeline.manifest --params {params.cfg:q} --parts {input.parts:q}"
         " --manifest {output.manifest:q} --facts {output.facts:q} --shards {output.shards:q}"
         " > {log:q} 2>&1"
 
