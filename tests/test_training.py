@@ -2,6 +2,7 @@
 
 import json
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -291,7 +292,7 @@ def test_learning_rate_warms_up_and_falls():
     settings = TrainingSettings(learning_rate=1.0, warmup=0.2)
     rates = [training.learning_rate(step, 50, settings) for step in range(50)]
     assert rates[:10] == pytest.approx([(n + 1) / 10 for n in range(10)])
-    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[9:]))
     assert rates[-1] < 0.01
 
 
