@@ -18,9 +18,12 @@ from pipeline.scoring import RANDOM_MEAN
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
 
-# colours that colour-blind readers can tell apart (Okabe and Ito), then a second round with other markers
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# colours that colour-blind readers can tell apart (after Okabe and Ito); markers tell variants apart as well
+COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+    *("#8C6D31", "#7F7F7F", "#5E3C99", "#9ACD32", "#00868B", "#B22222"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 CEILING_STYLES = {"readable_ceiling": ("#222222", "--"), "cue_ceiling": ("#777777", ":")}
 STYLE = {
     "svg.hashsalt": "figures",
@@ -35,6 +38,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+WHISKERS = "Target: 0, from either side. Whiskers: intervals by dialogue and seed"
 CAPTION = "This project's own implementation; not the paper's numbers."
 
 
@@ -135,7 +139,7 @@ def conditions(results: Results, metric: str) -> Figure:
             level = [results.cell(variant, name, metric).mean * factor for name in names]
             left = np.arange(len(names)) - 0.45
             axes.hlines(level, left, left + 0.9, color=colour, linestyle=dashes, label=title(variant))
-    axes.set_xticks(range(len(names)), [MEANS.get(name, name.replace("fixed/", "only ")) for name in names])
+    axes.set_xticks(range(len(names)), [MEANS.get(name) or _subset(name) for name in names])
     axes.set_ylabel(label)
     axes.grid(axis="x", visible=False)
     axes.set_title(
@@ -178,7 +182,7 @@ def donor_bias(results: Results) -> Figure:
         for m, f in kinds.values()
     ]
     names = ["different-label donors", "same-label donors (control)", "shuffled (control)"]
-    figure.legend(handles, names, loc="outside upper center", ncols=3)
+    figure.legend(handles, names, loc="outside upper center", ncols=3, title=WHISKERS, title_fontsize=8)
     figure.supxlabel(CAPTION, fontsize=6.5, color="#666666", x=0.01, ha="left")
     return figure
 
@@ -211,6 +215,12 @@ def confusion(results: Results, variant: str, labels: list[str]) -> Figure:
 def beside(axes: Axes) -> None:
     """The legend to the right of the plot, where it covers nothing."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+
+
+def _subset(condition: str) -> str:
+    """A fixed subset as a tick label: "only t", "a + v"."""
+    letters = condition.removeprefix("fixed/")
+    return f"only {letters}" if len(letters) == 1 else " + ".join(letters)
 
 
 def _hatch(number: int) -> str | None:

@@ -134,6 +134,9 @@ def load_ceilings(paths: Sequence[Path], truth: Truth) -> Iterator[Answers]:
 
 
 def _answers(variant: str, seed: int | None, tables: list[pl.DataFrame], truth: Truth) -> Iterator[Answers]:
+    if truth.task == "classification":
+        as_array = pl.col("probabilities").list.to_array(truth.width)
+        tables = [table.with_columns(as_array) for table in tables]
     by_fold = [table.partition_by("checkpoint", "condition", as_dict=True) for table in tables]
     for checkpoint in dict.fromkeys(key[0] for key in by_fold[0]):
         clean, conflict = {}, {}
@@ -152,7 +155,7 @@ def _answers(variant: str, seed: int | None, tables: list[pl.DataFrame], truth: 
 def _values(cell: pl.DataFrame, truth: Truth) -> np.ndarray:
     """Predictions (rows, width)."""
     if truth.task == "classification":
-        return cell["probabilities"].list.to_array(truth.width).to_numpy()
+        return cell["probabilities"].to_numpy()
     return cell["score"].to_numpy()[:, None]
 
 
