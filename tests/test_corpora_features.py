@@ -1,0 +1,161 @@
+"""Extracted features: the index, the arrays of both kinds, folds, and the stage that slices them."""
+
+import fixture_trees as trees
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline import artefacts, given, manifest
+from pipeline.corpora import features
+from pipeline.errors import PipelineError
+
+INDEX = "utterance,dialogue,label,speaker\n" + "".join(
+    f"u{n},d{n // 2},{'yes' if n % 2 else 'no'},s{n % 2}\n" for n in range(8)
+)
+TEXT = np.arange(24, dtype=np.float64).reshape(8, 3)
+AUDIO = np.ones((8, 2), np.float32)
+
+
+def build(tmp_path, index=INDEX, suffix=".npz", **arrays):
+    named = arrays or {"text": {"pooled": TEXT}, "audio": {"pooled": AUDIO, "available": np.arange(8) > 1}}
+    return trees.features(tmp_path, index, named, suffix)
+
+
+def read(base, **own):
+    corpus = features.read(trees.settings("features", base, features=own), [])
+    manifest.check(corpus)
+    return corpus
+
+
+def sliced(base, tmp_path, modality, names):
+    """The stage for one shard with these utterances: pooled, and the index by utterance."""
+    shard = tmp_path / "shard.parquet"
+    artefacts.save_table(shard, pl.DataFrame({"utterance": names}))
+    params = given.Params(corpus=trees.settings("features", base), modality=modality)
+    out = tmp_path / "out.safetensors"
+    given.run(params, shard=shard, features=out, index=out.with_suffix(".parquet"))
+    return artefacts.load_tensors(out)["pooled"], artefacts.load_table(out.with_suffix(".parquet"))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_rows_go_to_their_utterances_in_any_order(tmp_path, suffix):
+    named = {
+        "text": {"pooled": TEXT},
+        "audio": {"pooled": AUDIO, "available": (np.arange(8) > 1).astype(np.uint8)},
+    }
+    base = trees.features(tmp_path, INDEX, named, suffix)
+    assert read(base).rows.height == 8
+    pooled, table = sliced(base, tmp_path, "text", ["u5", "u0"])
+    assert pooled.dtype == np.float32
+    assert pooled.tolist() == [[15, 16, 17], [0, 1, 2]]
+    assert table["available"].to_list() == [True, True]
+    pooled, table = sliced(base, tmp_path, "audio", ["u5", "u0"])
+    assert pooled.tolist() == [[1, 1], [0, 0]]
+    assert table["reason"].to_list() == [None, "not_given"]
+
+
+def test_a_modality_without_a_file_is_absent_everywhere(tmp_path):
+    pooled, table = sliced(build(tmp_path), tmp_path, "visual", ["u5", "u0"])
+    assert pooled.shape == (2, 1)
+    assert table["reason"].to_list() == ["not_given", "not_given"]
+
+
+def test_rows_of_nan_are_absent_and_single_nan_is_a_fault(tmp_path):
+    text = TEXT.copy()
+    text[3] = np.nan
+    base = build(tmp_path, text={"pooled": text})
+    assert sliced(base, tmp_path, "text", ["u3", "u4"])[1]["available"].to_list() == [False, True]
+    text[3, 1] = 0
+    build(tmp_path, text={"pooled": text})
+    with pytest.raises(PipelineError, match=r"text\.npz, row 3 of `pooled`"):
+        sliced(base, tmp_path, "text", ["u4"])
+
+
+def test_names_positions_and_speakers(tmp_path):
+    rows = read(build(tmp_path)).rows
+    assert rows.filter(dialogue="d1")["position"].to_list() == [0, 1]
+    assert rows["label"].to_list() == [0, 1] * 4
+    bare = read(build(tmp_path, "utterance,dialogue\n" + "".join(f"u{n},d\n" for n in range(8))))
+    assert set(bare.rows["speaker"]) == {"d"}
+
+
+def test_a_parquet_index_may_hold_label_numbers(tmp_path):
+    base = build(tmp_path)
+    (base / "index.csv").unlink()
+    index = pl.DataFrame(
+        {"utterance": [f"u{n}" for n in range(8)], "dialogue": ["d"] * 8, "label": [0, 1] * 4}
+    )
+    index.write_parquet(base / "index.parquet")
+    assert read(base, labels=["bad", "good"]).labels == ("bad", "good")
+    with pytest.raises(PipelineError, match="row 3: unknown label 1"):
+        read(base, labels=["bad"])
+
+
+def test_folds_are_columns_of_the_index(tmp_path):
+    lines = ["utterance,dialogue,split_first,split_second"]
+    swapped = {"train": "train", "val": "test", "test": "val"}
+    for n in range(8):
+        split = ("train", "train", "val", "test")[n // 2]
+        lines.append(f"u{n},d{n // 2},{split},{swapped[split]}")
+    base = build(tmp_path, "\n".join(lines) + "\n")
+    corpus = read(base)
+    assert corpus.folds == ("first", "second")
+    chosen = trees.settings("features", base)
+    assert dict(features.splits(corpus.rows, chosen, "first").iter_rows())["d3"] == "test"
+    assert dict(features.splits(corpus.rows, chosen, "second").iter_rows())["d3"] == "val"
+    with pytest.raises(PipelineError, match="folds first, second"):
+        features.splits(corpus.rows, chosen, "main")
+    build(tmp_path, "\n".join(lines).replace("u1,d0,train", "u1,d0,test") + "\n")
+    with pytest.raises(PipelineError, match="'d0' lies in more than one split"):
+        features.splits(corpus.rows, chosen, "first")
+
+
+def test_drawn_splits(tmp_path):
+    base = build(tmp_path)
+    table = features.splits(read(base).rows, trees.settings("features", base), "main")
+    assert sorted(table["split"]) == ["test", "train", "train", "val"]
+
+
+def test_regression(tmp_path):
+    base = build(tmp_path, "utterance,dialogue,score\n" + "".join(f"u{n},d,{n / 2}\n" for n in range(8)))
+    assert read(base, task="regression").rows["score"].to_list() == [n / 2 for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (INDEX.replace("dialogue", "video"), r"index\.csv: no column 'dialogue'"),
+        (INDEX.replace("u1,", "u0,"), r"index\.csv, rows 2 and 3: the utterance 'u0' occurs twice"),
+        (INDEX.replace("u1,", ","), r"index\.csv, row 3: utterance and dialogue must not be empty"),
+        (INDEX.replace("u7,d3,yes,s1\n", ""), r"text\.npz: 8 rows, .*index\.csv has 7"),
+        (INDEX.replace("u1,d0,yes", "u1,d0,maybe"), r"index\.csv, row 3: unknown label 'maybe'"),
+    ],
+)
+def test_a_faulty_index_is_named_with_row(tmp_path, index, message):
+    with pytest.raises(PipelineError, match=message):
+        read(build(tmp_path, index), labels=["no", "yes"])
+
+
+def test_faulty_arrays_are_named(tmp_path):
+    with pytest.raises(PipelineError, match="expected numbers named `pooled`"):
+        read(build(tmp_path, text={"features": TEXT}))
+    with pytest.raises(PipelineError, match="without pickle"):
+        read(build(tmp_path, text={"pooled": np.array([{}] * 8, dtype=object)}))
+    with pytest.raises(PipelineError, match=r"`available` has the shape \(3,\)"):
+        sliced(build(tmp_path, text={"pooled": TEXT, "available": np.ones(3)}), tmp_path, "text", ["u1"])
+    (tmp_path / "text.npz").unlink()
+    with pytest.raises(PipelineError, match="no modality has a file"):
+        read(tmp_path)
+    (tmp_path / "index.csv").unlink()
+    with pytest.raises(PipelineError, match=r"no index\.parquet or index\.csv"):
+        read(tmp_path)
+
+
+def test_an_utterance_in_two_splits_of_a_dialogue_is_found_by_the_manifest(tmp_path):
+    lines = INDEX.splitlines()
+    index = "\n".join(
+        [lines[0] + ",split", *(f"{line},{'train' if n else 'test'}" for n, line in enumerate(lines[1:]))]
+    )
+    corpus = features.read(trees.settings("features", build(tmp_path, index + "\n")), [])
+    with pytest.raises(PipelineError, match="more than one split"):
+        manifest.check(corpus)

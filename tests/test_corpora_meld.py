@@ -1,0 +1,146 @@
+"""MELD: a tree with its traps, read with and without media."""
+
+import fixture_trees as trees
+import polars as pl
+import pytest
+
+from pipeline import manifest
+from pipeline.corpora import meld
+from pipeline.errors import PipelineError
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return trees.meld(tmp_path_factory.mktemp("meld"))
+
+
+@pytest.fixture(scope="module")
+def corpus(base):
+    return meld.read(trees.settings("meld", base, meld={"longest": 2.5}), [])
+
+
+def row(corpus, utterance):
+    return corpus.rows.row(by_predicate=pl.col("utterance") == utterance, named=True)
+
+
+def edited(base, tmp_path, old, new, name="train_sent_emo.csv"):
+    """A copy of the label files in which one text is replaced."""
+    for part in meld.TABLES.values():
+        text = (base / part).read_text()
+        if part == name:
+            assert old in text
+            text = text.replace(old, new, 1)
+        trees.write_text(tmp_path / part, text)
+    return tmp_path
+
+
+def test_every_line_is_a_row_of_its_split(corpus):
+    manifest.check(corpus)
+    assert dict(corpus.rows["split"].value_counts().iter_rows()) == {"train": 6, "val": 6, "test": 6}
+    assert corpus.rows["dialogue"].n_unique() == 6
+    assert corpus.labels == ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
+
+
+def test_gaps_in_the_utterance_ids_stay_gaps(corpus):
+    assert corpus.rows.filter(dialogue="train_dia0")["position"].to_list() == [0, 1, 3]
+
+
+def test_ids_that_repeat_across_splits_are_kept_apart(corpus):
+    paths = {
+        name: row(corpus, name)["media"] for name in ("train_dia1_utt0", "dev_dia1_utt0", "test_dia1_utt0")
+    }
+    assert "train_splits" in paths["train_dia1_utt0"]
+    assert "dev_splits_complete" in paths["dev_dia1_utt0"]
+    assert "nested/output_repeated_splits_test" in paths["test_dia1_utt0"]
+
+
+def test_old_copies_carry_cp1252_which_is_repaired(corpus):
+    assert row(corpus, "train_dia0_utt0")["text"] == "Don’t… “you”"
+
+
+def test_missing_and_broken_clips_stay_rows(corpus):
+    missing, broken = row(corpus, "train_dia0_utt3"), row(corpus, "train_dia0_utt1")
+    assert missing["media"].endswith("train_splits/dia0_utt3.mp4")
+    assert (missing["start"], missing["end"]) == (0.0, 1.0)
+    assert (broken["start"], broken["end"], broken["withheld"]) == (0.0, 1.0, None)
+
+
+def test_a_row_covers_its_whole_clip(corpus):
+    assert row(corpus, "train_dia1_utt0")["end"] == pytest.approx(1.0, abs=0.15)
+    # the CSV says that this one lasts 0 s
+    assert row(corpus, "test_dia1_utt3")["end"] > 0.5
+
+
+def test_a_wrong_cut_is_withheld_or_kept_by_its_name(base, corpus):
+    assert row(corpus, "dev_dia0_utt0")["withheld"] == "wrong_cut"
+    assert corpus.rows["withheld"].null_count() == corpus.rows.height - 1
+    kept = meld.read(trees.settings("meld", base, meld={"longest": 2.5, "wrong_cuts": "keep"}), [])
+    assert kept.rows["withheld"].null_count() == kept.rows.height
+
+
+@pytest.mark.parametrize(
+    ("twins", "name"),
+    [
+        ("nearest", "final_videos_testdia0_utt0"),
+        ("plain", "/dia0_utt0"),
+        ("final", "final_videos_testdia0_utt0"),
+    ],
+)
+def test_the_choice_between_twins(base, twins, name):
+    read = meld.read(trees.settings("meld", base, meld={"twins": twins}), [])
+    assert name in row(read, "test_dia0_utt0")["media"]
+
+
+def test_annotations_need_no_media(base, tmp_path):
+    entries = meld.annotations(edited(base, tmp_path, "Words", "Words"))
+    assert meld.found_counts(entries)["train utterances"] == 6
+
+
+def test_strict_counts_name_what_differs(base):
+    with pytest.raises(PipelineError, match=r"train utterances: 6 instead of 9989 \(-9983\)"):
+        meld.read(trees.settings("meld", base, counts="strict"), [])
+
+
+def test_one_fold(base, corpus):
+    settings = trees.settings("meld", base)
+    table = meld.splits(corpus.rows, settings, "main")
+    assert set(table["split"]) == {"train", "val", "test"}
+    with pytest.raises(PipelineError, match="fold main only"):
+        meld.splits(corpus.rows, settings, "session1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Emotion", "Feeling", "train_sent_emo.csv: no column 'Emotion'"),
+        (",joy,", ",glee,", "train_sent_emo.csv, row 2: unknown label 'glee'"),
+        (",0,1,1,1,", ",0,0,1,1,", r"train_sent_emo.csv, row 3: .*second time.*row 2"),
+        ("00:01:00,000", "a minute", "row 2, column StartTime: 'a minute' is not a time"),
+        (",0,1,1,1,", ",zero,1,1,1,", "row 3, column Dialogue_ID: 'zero' is not a number"),
+    ],
+)
+def test_faulty_label_files_are_named_with_row(base, tmp_path, old, new, message):
+    with pytest.raises(PipelineError, match=message):
+        meld.annotations(edited(base, tmp_path, old, new))
+
+
+def test_a_missing_tree_is_named(base, tmp_path):
+    folder = edited(base, tmp_path, "Words", "Words")
+    with pytest.raises(PipelineError, match="no folder train_splits"):
+        meld.read(trees.settings("meld", folder), [])
+    with pytest.raises(PipelineError, match=r"no train_sent_emo\.csv"):
+        meld.annotations(trees.write_text(tmp_path / "empty" / "note.txt", "").parent)
+
+
+def test_no_usable_media_is_one_error(base, tmp_path):
+    folder = edited(base, tmp_path, "Words", "Words")
+    for tree in meld.TREES.values():
+        trees.write_text(folder / tree / "dia0_utt0.mp4", "not a film")
+    with pytest.raises(PipelineError, match="no usable media"):
+        meld.read(trees.settings("meld", folder), [])
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere/at/all"])
+def test_a_wrong_folder_names_the_key(folder):
+    with pytest.raises(PipelineError, match=r"corpus\.folder"):
+        meld.read(trees.settings("meld", folder), [])

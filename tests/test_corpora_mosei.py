@@ -1,0 +1,182 @@
+"""CMU-MOSEI: both trees, both kinds of labels, strange ids, folds."""
+
+import json
+
+import fixture_trees as trees
+import h5py
+import pytest
+
+from pipeline import manifest
+from pipeline.corpora import mosei, mosei_labels
+from pipeline.errors import PipelineError
+
+
+def settings(base, **keys):
+    return trees.settings("mosei", base, mosei={"folds": trees.pinned(base / "folds.json")} | keys)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return trees.mosei(tmp_path_factory.mktemp("segmented"))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    return trees.mosei(tmp_path_factory.mktemp("full"), tree="Full", level=False, labels="csd")
+
+
+def by_name(corpus):
+    return {row["utterance"]: row for row in corpus.rows.iter_rows(named=True)}
+
+
+def test_segments_are_dialogues_of_their_own(base):
+    corpus = mosei.read(settings(base), [])
+    manifest.check(corpus)
+    rows = by_name(corpus)
+    assert len(rows) == corpus.rows["dialogue"].n_unique() == 14
+    assert corpus.task == "regression"
+    row = rows["-3g5yACwYnA_1"]
+    assert (row["split"], row["score"], row["text"]) == ("train", 2.0, "Words -3g5yACwYnA 1")
+    assert row["media"].endswith("Videos/Segmented/Combined/-3g5yACwYnA_1.mp4")
+    assert (row["start"], row["end"]) == (0.0, pytest.approx(1.0, abs=0.15))
+
+
+def test_ids_of_digits_stay_text(base):
+    rows = by_name(mosei.read(settings(base), []))
+    assert rows["0042_3"]["split"] == "test"
+    assert rows["100499_0"]["split"] == "val"
+    assert rows["0042_0"]["group"] == "0042"
+
+
+def test_full_videos_are_cut_by_the_transcript(full):
+    rows = by_name(mosei.read(settings(full), []))
+    row = rows["_abc_1"]
+    assert row["media"].endswith("Videos/Combined/_abc.mp4")
+    assert (row["start"], row["end"]) == (pytest.approx(0.8), pytest.approx(2.0))
+    assert rows["_abc_0"]["start"] == 0.0
+
+
+def test_labels_of_csv_and_csd_agree(base, full):
+    segmented, whole = (by_name(mosei.read(settings(folder), [])) for folder in (base, full))
+    assert {name: row["score"] for name, row in segmented.items()} == pytest.approx(
+        {name: row["score"] for name, row in whole.items()}
+    )
+
+
+def test_a_clip_without_media_stays_and_one_without_a_label_goes(base):
+    rows = by_name(mosei.read(settings(base), []))
+    assert {"zz-z_0", "zz-z_1", "zz-z_3"} <= set(rows)
+    assert rows["zz-z_0"]["end"] > 0
+    assert "_abc_3" not in rows
+    assert not [name for name in rows if name.startswith("nowhere")]
+
+
+def test_official_splits(base):
+    chosen = settings(base)
+    table = mosei.splits(mosei.read(chosen, []).rows, chosen, "main")
+    counts = dict(table["split"].value_counts().iter_rows())
+    assert counts == {"train": 5, "val": 3, "test": 6}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "py"])
+def test_fold_files_of_each_form(tmp_path, suffix):
+    text = {
+        "csv": "video,split\n" + "".join(f"{v},{s}\n" for s, own in trees.MOSEI_FOLDS.items() for v in own),
+        "json": json.dumps(trees.MOSEI_FOLDS),
+        "py": "".join(f"standard_{s}_fold={own!r}\n" for s, own in trees.MOSEI_FOLDS.items()),
+    }[suffix]
+    folds = mosei.read_folds(trees.write_text(tmp_path / f"folds.{suffix}", text))
+    assert folds["0042"] == "test"
+    assert folds["100499"] == "val"
+    assert folds["-3g5yACwYnA"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("f.py", "import os\nstandard_train_fold = os.listdir()\n", "not a fold file"),
+        ("f.py", "x = 1\n", "no list whose name"),
+        ("f.json", '{"train": ["a"], "test": ["a"]}', "'a' stands in two folds"),
+        ("f.csv", "video,split\na,practice\n", "'practice'"),
+        ("f.csv", "clip,split\na,train\n", "no column 'video'"),
+    ],
+)
+def test_faulty_fold_files(tmp_path, name, text, message):
+    with pytest.raises(PipelineError, match=message):
+        mosei.read_folds(trees.write_text(tmp_path / name, text))
+
+
+def test_folds_must_be_named_and_be_the_right_ones(base):
+    with pytest.raises(PipelineError, match=r"corpus\.mosei\.folds: .* not named"):
+        mosei.read(trees.settings("mosei", base), [])
+    wrong = {"path": str(base / "folds.json"), "sha256": "0" * 64}
+    with pytest.raises(PipelineError, match="SHA-256"):
+        mosei.read(trees.settings("mosei", base, mosei={"folds": wrong}), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Input.VIDEO_ID,Answer.sentiment\na,1\n", r"no column 'Input\.CLIP'"),
+        ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,much\n", "row 2, column Answer.sentiment: 'much'"),
+        ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,1\na,0,7\n", "row 3: the sentiment 7.0"),
+        ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\n,0,1\n", "row 2, column Input.VIDEO_ID: empty"),
+    ],
+)
+def test_faulty_label_files_are_named_with_row(tmp_path, text, message):
+    with pytest.raises(PipelineError, match=message):
+        mosei_labels.from_csv(trees.write_text(tmp_path / "b.csv", text))
+
+
+def test_an_empty_answer_does_not_count(tmp_path):
+    path = trees.write_text(
+        tmp_path / "b.csv", "Input.VIDEO_ID,Input.CLIP,Answer.sentiment\n-a,0,1\n-a,0,\n-a,0,2\n"
+    )
+    assert mosei_labels.from_csv(path) == {("-a", 0): 1.5}
+
+
+def test_labels_of_csd_go_to_the_nearest_line(tmp_path):
+    path = tmp_path / "labels.csd"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("All Labels/data/9")
+        group["intervals"] = [[-0.3, 2.0], [2.1, 4.0], [50.0, 51.0]]
+        group["features"] = [[1.0] + [0] * 6, [-2.0] + [0] * 6, [3.0] + [0] * 6]
+    found = mosei_labels.from_csd(path, {("9", 0): (0.0, 2.0), ("9", 1): (2.0, 4.0), ("8", 0): (0.0, 2.0)})
+    assert found == {("9", 0): 1.0, ("9", 1): -2.0}
+
+
+def test_a_csd_of_another_layout_is_named(tmp_path):
+    with h5py.File(tmp_path / "a.csd", "w") as file:
+        file["x"] = [1]
+    with pytest.raises(PipelineError, match="not a computational sequence"):
+        mosei_labels.from_csd(tmp_path / "a.csd", {})
+    with pytest.raises(PipelineError, match="not a computational sequence"):
+        mosei_labels.from_csd(trees.write_text(tmp_path / "b.csd", "no HDF5"), {})
+
+
+def test_missing_parts_are_named(base, tmp_path):
+    chosen = {"folds": trees.pinned(base / "folds.json")}
+    own = trees.settings("mosei", tmp_path, mosei=chosen)
+    with pytest.raises(PipelineError, match="Transcript/Segmented/Combined"):
+        mosei.read(own, [])
+    line = "-a___0___0.0___1.0___Words\n"
+    trees.write_text(tmp_path / "Transcript" / "Segmented" / "Combined" / "-a.txt", line)
+    with pytest.raises(PipelineError, match="found none"):
+        mosei.read(own, [])
+    head = "Input.VIDEO_ID,Input.CLIP,Answer.sentiment\n"
+    trees.write_text(tmp_path / "Labels" / "b.csv", f"{head}-3g5yACwYnA,0,1\n")
+    with pytest.raises(PipelineError, match="Videos/Segmented/Combined"):
+        mosei.read(own, [])
+    path = tmp_path / "Transcript" / "Segmented" / "Combined" / "-a.txt"
+    trees.write_text(path, line * 2)
+    with pytest.raises(PipelineError, match=r"-a\.txt, line 2: .*second time"):
+        mosei.read(own, [])
+    trees.write_text(path, "-a___0___0.0\n")
+    with pytest.raises(PipelineError, match=r"-a\.txt, line 1: not video___clip"):
+        mosei.read(own, [])
+
+
+def test_strict_counts_name_what_differs(base):
+    own = settings(base).model_copy(update={"counts": "strict"})
+    with pytest.raises(PipelineError, match=r"train clips: 5 instead of 16326"):
+        mosei.read(own, [])
