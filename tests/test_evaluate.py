@@ -1,0 +1,171 @@
+"""Predictions under every condition, against one dialogue at a time."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from protocol_fakes import DIMENSIONS, LABELS, write_dataset, write_protocol
+
+from models.masks import fixed_mask
+from models.network import Network, NetworkShape
+from pipeline import artefacts, checkpoint, evaluate
+from pipeline.data import Dataset
+from pipeline.errors import PipelineError
+
+MODALITIES = ("text", "audio", "visual")
+
+
+def trained(folder, outputs: int, shown=MODALITIES):
+    """Random weights: three epochs, of which the second was selected."""
+    epochs = []
+    for number in range(3):
+        torch.manual_seed(number)
+        network = Network(NetworkShape(dimensions=DIMENSIONS, outputs=outputs, hidden=16, heads=2)).eval()
+        epochs.append((number, checkpoint.parameters_of(network)))
+        if number == 1:
+            checkpoint.save_network(folder / "weights.safetensors", network, shown, 1, 0.5)
+    checkpoint.save_epochs(folder / "epochs.safetensors", network, shown, epochs)
+
+
+@pytest.fixture
+def fold(tmp_path):
+    write_dataset(tmp_path / "main" / "dataset", dialogues=15)
+    write_protocol(tmp_path / "main", draws=2)
+    trained(tmp_path / "main", len(LABELS))
+    return tmp_path / "main"
+
+
+def run(fold, name="p.parquet", **params) -> pl.DataFrame:
+    evaluate.run(
+        evaluate.Params(device="cpu", **params),
+        dataset=fold / "dataset",
+        masks=fold / "protocol" / "masks.safetensors",
+        conflicts=fold / "protocol" / "conflicts.parquet",
+        weights=fold / "weights.safetensors",
+        epochs=fold / "epochs.safetensors",
+        predictions=fold / name,
+    )
+    return artefacts.load_table(fold / name)
+
+
+def cell(table: pl.DataFrame, condition: str, draw: int = 0) -> dict[int, list[float]]:
+    part = table.filter(
+        pl.col("condition") == condition, pl.col("draw") == draw, pl.col("checkpoint") == "selected"
+    )
+    column = "probabilities" if "probabilities" in part.columns else "score"
+    return dict(zip(part["row"], part[column].to_list(), strict=True))
+
+
+@torch.no_grad()
+def test_equal_to_one_dialogue_at_a_time(fold):
+    found = run(fold, oracle=False, batch=20)
+    data = Dataset.load(fold / "dataset")
+    network, _ = checkpoint.load_network(fold / "weights.safetensors")
+    masks = artefacts.load_tensors(fold / "protocol" / "masks.safetensors")
+    conflicts = artefacts.load_table(fold / "protocol" / "conflicts.parquet")
+    swaps = {(k, d, r): donor for k, d, r, donor, _ in conflicts.iter_rows()}
+    wanted = {name: cell(found, name) for name in ("complete", "fixed/at", "conflict/av/different")}
+    wanted["random/0.5"] = cell(found, "random/0.5", 1)
+    wanted["conflict/v/same"] = cell(found, "conflict/v/same", 1)
+    for batch in data.batches(["test"], 1):
+        rows = batch.row[0].tolist()
+        mask = torch.from_numpy(masks["random/0.5/1"] > 0)
+        views = {
+            "complete": batch,
+            "fixed/at": batch.showing(fixed_mask(batch.available, "at")),
+            "random/0.5": batch.showing(mask[batch.row]),
+        }
+        for name, view in views.items():
+            plain = torch.softmax(network(view).logits[0], dim=-1)
+            for place, row in enumerate(rows):
+                assert wanted[name][row] == pytest.approx(plain[place].tolist(), abs=1e-5)
+        for name, kind, draw, channels in (
+            ("conflict/av/different", "different", 0, ("audio", "visual")),
+            ("conflict/v/same", "same", 1, ("visual",)),
+        ):
+            for place, row in enumerate(rows):
+                donor = swaps.get((kind, draw, row))
+                if donor is None:
+                    continue
+                features = {channel: value.clone() for channel, value in batch.features.items()}
+                for channel in channels:
+                    features[channel][0, place] = data.features[channel][donor]
+                logits = network(batch.with_features(features, batch.available)).logits[0, place]
+                plain = torch.softmax(logits, dim=-1)
+                assert wanted[name][row] == pytest.approx(plain.tolist(), abs=1e-5)
+
+
+def test_every_condition_once_and_the_test_split_only(fold):
+    found = run(fold)
+    utterances = artefacts.load_table(fold / "dataset" / "utterances.parquet")
+    test = utterances.filter(pl.col("split") == "test")["row"]
+    conflicts = artefacts.load_table(fold / "protocol" / "conflicts.parquet")
+    assert found.columns == ["row", "condition", "draw", "probabilities", "checkpoint"]
+    assert set(found["row"]) == set(test)
+    assert not found.select("row", "condition", "draw", "checkpoint").is_duplicated().any()
+    counts = dict(found.filter(pl.col("checkpoint") == "selected").group_by("condition").len().iter_rows())
+    clean = ["complete", *(f"fixed/{s}" for s in ("t", "a", "v", "at", "tv", "av"))]
+    wanted = dict.fromkeys(clean, len(test))
+    wanted |= {f"random/{rate:g}": 3 * len(test) for rate in (0.2, 0.5, 0.7)}
+    for kind, count in conflicts.group_by("kind").len().iter_rows():
+        wanted |= {f"conflict/{letters}/{kind}": count for letters in ("a", "v", "av")}
+    assert counts == wanted
+    values = found["probabilities"].list.to_array(len(LABELS)).to_numpy()
+    assert np.isfinite(values).all() and values.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_rerun_is_bit_equal(fold):
+    run(fold, "one.parquet")
+    run(fold, "two.parquet")
+    assert (fold / "one.parquet").read_bytes() == (fold / "two.parquet").read_bytes()
+
+
+def test_oracle_is_the_best_test_epoch(fold):
+    found = run(fold)
+    data = Dataset.load(fold / "dataset")
+    test = evaluate.whole(data.batches(["test"], 64))
+    masks = artefacts.load_tensors(fold / "protocol" / "masks.safetensors")
+    views = list(evaluate.clean_views(test, masks, evaluate.Params().fixed, torch.ones(3, dtype=torch.bool)))
+    truth = test.label[test.valid].numpy()
+    scores = {}
+    for epoch, network in checkpoint.load_epochs(fold / "epochs.safetensors"):
+        outputs = [
+            (condition, evaluate.clean_logits(network, test, shown, 99).numpy())
+            for condition, draw, shown in views
+            if draw == 0
+        ]
+        scores[epoch] = evaluate.mixed_score(evaluate.Params(), "classification", truth, outputs)
+    best = max(scores, key=lambda epoch: scores[epoch])
+    networks = dict(checkpoint.load_epochs(fold / "epochs.safetensors"))
+    plain = evaluate.clean_predictions(networks[best], test, views[:1], "classification", 99)
+    oracle = found.filter(pl.col("checkpoint") == "oracle", pl.col("condition") == "complete")
+    assert np.allclose(
+        np.array(oracle["probabilities"].to_list()), np.array(plain["probabilities"].to_list()), atol=1e-5
+    )
+
+
+def test_a_text_only_variant_sees_no_conflict(fold):
+    trained(fold, len(LABELS), shown=("text",))
+    found = run(fold, oracle=False)
+    clean = cell(found, "complete")
+    assert cell(found, "fixed/t") == clean
+    for letters in ("a", "v", "av"):
+        for row, values in cell(found, f"conflict/{letters}/different").items():
+            assert values == pytest.approx(clean[row], abs=1e-5)
+
+
+def test_regression_gives_scores(tmp_path):
+    fold = tmp_path / "main"
+    write_dataset(fold / "dataset", dialogues=15, task="regression")
+    write_protocol(fold)
+    trained(fold, 1)
+    found = run(fold)
+    assert "score" in found.columns and found["score"].is_finite().all()
+    assert set(found["checkpoint"]) == {"selected", "oracle"}
+
+
+def test_conflicts_of_another_dataset_are_an_error(fold):
+    path = fold / "protocol" / "conflicts.parquet"
+    artefacts.save_table(path, artefacts.load_table(path).with_columns(row=pl.lit(0, pl.Int32)))
+    with pytest.raises(PipelineError, match="row 0"):
+        run(fold, oracle=False)

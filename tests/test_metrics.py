@@ -1,0 +1,89 @@
+"""Metrics against known answers and against slow plain versions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+
+from pipeline import metrics
+
+LABELS = ("a", "b", "c", "d")
+
+
+def soft(predicted: np.ndarray) -> np.ndarray:
+    return np.eye(len(LABELS))[predicted] * 0.7 + 0.075
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
+@settings(max_examples=100, deadline=None)
+@pytest.mark.filterwarnings("ignore")
+def test_classification_equals_scikit_learn(pairs):
+    truth, predicted = np.array(pairs).T
+    found = metrics.classification(truth, soft(predicted), LABELS)
+    assert found["accuracy"] == pytest.approx((truth == predicted).mean())
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, predicted))
+    plain = {"labels": range(4), "zero_division": 0}
+    assert found["weighted_f1"] == pytest.approx(f1_score(truth, predicted, average="weighted", **plain))
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, predicted, average="macro", **plain))
+    for label, value in zip(LABELS, f1_score(truth, predicted, average=None, **plain), strict=True):
+        assert found[f"f1/{label}"] == pytest.approx(value)
+    assert (
+        metrics.confusion(truth, predicted, 4) == confusion_matrix(truth, predicted, labels=range(4))
+    ).all()
+    assert metrics.weighted_f1(truth, predicted) == pytest.approx(found["weighted_f1"])
+
+
+def test_majority_of_meld_is_where_its_literature_has_it():
+    """1256 of 2610 neutral: always answering neutral gives a weighted F1 of 31.3 %."""
+    truth = np.repeat([0, 1], [1256, 2610 - 1256])
+    assert metrics.weighted_f1(truth, np.zeros(2610, int)) == pytest.approx(0.3127, abs=2e-4)
+
+
+def test_calibration_error_of_known_cases():
+    truth = np.array([0] * 8 + [1] * 2)
+    calibrated = np.tile([0.8, 0.2], (10, 1))
+    assert metrics.calibration_error(truth, calibrated) == pytest.approx(0)
+    certain = np.tile([1.0, 0.0], (10, 1))
+    assert metrics.calibration_error(truth, certain) == pytest.approx(0.2)
+
+
+def test_calibration_error_equals_a_loop():
+    rng = np.random.default_rng(0)
+    values = rng.dirichlet([1, 1, 1], 400)
+    truth = rng.integers(0, 3, 400)
+    top, right = values.max(axis=1), values.argmax(axis=1) == truth
+    total = 0.0
+    for low in range(15):
+        inside = (top >= low / 15) & ((top < (low + 1) / 15) | (low == 14))
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - top[inside].mean())
+    assert metrics.calibration_error(truth, values) == pytest.approx(total)
+
+
+def test_seven_classes_round_half_away_from_zero():
+    score = np.array([-3.4, -2.5, -0.5, -0.49, 0.5, 1.5, 2.5, 9.0])
+    assert metrics.seven_classes(score).tolist() == [-3, -3, -1, 0, 1, 2, 3, 3]
+
+
+def test_sentiment_metrics_of_a_known_case():
+    truth = np.array([-2.0, 0.0, 1.0, 3.0])
+    score = np.array([-1.0, -0.2, 2.0, -0.1])
+    found = metrics.regression(truth, score)
+    assert found["acc2_nonneg"] == pytest.approx(2 / 4)  # the true zero counts as non-negative
+    assert found["acc2_pos"] == pytest.approx(2 / 3)  # and is left out here
+    assert found["mae"] == pytest.approx((1 + 0.2 + 1 + 3.1) / 4)
+    assert found["pearson"] == pytest.approx(np.corrcoef(truth, score)[0, 1])
+    assert found["acc7"] == pytest.approx(1 / 4)
+    # negatives: precision 1/2, recall 1; positives: precision 1, recall 1/2: F1 2/3 both
+    assert found["f1_pos"] == pytest.approx(2 / 3)
+    assert metrics.regression(truth, np.ones(4))["pearson"] == 0.0
+
+
+def test_conflict_of_a_known_case():
+    truth = np.array([0, 0, 1, 2])
+    found = metrics.conflict(truth, np.array([1, 0, 1, 1]), np.array([0, 0, 1, 1]), np.array([1, 2, -1, 1]))
+    assert found["accuracy"] == 0.5 and found["clean_accuracy"] == 0.75
+    assert found["donor_rate"] == pytest.approx(2 / 3)
+    assert found["clean_donor_rate"] == pytest.approx(1 / 3)
+    assert found["donor_bias"] == pytest.approx(1 / 3)

@@ -1,0 +1,196 @@
+"""Scores, comparisons, tables and figures of made-up predictions."""
+
+import csv
+
+import polars as pl
+import pytest
+from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predictions, write_protocol
+
+from pipeline import across, artefacts, figures, metrics, scores, tables
+from pipeline.errors import PipelineError
+from pipeline.settings.report import ReportSettings
+
+SKILLS = {"teacher": 0.5, "corekd": 0.9, "csa": 0.7}
+REPORT = ReportSettings(resamples=200)
+
+
+def make(run, folds=("main",), task="classification", skills=SKILLS):
+    """A run folder with predictions, ceilings and scores."""
+    files = {name: [] for name in ("dataset", "masks", "conflicts", "predictions", "ceilings")}
+    for number, name in enumerate(folds):
+        fold = run / name
+        files["dataset"].append(write_dataset(fold / "dataset", dialogues=30, task=task, seed=number))
+        masks, conflicts = write_protocol(fold)
+        files["masks"].append(masks)
+        files["conflicts"].append(conflicts)
+        for variant, skill in skills.items():
+            for seed in (0, 1):
+                path = write_predictions(fold, variant, seed, skill, ("selected", "oracle"))
+                files["predictions"].append(path)
+        if task == "classification":
+            frames = [
+                fake_predictions(fold, ("ceiling", 0), 0.95).with_columns(variant=pl.lit("readable_ceiling")),
+                fake_predictions(fold, ("knowing", 0), 0.95)
+                .filter(pl.col("condition").str.starts_with("conflict/"))
+                .with_columns(variant=pl.lit("readable_ceiling_knowing")),
+            ]
+            artefacts.save_table(fold / "ceilings.parquet", pl.concat(frames))
+            files["ceilings"].append(fold / "ceilings.parquet")
+    return files
+
+
+def score(run, files, report=REPORT):
+    out = {name: run / "results" / f"{name}.parquet" for name in ("scores", "comparisons")}
+    scores.run(scores.Params(report=report), **files, **out)
+    return {name: artefacts.load_table(path) for name, path in out.items()}
+
+
+def value(table, **wanted):
+    found = table.filter(*(pl.col(name) == key for name, key in wanted.items()))
+    assert found.height == 1, wanted
+    return found["value"][0]
+
+
+def test_scores_equal_a_plain_computation(tmp_path):
+    files = make(tmp_path)
+    table = score(tmp_path, files)["scores"]
+    utterances = artefacts.load_table(files["dataset"][0] / "utterances.parquet")
+    label = dict(utterances.select("row", "label").drop_nulls().iter_rows())
+    said = artefacts.load_table(tmp_path / "main" / "predictions" / "csa" / "1.parquet")
+    said = said.filter(pl.col("checkpoint") == "selected")
+    own = {"variant": "csa", "seed": 1, "checkpoint": "selected", "metric": "weighted_f1"}
+    by_rate = []
+    for rate in ("0.2", "0.5", "0.7"):
+        by_draw = []
+        for draw in range(3):
+            part = said.filter(pl.col("condition") == f"random/{rate}", pl.col("draw") == draw)
+            part = part.filter(pl.col("row").is_in(list(label)))
+            truth = part["row"].replace_strict(label).to_numpy()
+            by_draw.append(metrics.weighted_f1(truth, part["probabilities"].list.arg_max().to_numpy()))
+        by_rate.append(sum(by_draw) / 3)
+        assert value(table, condition=f"random/{rate}", **own) == pytest.approx(by_rate[-1])
+    assert value(table, condition="random/mean", **own) == pytest.approx(sum(by_rate) / 3)
+    clean = dict(
+        said.filter(pl.col("condition") == "complete")
+        .select("row", pl.col("probabilities").list.arg_max())
+        .iter_rows()
+    )
+    views = artefacts.load_table(files["conflicts"][0]).filter(pl.col("kind") == "different")
+    swapped = said.filter(pl.col("condition") == "conflict/v/different")
+    joined = views.join(swapped, on=["draw", "row"])
+    donor = (joined["probabilities"].list.arg_max() == joined["reference"]).mean()
+    before = (joined["row"].replace_strict(clean) == joined["reference"]).mean()
+    own = {"variant": "csa", "seed": 1, "checkpoint": "selected", "condition": "conflict/v/different"}
+    assert value(table, metric="donor_rate", **own) == pytest.approx(donor)
+    assert value(table, metric="donor_bias", **own) == pytest.approx(donor - before)
+
+
+def test_comparisons_start_from_the_scores(tmp_path):
+    found = score(tmp_path, make(tmp_path))
+    table, compared = found["scores"], found["comparisons"]
+    own = compared.filter(pl.col("other").is_null(), pl.col("metric") == "weighted_f1")
+    for variant, condition, mean, low, high in own.select(
+        "variant", "condition", "difference", "low", "high"
+    ).iter_rows():
+        values = table.filter(
+            pl.col("variant") == variant,
+            pl.col("condition") == condition,
+            pl.col("metric") == "weighted_f1",
+            pl.col("checkpoint") == "selected",
+        )["value"]
+        assert mean == pytest.approx(values.mean()), (variant, condition)
+        assert low <= high
+    tested = compared.filter(pl.col("p").is_not_null())
+    assert set(tested["variant"]) == {"corekd"} and set(tested["other"]) == {"teacher", "csa"}
+    assert tested.filter(pl.col("metric") == "weighted_f1").height == 2 * 3
+    assert (tested["p_holm"] >= tested["p"]).all()
+    assert tested.filter(pl.col("other") == "teacher")["difference"].min() > 0
+    assert compared.filter(pl.col("other") == "readable_ceiling").height > 0
+
+
+def test_folds_are_scored_apart_and_pooled(tmp_path):
+    table = score(tmp_path, make(tmp_path, folds=("one", "two")))["scores"]
+    assert set(table["fold"]) == {"one", "two", "pooled"}
+    own = {"variant": "corekd", "seed": 0, "checkpoint": "selected", "condition": "complete"}
+    cells = {
+        fold: sum(
+            value(table, fold=fold, metric=f"confusion/{i}/{j}", **own) for i in range(3) for j in range(3)
+        )
+        for fold in ("one", "two", "pooled")
+    }
+    assert cells["one"] + cells["two"] == cells["pooled"]
+
+
+def test_trivial_rows_know_the_training_labels_only(tmp_path):
+    files = make(tmp_path)
+    table = score(tmp_path, files)["scores"]
+    utterances = artefacts.load_table(files["dataset"][0] / "utterances.parquet").drop_nulls("label")
+    most = utterances.filter(pl.col("split") == "train")["label"].mode().sort()
+    test = utterances.filter(pl.col("split") == "test")["label"]
+    own = {"variant": "majority", "metric": "accuracy"}
+    accuracy = value(table, condition="complete", **own)
+    assert any(accuracy == pytest.approx((test == label).mean()) for label in most)
+    assert value(table, condition="random/mean", **own) == pytest.approx(accuracy)
+    assert value(
+        table, variant="majority", condition="conflict/av/different", metric="donor_bias"
+    ) == pytest.approx(0)
+
+
+def test_faults_are_said(tmp_path):
+    files = make(tmp_path)
+    with pytest.raises(PipelineError, match=r"report\.reference"):
+        score(tmp_path, files, ReportSettings(resamples=200, reference="nobody"))
+    with pytest.raises(PipelineError, match="same seeds"):
+        score(tmp_path, {**files, "predictions": files["predictions"][1:]})
+    short = artefacts.load_table(files["predictions"][0]).filter(pl.col("condition") != "fixed/t")
+    artefacts.save_table(files["predictions"][0], short)
+    with pytest.raises(PipelineError, match="conditions"):
+        score(tmp_path, files)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_tables_and_figures(tmp_path, task):
+    files = make(tmp_path, task=task)
+    score(tmp_path, files)
+    results = tmp_path / "results"
+    read = {name: results / f"{name}.parquet" for name in ("scores", "comparisons")}
+    facts = files["dataset"][0] / "facts.json"
+    params = tables.Params(report=REPORT, run="fake", generator="0123456789abcdef")
+    tables.run(params, **read, facts=facts, masks=files["masks"], folder=results / "tables")
+    digest = artefacts.load_metadata(files["masks"][0])["digest"]
+    pages = sorted((results / "tables").glob("*.md"))
+    assert len(pages) >= 8
+    for page in pages:
+        text = page.read_text()
+        assert digest[:12] in text and "0123456789ab" in text and "not the paper's" in text
+        rows = list(csv.reader(page.with_suffix(".csv").read_text().splitlines()))
+        assert len({len(row) for row in rows}) == 1 and len(rows) > 1
+    main = (results / "tables" / "main.md").read_text()
+    assert "**corekd**" in main and "majority" in main and "ORACLE" in main
+    assert "fake:" in (results / "tables" / "summary.txt").read_text()
+    for folder in ("one", "two"):
+        figures.run(figures.Params(report=REPORT), **read, facts=facts, folder=results / folder)
+    drawn = sorted(path.name for path in (results / "one").iterdir())
+    assert len(drawn) == (8 if task == "classification" else 6)
+    for name in drawn:
+        assert (results / "one" / name).read_bytes() == (results / "two" / name).read_bytes(), name
+
+
+def test_one_table_across_runs(tmp_path):
+    for name in ("small", "large"):
+        score(tmp_path / name, make(tmp_path / name))
+    paths = {
+        kind: [tmp_path / name / "results" / f"{kind}.parquet" for name in ("small", "large")]
+        for kind in ("scores", "comparisons")
+    }
+    across.run(across.Params(report=REPORT), **paths, folder=tmp_path / "across")
+    text = (tmp_path / "across" / "across.md").read_text()
+    assert "small: complete" in text and "large: random mean" in text and "**corekd**" in text
+    with pytest.raises(PipelineError, match="same order"):
+        across.run(across.Params(), scores=paths["scores"], comparisons=[], folder=tmp_path / "across")
+
+
+def test_names_of_labels_stand_in_the_class_table(tmp_path):
+    files = make(tmp_path)
+    found = score(tmp_path, files)["scores"]
+    assert {f"f1/{label}" for label in LABELS} <= set(found["metric"])
