@@ -26,7 +26,7 @@ class TrainingSettings(Settings):
 
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the training split")
     batch: int = Field(8, ge=1, le=4096, description="Dialogues a batch")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of AdamW")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, le=1, description="Decoupled weight decay of AdamW")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps that warm up, before a cosine")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient")
