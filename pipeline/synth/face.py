@@ -117,6 +117,17 @@ class Person:
         reach_y = self.scale * float(np.hypot(half_width * sine, half_height * cosine))
         return float(x - reach_x), float(y - reach_y), float(x + reach_x), float(y + reach_y)
 
+    def landmarks(self, pose: Pose, face: Expression) -> np.ndarray:
+        """Eyes, nose and corners of the mouth, left before right as seen: float64 (5, 2), pixels."""
+        turn = Turn(pose.yaw, pose.pitch + face["pitch"])
+        marks = locate(self.who, turn, face["cheek"])
+        half = self.who.mouth_width * (1 + face["width"] - 0.12 * pose.mouth)
+        (x, y), rise = marks.mouth, 0.085 * face["smile"]
+        points = np.array([*marks.eyes, marks.nose_tip, (x - half, y - rise), (x + half, y - rise)])
+        cosine, sine = np.cos(pose.roll), np.sin(pose.roll)
+        turned = points @ np.array([[cosine, sine], [-sine, cosine]])
+        return turned * self.scale + np.array([pose.x, pose.y])
+
     def _front(self, pose: Pose, face: Expression, lamp: Vector) -> np.ndarray:
         """The head as premultiplied RGBA (H, W, 4), colours in 0..255 and alpha in 0..1."""
         sheet, who = self.sheet, self.who
