@@ -1,8 +1,8 @@
 """Stage: predictions of one trained network under every condition (docs/method.md, "Protocols").
 
 This is the only stage that lets a network read the test split. `selected` is the epoch that training chose
-on the validation split; `oracle` is the epoch that is best on the test split, kept beside it to show how
-much such a choice would buy.
+on the validation split; `oracle` is the epoch that is best on the test split, kept beside it (P1 to P3) to
+show how much such a choice would buy.
 """
 
 import logging
@@ -72,18 +72,16 @@ def run(
     may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
     views = list(clean_views(test, artefacts.load_tensors(masks), params.fixed, may_see))
 
-    def all_conditions(chosen: Network, label: str) -> pl.DataFrame:
-        chosen = chosen.to(place).eval()
-        frames = [clean_predictions(chosen, test, views, task, params.batch)]
-        frames.append(
-            conflict_predictions(chosen, test, swaps, may_see=may_see, task=task, budget=params.batch)
-        )
-        return pl.concat(frames).with_columns(pl.lit(label).alias("checkpoint"))
-
-    frames = [all_conditions(network, "selected")]
+    network = network.to(place).eval()
+    selected = [
+        clean_predictions(network, test, views, task, params.batch),
+        conflict_predictions(network, test, swaps, may_see=may_see, task=task, budget=params.batch),
+    ]
+    frames = [pl.concat(selected).with_columns(pl.lit("selected").alias("checkpoint"))]
     if params.oracle:
         best = best_on_test(params, checkpoint.load_epochs(epochs), test, views, task)
-        frames.append(all_conditions(best, "oracle"))
+        oracle = clean_predictions(best, test, views, task, params.batch)
+        frames.append(oracle.with_columns(pl.lit("oracle").alias("checkpoint")))
     artefacts.save_table(predictions, pl.concat(frames))
 
 

@@ -55,7 +55,8 @@ def run(
     clean, conflict, seeds = [], [], []
     for answers in load_answers(predictions, truth):
         count(answers)
-        clean, conflict = list(answers.clean), list(answers.conflict)
+        if answers.checkpoint == "selected":
+            clean, conflict = list(answers.clean), list(answers.conflict)
         seeds.append(answers.seed)
         if answers.variant not in trained:
             trained.append(answers.variant)
