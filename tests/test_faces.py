@@ -1,0 +1,155 @@
+"""Alignment, tracks and the choice of the speaker; detection on a drawn dialogue is a slow test."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import faces, faces_speaker
+from pipeline.faces_align import CANONICAL, align, similarity
+from pipeline.faces_detect import Face
+from pipeline.faces_tracking import Crop, Track, Tracker, iou
+from pipeline.settings.faces import FacesSettings
+
+RATE = 15
+
+
+def face(x: float, y: float = 50.0, side: float = 60.0) -> Face:
+    box = np.array([x, y, x + side, y + side], float)
+    return Face(box, 0.99, box[:2] + CANONICAL * side)
+
+
+@given(st.floats(-3, 3), st.floats(0.2, 5), st.floats(-99, 99), st.floats(-99, 99))
+def test_similarity_is_recovered(angle, scale, right, down):
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    target = CANONICAL @ turn.T + (right, down)
+    matrix = similarity(CANONICAL, target)
+    assert CANONICAL @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(target, abs=1e-8)
+
+
+@pytest.mark.parametrize("side", [50, 160, 900])
+def test_aligned_landmarks_stand_at_their_places(side):
+    picture = np.zeros((1000, 1000, 3), np.uint8)
+    landmarks = CANONICAL * side + 40
+    for channel, (x, y) in zip((0, 1, 2), landmarks[[0, 1, 4]], strict=True):
+        radius = max(2, side // 25)
+        picture[
+            round(y) - radius : round(y) + radius + 1, round(x) - radius : round(x) + radius + 1, channel
+        ] = 255
+    crop = align(picture, landmarks, 160).astype(float)
+    rows, columns = np.mgrid[:160, :160]
+    for channel, place in zip((0, 1, 2), CANONICAL[[0, 1, 4]] * 160, strict=True):
+        weight = crop[..., channel]
+        centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        assert centre == pytest.approx(place, abs=1.5)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 50)] * 4), min_size=1, max_size=5))
+def test_iou_is_symmetric_and_one_with_itself(corners):
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in corners])
+    overlaps = iou(boxes, boxes)
+    assert ((overlaps >= 0) & (overlaps <= 1 + 1e-9)).all()
+    assert overlaps == pytest.approx(overlaps.T)
+    solid = ((boxes[:, 2:] - boxes[:, :2]) > 1e-3).all(1)
+    assert overlaps.diagonal()[solid] == pytest.approx(1)
+
+
+def test_two_faces_keep_their_tracks_and_a_gap_is_bridged():
+    tracker = Tracker(overlap=0.3, patience=0.5)
+    for k in range(10):
+        seen = [face(20 + 3 * k), face(200 - 3 * k)]
+        if k == 4:
+            seen = seen[:1]
+        tracker.add(k / 5, seen[::-1] if k % 2 else seen)
+    assert [len(track.faces) for track in tracker.tracks] == [10, 9]
+    assert all(np.diff([f.box[0] for f in track.faces]).std() < 2 for track in tracker.tracks)
+
+
+def test_a_face_that_returns_late_is_a_new_track():
+    tracker = Tracker(overlap=0.3, patience=0.5)
+    tracker.add(0.0, [face(20)])
+    tracker.add(2.0, [face(20)])
+    assert len(tracker.tracks) == 2
+
+
+@given(st.integers(0, 400), st.integers(1, 12))
+def test_crops_are_thinned_evenly(count, most):
+    track = Track(0)
+    for k in range(count):
+        track.add_crop(Crop(float(k), face(0), np.zeros((1, 1, 3), np.uint8)), k, most)
+    assert len(track.crops) <= 2 * most
+    kept = [crop.time for crop in track.kept(most)]
+    assert len(kept) == min(count, most) or (count > most and most // 2 <= len(kept) <= most)
+    assert len(set(np.diff(kept))) <= 2 or np.ptp(np.diff(kept)) <= track.stride
+
+
+def scene(generator: np.random.Generator, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A voice with syllables (16 kHz), the times of pictures, and its loudness at them."""
+    times = np.arange(round(seconds * RATE)) / RATE + 0.5 / RATE
+    knots = generator.uniform(0, 1, round(seconds * 5) + 2)
+    fine = np.arange(round(seconds * 16_000)) / 16_000
+    loud = np.interp(fine, np.arange(len(knots)) / 5, knots)
+    return (
+        (generator.standard_normal(len(fine)) * loud).astype(np.float32),
+        times,
+        np.interp(times, fine, loud),
+    )
+
+
+def track(generator: np.random.Generator, times: np.ndarray, opening: np.ndarray, number: int) -> Track:
+    """A face whose mouth is open by `opening` (0 ... 1), with the jitter of a moving head."""
+    base = generator.uniform(60, 200, (34, 28))
+    patches = base + generator.normal(0, 2.0, (len(times), 34, 28))
+    patches[:, 22:30, 6:22] -= 50 * opening[:, None, None]
+    made = Track(number)
+    made.patch_times = times.tolist()
+    made.patches = list(np.clip(patches, 0, 255).astype(np.uint8))
+    made.times, made.faces = times[::3].tolist(), [face(20 + 100 * number)] * len(times[::3])
+    return made
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_mouth_that_follows_the_voice_is_chosen(seed):
+    generator = np.random.default_rng(seed)
+    sound, times, loud = scene(generator, 3)
+    listener = track(generator, times, np.zeros(len(times)), 0)
+    chewing = track(generator, times, generator.permutation(loud), 1)
+    speaker = track(generator, times, loud, 2)
+    settings = FacesSettings()
+    chosen, score = faces_speaker.choose([listener, chewing, speaker], sound, 0.0, 3.0, settings)
+    assert chosen is speaker
+    assert score > 0.5
+    nobody, score = faces_speaker.choose([listener], sound, 0.0, 3.0, settings)
+    assert nobody is None
+    assert score < settings.speaking
+    anyway, _ = faces_speaker.choose([listener], sound, 0.0, 3.0, FacesSettings(speaking=-2))
+    assert anyway is listener
+
+
+def test_without_sound_the_largest_face_is_chosen_without_a_score():
+    generator = np.random.default_rng(0)
+    sound, times, loud = scene(generator, 2)
+    small, large = track(generator, times, loud, 0), track(generator, times, loud * 0, 1)
+    large.faces = [face(100, side=90)] * len(large.faces)
+    for silence in (None, np.zeros_like(sound)):
+        assert faces_speaker.choose([small, large], silence, 0.0, 2.0, FacesSettings()) == (large, None)
+    largest = FacesSettings(choice="largest")
+    assert faces_speaker.choose([small, large], sound, 0.0, 2.0, largest) == (large, None)
+
+
+def test_one_glimpse_has_no_evidence_and_does_no_harm():
+    glimpse = Track(0, times=[0.1], faces=[face(10)])
+    assert faces_speaker.speaking_score(glimpse, np.ones(16_000, np.float32), 0.0, 1.0) == 0.0
+
+
+@given(st.floats(0, 100), st.floats(0.01, 40), st.sampled_from(["largest", "mouth_motion"]))
+def test_sample_times_lie_in_the_utterance(start, length, choice):
+    settings = FacesSettings(choice=choice)
+    sampled = list(faces.sample_times(start, start + length, settings))
+    times = [time for time, _ in sampled]
+    assert times == sorted(times)
+    assert start <= times[0] and times[-1] <= start + length
+    looked_for = sum(found for _, found in sampled)
+    assert 1 <= looked_for <= length * settings.rate + 1
+    if length > 1:
+        assert looked_for == pytest.approx(length * settings.rate, abs=1)

@@ -1,0 +1,193 @@
+"""The media door: known tones and numbered pictures come back at their times; every defect has its name."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline import media
+from pipeline.errors import PipelineError
+
+FPS = 10
+
+
+def numbered(number: int) -> np.ndarray:
+    """A picture whose eight vertical bars are the bits of its number."""
+    bits = [(number >> bit) & 1 for bit in range(8)]
+    return np.repeat(np.array(bits, np.uint8) * 200 + 28, 16)[None, :, None].repeat(64, 0).repeat(3, 2)
+
+
+def number_of(picture: np.ndarray) -> int:
+    """The number that `numbered` drew, read from the middle of each bar."""
+    return sum(int(picture[32, 16 * bit + 8].mean() > 128) << bit for bit in range(8))
+
+
+def tone(seconds: float, rate: int, hertz: float = 440.0, begins: float = 0.0) -> np.ndarray:
+    times = np.arange(round(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * hertz * times) * (times >= begins)).astype(np.float32)
+
+
+def write(
+    path: Path,
+    pictures: int = 0,
+    sound: np.ndarray | None = None,
+    rate: int = 48_000,
+    layout: str = "mono",
+    audio_offset: float = 0.0,
+    videos: int = 1,
+) -> Path:
+    """A small file: numbered pictures at FPS, and sound (channels, samples) or (samples,)."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for _ in range(videos if pictures else 0):
+            stream = container.add_stream("mpeg4", rate=FPS)
+            stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+            stream.codec_context.bit_rate = 2_000_000
+            streams.append(stream)
+        voice = container.add_stream("aac", rate=rate, layout=layout) if sound is not None else None
+        for k in range(pictures):
+            for shift, stream in enumerate(streams):
+                frame = av.VideoFrame.from_ndarray(numbered(k + 100 * shift), format="rgb24")
+                frame.pts, frame.time_base = k, Fraction(1, FPS)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+        if voice is not None:
+            samples = np.atleast_2d(sound)
+            shift = round(audio_offset * rate)
+            for low in range(0, samples.shape[1], 1024):
+                piece = np.ascontiguousarray(samples[:, low : low + 1024])
+                frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                frame.sample_rate, frame.pts, frame.time_base = rate, low + shift, Fraction(1, rate)
+                container.mux(voice.encode(frame))
+            container.mux(voice.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write(tmp_path_factory.mktemp("media") / "clip.mp4", pictures=40, sound=tone(4, 48_000, begins=2))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(times=st.lists(st.floats(0, 3.99), min_size=1, max_size=12))
+def test_frames_are_those_that_a_player_shows(clip, times):
+    times = sorted(times)
+    shown = [number_of(frame.picture) for frame in media.frames(clip, times)]
+    assert shown == [int(np.floor(time * FPS + 1e-6)) for time in times]
+
+
+def test_frame_knows_how_long_it_is_shown(clip):
+    frame, last = media.frames(clip, [1.25, 3.95])
+    assert (frame.time, frame.until) == pytest.approx((1.2, 1.3))
+    assert (last.time, last.until) == pytest.approx((3.9, 4.0), abs=1e-5)
+
+
+def test_a_repeated_frame_is_one_object_and_beyond_the_end_is_none(clip):
+    first, second, beyond = media.frames(clip, [1.21, 1.29, 9.0])
+    assert first is second
+    assert beyond is None
+
+
+def test_unsorted_times_are_refused(clip):
+    with pytest.raises(ValueError, match="sorted"):
+        list(media.frames(clip, [1.0, 0.5]))
+
+
+def test_sound_keeps_pitch_length_and_place(clip):
+    sound = media.audio(clip)
+    assert sound.dtype == np.float32
+    assert len(sound) == pytest.approx(4 * 16_000, abs=1100)
+    loud = np.flatnonzero(np.abs(sound) > 0.1)[0] / 16_000
+    assert loud == pytest.approx(2.0, abs=0.03)
+    piece = media.cut(sound, 2.5, 3.5, clip)
+    assert len(piece) == 16_000
+    assert np.argmax(np.abs(np.fft.rfft(piece))) == pytest.approx(440, abs=1)
+    assert media.level(piece) == pytest.approx(20 * np.log10(0.3 / np.sqrt(2)), abs=0.5)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_sound_of_other_rates(tmp_path, rate):
+    sound = media.audio(write(tmp_path / "a.mp4", sound=tone(1, rate), rate=rate))
+    assert np.argmax(np.abs(np.fft.rfft(sound[2000:14_000]))) == pytest.approx(440 * 0.75, abs=1)
+
+
+def test_late_sound_is_put_where_it_belongs(tmp_path):
+    path = write(tmp_path / "late.mkv", pictures=30, sound=tone(1, 48_000), audio_offset=1.5)
+    sound = media.audio(path)
+    assert np.abs(sound[: round(1.4 * 16_000)]).max() < 1e-3
+    assert np.flatnonzero(np.abs(sound) > 0.1)[0] / 16_000 == pytest.approx(1.5, abs=0.05)
+
+
+def test_five_channels_become_one(tmp_path):
+    channels = np.zeros((6, 48_000), np.float32)
+    channels[2] = tone(1, 48_000)  # the centre speaks
+    sound = media.audio(write(tmp_path / "surround.mp4", sound=channels, layout="5.1"))
+    assert sound.ndim == 1
+    assert np.argmax(np.abs(np.fft.rfft(sound[:16_000]))) == pytest.approx(440, abs=1)
+
+
+def test_the_first_decodable_stream_is_taken(tmp_path):
+    path = write(tmp_path / "two.mp4", pictures=10, videos=2)
+    assert [number_of(frame.picture) for frame in media.frames(path, [0.35])] == [3]
+
+
+def test_defects_have_names(tmp_path, clip):
+    silent_film = write(tmp_path / "film.mp4", pictures=5)
+    radio = write(tmp_path / "radio.mp4", sound=tone(1, 48_000))
+    garbage = tmp_path / "garbage.mp4"
+    garbage.write_bytes(np.random.default_rng(0).bytes(20_000))
+    headless = tmp_path / "headless.mp4"
+    headless.write_bytes(clip.read_bytes()[:3000])
+    cases = [
+        (lambda: media.audio(silent_film), media.NO_AUDIO),
+        (lambda: list(media.frames(radio, [0.1])), media.NO_VIDEO),
+        (lambda: media.audio(garbage), media.UNDECODABLE),
+        (lambda: list(media.frames(garbage, [0.1])), media.UNDECODABLE),
+        (lambda: media.probe(headless), media.UNDECODABLE),
+        (lambda: media.audio(tmp_path / "nowhere.mp4"), media.FILE_MISSING),
+        (lambda: media.cut(np.zeros(16_000, np.float32), 1.5, 2.0, radio), media.OUT_OF_RANGE),
+    ]
+    for attempt, reason in cases:
+        with pytest.raises(media.MediaAbsence) as caught:
+            attempt()
+        assert caught.value.reason == reason
+
+
+def test_a_truncated_file_gives_what_it_has(tmp_path):
+    whole = write(tmp_path / "whole.mkv", pictures=200, sound=tone(20, 48_000))
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    early, late = media.frames(cut, [1.0, 19.0])
+    assert number_of(early.picture) == 10
+    assert late is None
+    assert 2 * 16_000 < len(media.audio(cut)) < 19 * 16_000
+
+
+def test_damage_in_the_middle_is_stepped_over(tmp_path):
+    path = write(tmp_path / "damaged.mkv", pictures=100, sound=tone(10, 48_000))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300] = bytes(300)
+    path.write_bytes(bytes(data))
+    frames = list(media.frames(path, [0.55, 9.0]))
+    assert number_of(frames[0].picture) == 5
+    assert np.isfinite(media.audio(path)).all()
+
+
+def test_probe(clip):
+    facts = media.probe(clip)
+    assert (facts.width, facts.height, facts.sample_rate, facts.channels) == (128, 64, 48_000, 1)
+    assert facts.frame_rate == pytest.approx(FPS)
+    assert facts.duration == pytest.approx(4, abs=0.1)
+
+
+def test_a_shard_without_one_readable_file_is_an_error():
+    with pytest.raises(PipelineError, match="corpus folder"):
+        media.check_readable(["a.mp4", "b.mp4", "c.mp4"], [media.FILE_MISSING] * 3)
+    media.check_readable(["a.mp4", "b.mp4", "c.mp4"], [media.FILE_MISSING, media.FILE_MISSING, None])
+    media.check_readable(["a.mp4"], [media.UNDECODABLE])
