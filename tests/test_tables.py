@@ -148,6 +148,7 @@ def test_faults_are_said(tmp_path):
         score(tmp_path, files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_tables_and_figures(tmp_path, task):
     files = make(tmp_path, task=task)
