@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import faces, faces_speaker
+from pipeline import artefacts, corpus, faces, faces_speaker, manifest
 from pipeline.faces_align import CANONICAL, align, similarity
 from pipeline.faces_detect import Face
 from pipeline.faces_tracking import Crop, Track, Tracker, iou
+from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.process import ProcessSettings
 
 RATE = 15
 
@@ -153,3 +155,32 @@ def test_sample_times_lie_in_the_utterance(start, length, choice):
     assert 1 <= looked_for <= length * settings.rate + 1
     if length > 1:
         assert looked_for == pytest.approx(length * settings.rate, abs=1)
+
+
+@pytest.mark.slow
+def test_speakers_of_drawn_dialogues_are_found(tmp_path):
+    """Two people in every picture: the crops must lie on the speaker's true box, and hidden ones absent."""
+    process = ProcessSettings(dialogues=4, utterances=4, two_shot=1.0, off_screen=0.3)
+    corpus.run(corpus.Params(process=process, seed=3, parts=2), folder=tmp_path / "part")
+    outputs = {"manifest": tmp_path / "m.parquet", "facts": tmp_path / "f.json"}
+    shard = tmp_path / "0.parquet"
+    manifest.run(
+        manifest.Params(corpus=CorpusSettings(shards=1)), parts=[tmp_path / "part"], **outputs, shards=[shard]
+    )
+    faces.run(faces.Params(device="cpu"), shard=shard, folder=tmp_path / "faces")
+    latent = artefacts.load_table(tmp_path / "part" / "latent.parquet")
+    table = artefacts.load_table(tmp_path / "faces" / "utterances.parquet").join(latent, on="utterance")
+    crops = artefacts.load_table(tmp_path / "faces" / "crops.parquet")
+    pixels = artefacts.load_tensors(tmp_path / "faces" / "crops.safetensors")["crops"]
+    assert len(pixels) == len(crops) == table["crops"].sum()
+    right = 0
+    for row in table.iter_rows(named=True):
+        own = crops.filter(utterance=row["utterance"])
+        assert len(own) == row["crops"]
+        if row["x0"] is None:
+            right += row["reason"] in ("no_face", "no_speaking_face")
+        elif len(own):
+            boxes = own.select("x0", "y0", "x1", "y1").to_numpy().astype(float)
+            truth = np.array([[row["x0"], row["y0"], row["x1"], row["y1"]]])
+            right += np.median(iou(boxes, truth)) > 0.2
+    assert right >= len(table) - 1
