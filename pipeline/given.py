@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from pipeline import artefacts, stage
 from pipeline.corpora import features as layout
@@ -11,7 +12,6 @@ from pipeline.corpora import reading
 from pipeline.errors import PipelineError
 from pipeline.features import FeatureTable
 from pipeline.settings.base import Settings
-from pipeline.settings.corpus import CorpusSettings
 
 NOT_GIVEN = "not_given"
 
@@ -19,8 +19,8 @@ NOT_GIVEN = "not_given"
 class Params(Settings):
     """Settings of the stage."""
 
-    corpus: CorpusSettings = CorpusSettings()
-    modality: Literal["text", "audio", "visual"]
+    folder: str = Field(description="folder of the extracted features (corpus.folder)")
+    modality: Literal["text", "audio", "visual"] = Field(description="which array file is read")
 
 
 def presence(path: Path, pooled: np.ndarray, available: np.ndarray | None) -> np.ndarray:
@@ -48,7 +48,7 @@ def presence(path: Path, pooled: np.ndarray, available: np.ndarray | None) -> np
 def run(params: Params, *, shard: Path, features: Path, index: Path) -> None:
     """Write the rows of one shard; what was not given is absent, with that reason."""
     names = artefacts.load_table(shard, ["utterance"])["utterance"].to_list()
-    folder = reading.root(params.corpus)
+    folder = reading.located(params.folder)
     found = layout.arrays(folder, params.modality)
     if found is None:
         table = FeatureTable(names, 1, keep_frames=False)

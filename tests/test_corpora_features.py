@@ -31,7 +31,7 @@ def sliced(base, tmp_path, modality, names):
     """The stage for one shard with these utterances: pooled, and the index by utterance."""
     shard = tmp_path / "shard.parquet"
     artefacts.save_table(shard, pl.DataFrame({"utterance": names}))
-    params = given.Params(corpus=trees.settings("features", base), modality=modality)
+    params = given.Params(folder=str(base), modality=modality)
     out = tmp_path / "out.safetensors"
     given.run(params, shard=shard, features=out, index=out.with_suffix(".parquet"))
     return artefacts.load_tensors(out)["pooled"], artefacts.load_table(out.with_suffix(".parquet"))

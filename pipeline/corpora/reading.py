@@ -20,20 +20,25 @@ log = logging.getLogger("pipeline")
 C1 = re.compile("[\x80-\x9f]")
 
 
-def root(settings: CorpusSettings) -> Path:
+def located(folder: str) -> Path:
     """The folder of the corpus; raises PipelineError if the config names none, or it is not there."""
-    if not settings.folder:
+    if not folder:
         raise PipelineError(
-            f"config, key corpus.folder: the corpus {settings.name} is read from a folder on disk, and none "
-            "is named. Set the key to where the corpus is unpacked."
+            "config, key corpus.folder: this corpus is read from a folder on disk, and none is named. Set "
+            "the key to where the corpus is unpacked."
         )
-    folder = Path(settings.folder).expanduser()
-    if not folder.is_dir():
+    path = Path(folder).expanduser()
+    if not path.is_dir():
         raise PipelineError(
-            f"config, key corpus.folder: there is no folder {folder}. Set the key to where the corpus "
-            f"{settings.name} is unpacked, as this machine sees it."
+            f"config, key corpus.folder: there is no folder {path}. Set the key to where the corpus is "
+            "unpacked, as this machine sees it."
         )
-    return folder
+    return path
+
+
+def root(settings: CorpusSettings) -> Path:
+    """`located` of a corpus's settings."""
+    return located(settings.folder)
 
 
 def pinned(file: FileSettings, key: str, what: str) -> Path:

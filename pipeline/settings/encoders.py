@@ -13,12 +13,14 @@ class WeightsSettings(Settings):
         pattern=r"^([0-9a-f]{40}|v[0-9.]+)$", description="full commit of the hub, or a release of facenet"
     )
     files: dict[str, str] = Field(
-        default_factory=dict, description="SHA-256 by file name; a file named here must have it"
+        default_factory=dict, description='SHA-256 by file name that a file must have; "" lifts a pin'
     )
 
     @field_validator("files")
     @classmethod
     def _hexadecimal(cls, files: dict[str, str]) -> dict[str, str]:
+        # an overlay is merged with config.yaml, so it can replace an entry and never remove one
+        files = {name: digest for name, digest in files.items() if digest}
         for name, digest in files.items():
             if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
                 raise ValueError(f"the SHA-256 of {name} must be 64 lower-case hexadecimal digits")

@@ -1,0 +1,111 @@
+"""Every corpus end to end: its fixture tree through features, teacher, student and tables, by Snakemake."""
+
+from pathlib import Path
+
+import fixture_encoders
+import fixture_trees as trees
+import numpy as np
+import polars as pl
+import pytest
+from workflow import copy_project, snakemake, write_overlay
+
+from pipeline import artefacts
+
+pytestmark = pytest.mark.slow
+
+RUN = {
+    "run": "small",
+    "seeds": [0],
+    "compare": ["corekd"],
+    "encoders": fixture_encoders.SETTINGS,
+    "faces": {"min_face": 40, "rate": 2, "choice": "largest"},
+    "training": {"epochs": 2, "batch": 4},
+    "report": {"resamples": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("encoders")
+    fixture_encoders.place(folder)
+    return folder / "weights"
+
+
+def through(folder: Path, encoders: Path, corpus: dict) -> Path:
+    """Run the whole road on one corpus; the folder of the run."""
+    project = copy_project(folder / "project")
+    (project / "weights").symlink_to(encoders)
+    write_overlay(project, RUN | {"corpus": {"counts": "report", "shards": 2} | corpus})
+    snakemake(project, "--cores", "2", "--configfile", "small.json")
+    return project / "runs" / "small"
+
+
+def check_results(run: Path, fold: str = "main") -> dict:
+    """Tables and scores are there and finite; returns the dataset's facts."""
+    assert list((run / "results" / "tables").glob("*.md"))
+    scores = pl.read_parquet(run / "results" / "scores.parquet")
+    assert {"teacher", "corekd"} <= set(scores["variant"])
+    complete = scores.filter(variant="corekd", condition="complete", fold=fold)
+    assert complete.height
+    return artefacts.load_json(run / fold / "dataset" / "facts.json")
+
+
+def reasons(run: Path, modality: str, fold: str = "main") -> set[str]:
+    table = artefacts.load_table(run / fold / "dataset" / "utterances.parquet")
+    return set(table[f"reason_{modality}"].drop_nulls())
+
+
+def test_iemocap(tmp_path, encoders):
+    trees.iemocap(tmp_path)
+    corpus = {"name": "iemocap", "folder": str(tmp_path / "IEMOCAP_full_release"), "validation": 0.3}
+    run = through(tmp_path, encoders, corpus | {"folds": ["session3", "session5"]})
+    facts = check_results(run, "session3")
+    assert facts["labels"] == ["happy", "sad", "neutral", "angry"]
+    # the first video of session 3 is missing: sound and picture of three turns
+    assert facts["absent"]["test"]["audio"] == {"file_missing": 3}
+    assert check_results(run, "session5")["absent"]["test"]["audio"] == {}
+
+
+def test_meld(tmp_path, encoders):
+    trees.meld(tmp_path / "meld", dialogues=3)
+    corpus = {"name": "meld", "folder": str(tmp_path / "meld"), "meld": {"longest": 2.5}}
+    facts = check_results(run := through(tmp_path, encoders, corpus))
+    assert facts["absent"]["train"]["audio"] == {"file_missing": 1, "undecodable": 1}
+    assert facts["absent"]["val"]["audio"] == {"wrong_cut": 1}
+    assert {"file_missing", "undecodable", "wrong_cut", "no_face"} <= reasons(run, "visual")
+    assert facts["absent"]["train"]["text"] == {}
+
+
+def test_mosei(tmp_path, encoders):
+    base = trees.mosei(tmp_path / "mosei")
+    corpus = {"name": "mosei", "folder": str(base), "mosei": {"folds": trees.pinned(base / "folds.json")}}
+    facts = check_results(run := through(tmp_path, encoders, corpus))
+    assert facts["task"] == "regression"
+    assert facts["absent"]["test"]["audio"] == {"file_missing": 3}
+    assert pl.read_parquet(run / "main" / "dataset" / "utterances.parquet")["dialogue"].is_unique().all()
+
+
+def test_folder(tmp_path, encoders):
+    base = trees.own_folder(tmp_path / "videos", dialogues=8)
+    trees.write_clip(base / "mute.mp4", sound=False)
+    trees.write_text(base / "mute.csv", trees.CUES)
+    run = through(tmp_path, encoders, {"name": "folder", "folder": str(base)})
+    assert check_results(run)["labels"] == ["anger", "joy"]
+    assert "no_audio_track" in reasons(run, "audio")
+
+
+def test_features(tmp_path, encoders):
+    count = 48
+    index = "utterance,dialogue,label\n" + "".join(
+        f"u{n},d{n // 4},{'yes' if n % 3 else 'no'}\n" for n in range(count)
+    )
+    draw = np.random.default_rng(0)
+    arrays = {
+        "text": {"pooled": draw.normal(size=(count, 5))},
+        "audio": {"pooled": draw.normal(size=(count, 3)), "available": np.arange(count) % 5 > 0},
+    }
+    base = trees.features(tmp_path / "given", index, arrays)
+    run = through(tmp_path, encoders, {"name": "features", "folder": str(base)})
+    facts = check_results(run)
+    assert facts["dimensions"] == {"text": 5, "audio": 3, "visual": 1}
+    assert reasons(run, "audio") == reasons(run, "visual") == {"not_given"}
