@@ -22,9 +22,9 @@ class AudioStandinSettings(Settings):
         64, ge=8, le=512, multiple_of=4, description="channels of the last five convolutions"
     )
     voices: int = Field(300, ge=8, le=100_000, description="made-up speakers that it is pretrained on")
-    steps: int = Field(250, ge=1, le=100_000, description="optimizer steps")
-    batch: int = Field(12, ge=1, le=1024, description="excerpts in a step")
-    excerpt: float = Field(1.0, ge=0.5, le=10, description="length of an excerpt, s")
+    steps: int = Field(200, ge=1, le=100_000, description="optimizer steps")
+    batch: int = Field(8, ge=1, le=1024, description="excerpts in a step")
+    excerpt: float = Field(1.6, ge=0.5, le=10, description="length of an excerpt, s")
     rate: float = Field(3e-3, gt=0, le=1, description="highest learning rate")
 
 
@@ -32,9 +32,9 @@ class VisualStandinSettings(Settings):
     """The face network's stand-in (ResNet) and its pretraining."""
 
     width: int = Field(32, ge=8, le=256, multiple_of=2, description="a quarter of the features' width")
-    faces: int = Field(1500, ge=8, le=1_000_000, description="made-up faces that it is pretrained on")
+    faces: int = Field(800, ge=8, le=1_000_000, description="made-up faces that it is pretrained on")
     side: int = Field(96, ge=48, le=512, description="side to which crops are scaled, px")
-    steps: int = Field(250, ge=1, le=100_000, description="optimizer steps")
+    steps: int = Field(150, ge=1, le=100_000, description="optimizer steps")
     batch: int = Field(32, ge=2, le=4096, description="crops in a step")
     rate: float = Field(4e-3, gt=0, le=1, description="highest learning rate")
 

@@ -1,8 +1,9 @@
 """Material for pretraining the stand-ins: voices, words and faces that are in no corpus.
 
-No emotion label is ever a target. A voice must be turned into its own spectrum and pitch, a face into the
-parameters that it was drawn with; the latter are near to emotion supervision (docs/method.md says so of
-the embedded corpus), which a real face network's training is not.
+No emotion label is ever a target. A voice must be turned into its own spectrum, its pitch and the manner it
+was spoken in, a face into the parameters that it was drawn with. Manner and face parameters are near to
+emotion supervision, which the training of a real speech or face network is not: these encoders read the
+embedded corpus better than public ones would.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from pipeline.synth.face import Person, Pose
 from pipeline.synth.face_expression import KEYS, blend, expression
 from pipeline.synth.face_identity import stranger
 from pipeline.synth.microphone import draw_room, record
-from pipeline.synth.voice import draw_voice, speak
+from pipeline.synth.voice import PROSODIES, draw_voice, speak
 
 CROP = 160  # px, as the faces stage cuts them before an encoder scales them
 VOICE_STREAM, FACE_STREAM = 77, 78
+NEUTRAL = np.array(PROSODIES["neutral"])
+SPREAD = np.array(list(PROSODIES.values())).std(0)
 WORDS = (
     "apple", "river", "seven", "window", "under", "yellow", "mountain", "paper", "silver", "morning", "into",
     "pocket", "winter", "orange", "market", "little", "hammer", "bottle", "eleven", "pepper", "garage",
@@ -31,10 +34,15 @@ WORDS = (
 
 @dataclass(frozen=True)
 class VoiceExercise:
-    """A recorded voice (samples,) float32, normalised, and its pitch every 5 ms (octaves from 150 Hz)."""
+    """A recorded voice.
+
+    `sound` (samples,) float32 with zero mean and unit variance, `pitch` every 5 ms in octaves from 150 Hz,
+    `manner` (9,) float32: the prosody as distance from a neutral one, in units of its spread over emotions.
+    """
 
     sound: np.ndarray
     pitch: np.ndarray
+    manner: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,15 @@ def voice_exercise(number: int, seed: int) -> VoiceExercise:
     voice = draw_voice(rng, feminine=bool(rng.random() < 0.5), spread=10.0)
     manner, intensity = EMOTIONS[int(rng.integers(len(EMOTIONS)))], float(rng.uniform(0.3, 1.0))
     words = " ".join(rng.choice(WORDS, size=int(rng.integers(3, 7)))) + str(rng.choice([".", "!", "?"]))
-    sound, pitch = speak(words, voice, manner, intensity, rng)
+    speech = speak(words, voice, manner, intensity, rng)
     snr = float(np.clip(rng.normal(20, 7), 3, 35))
-    sound = record(sound, draw_room(rng), snr, rng)
+    sound = record(speech.sound, draw_room(rng), snr, rng)
     sound = (sound - sound.mean()) / (sound.std() + 1e-7)
-    return VoiceExercise(sound.astype(np.float32), np.log2(pitch / 150).astype(np.float32))
+    return VoiceExercise(
+        sound=sound.astype(np.float32),
+        pitch=np.log2(speech.pitch / 150).astype(np.float32),
+        manner=((np.array(speech.manner) - NEUTRAL) / SPREAD).astype(np.float32),
+    )
 
 
 def face_exercise(number: int, seed: int, side: int) -> FaceExercise:

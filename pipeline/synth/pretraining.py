@@ -22,6 +22,7 @@ STRIDE, FIELD = 320, 400  # samples from one wav2vec2 frame to the next, and und
 WINDOW = 512
 MELS = 24
 PITCH_WEIGHT = 2.0
+MANNER_WEIGHT = 1.0
 FACE_SCALE = 3.0  # face parameters are below 1 and most are 0; larger targets train faster
 
 
@@ -32,12 +33,16 @@ def pretrain_audio(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Every 20 ms frame learns to say its own log-mel spectrum and, where it is loud, its pitch."""
+    """Every 20 ms frame learns to say its own log-mel spectrum and, where it is loud, its pitch.
+
+    The mean over an excerpt learns to say the manner in which it was spoken.
+    """
     rng = np.random.default_rng([seed, 5])
     samples = int(settings.excerpt * RATE) // STRIDE * STRIDE + FIELD - STRIDE
     frames = (samples - FIELD) // STRIDE + 1
     torch.manual_seed(seed)
-    head = nn.Linear(network.config.hidden_size, MELS + 1).to(device)
+    width = MELS + 1 + len(exercises[0].manner)
+    head = nn.Linear(network.config.hidden_size, width).to(device)
     banks = melscale_fbanks(WINDOW // 2 + 1, 0.0, RATE / 2, MELS, RATE, norm="slaney", mel_scale="slaney")
 
     def loss() -> Tensor:
@@ -45,12 +50,14 @@ def pretrain_audio(
         pieces = [_excerpt(exercise, samples, frames, rng) for exercise in chosen]
         sound = torch.from_numpy(np.stack([piece[0] for piece in pieces]))
         pitch = torch.from_numpy(np.stack([piece[1] for piece in pieces])).to(device)
+        manner = torch.from_numpy(np.stack([exercise.manner for exercise in chosen])).to(device)
         spectrum = _log_mel(sound, banks).to(device)
         level = spectrum.mean(-1)
         loud = (level > level.mean(1, keepdim=True)).float()
         said = head(network(sound.to(device)).last_hidden_state)
         miss = ((said[..., MELS] - pitch) ** 2 * loud).sum() / loud.sum().clamp(min=1)
-        return functional.mse_loss(said[..., :MELS], spectrum) + PITCH_WEIGHT * miss
+        spoken = functional.smooth_l1_loss(said[..., MELS + 1 :].mean(1), manner)
+        return functional.mse_loss(said[..., :MELS], spectrum) + PITCH_WEIGHT * miss + MANNER_WEIGHT * spoken
 
     _fit("audio", network, head, loss, steps=settings.steps, rate=settings.rate)
 

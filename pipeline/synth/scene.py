@@ -100,9 +100,8 @@ def film_dialogue(
 
 def _film_utterance(scene: Set, utterance: UtteranceScript, film: Muxer, rng: np.random.Generator) -> Take:
     fps, first = scene.settings.fps, film.pictures
-    words, _ = speak(
-        utterance.text, scene.voices[utterance.speaker], utterance.cues["a"], utterance.intensity["a"], rng
-    )
+    voice = scene.voices[utterance.speaker]
+    words = speak(utterance.text, voice, utterance.cues["a"], utterance.intensity["a"], rng).sound
     pause = scene.settings.gap * float(rng.uniform(0.5, 1.5))
     frames = int(np.ceil((LEAD + len(words) / RATE + pause) * fps))
     # sound is cut where the pictures are, counted from the start of the film, so that both never drift

@@ -71,16 +71,23 @@ def prosody(emotion: str, intensity: float) -> Prosody:
     return Prosody(*(neutral + (full - neutral) * intensity))
 
 
-def speak(
-    text: str, voice: Voice, emotion: str, intensity: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Speak a text: sound (samples,) float32 at 16 kHz, and the fundamental (Hz) of each 5 ms step."""
-    manner = Prosody(*(np.array(prosody(emotion, intensity)) * (1 + 0.05 * rng.standard_normal(9))))
+@dataclass(frozen=True)
+class Speech:
+    """Sound (samples,) float32 at 16 kHz, its fundamental (Hz) every 5 ms, and how it was spoken."""
+
+    sound: np.ndarray
+    pitch: np.ndarray
+    manner: Prosody
+
+
+def speak(text: str, voice: Voice, emotion: str, intensity: float, rng: np.random.Generator) -> Speech:
+    """Speak a text in the manner of an emotion; a person's manner varies by 5 % from one time to the next."""
+    manner = Prosody(*(np.array(prosody(emotion, intensity)) * (1 + 0.05 * rng.standard_normal(9))).tolist())
     tracks = _formant_tracks(phones(text) or ["AX"], voice, manner, rng)
     pitch = _pitch_track(len(tracks), voice, manner, rng)
     excitation, hiss = _source(tracks, pitch, manner, rng)
-    sound = _filter(tracks, voice, manner, excitation, hiss)
-    return _finish(sound, manner), pitch.astype(np.float32)
+    sound = _finish(_filter(tracks, voice, manner, excitation, hiss), manner)
+    return Speech(sound, pitch.astype(np.float32), manner)
 
 
 def _formant_tracks(spoken: list[str], voice: Voice, manner: Prosody, rng: np.random.Generator) -> np.ndarray:
