@@ -11,7 +11,7 @@ from pipeline.markup import Table, write
 from pipeline.results import MEANS, Cell, Results, ordered, title
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
-from pipeline.tables import OWN
+from pipeline.summary import OWN
 
 
 class Params(Settings):
