@@ -1,0 +1,127 @@
+"""The whole road on a very small embedded corpus: run, run again, edit, kill and go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from workflow import SMALL, copy_project, planned, snakemake, write_overlay
+
+from pipeline.artefacts import file_digest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the project in which the small run has been made."""
+    folder = copy_project(tmp_path_factory.mktemp("road"))
+    write_overlay(folder, SMALL)
+    snakemake(folder, "--cores", "2", "--configfile", "small.json")
+    return folder
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Digest of every result file by its path."""
+    base = folder / "runs" / "small" / "results"
+    return {str(path.relative_to(base)): file_digest(path) for path in base.rglob("*") if path.is_file()}
+
+
+def test_the_run_ends_with_tables_and_figures(project):
+    files = results(project)
+    assert [name for name in files if name.endswith(".md")]
+    assert [name for name in files if name.endswith(".csv")]
+    assert [name for name in files if name.endswith(".svg")]
+    assert "tables/summary.txt" in files
+
+
+def test_every_variant_seed_and_condition_is_scored(project):
+    scores = pl.read_parquet(project / "runs/small/results/scores.parquet")
+    trained = scores.filter(pl.col("variant").is_in(["teacher", "corekd", "modality_dropout"]))
+    seeds = trained.filter(pl.col("seed") >= 0).group_by("variant").agg(pl.col("seed").unique().sort())
+    assert {row["variant"] for row in seeds.iter_rows(named=True)} == {"teacher", "corekd", "modality_dropout"}
+    for row in seeds.iter_rows(named=True):
+        assert row["seed"] == [0, 1]
+    conditions = set(trained["condition"])
+    assert {"complete", "fixed/t", "fixed/av", "random/0.1", "random/0.7", "conflict/av/different"} <= conditions
+
+
+def test_a_second_run_has_nothing_to_do(project):
+    before = results(project)
+    assert planned(project, "--configfile", "small.json") == {}
+    said = snakemake(project, "--cores", "2", "--configfile", "small.json")
+    assert "Nothing to be done" in said.stdout + said.stderr
+    assert results(project) == before
+
+
+def test_every_job_left_a_log_and_a_benchmark(project):
+    run = project / "runs" / "small"
+    assert len(list(run.glob("logs/student/*.log"))) == 4
+    assert len(list(run.glob("benchmarks/student/*.tsv"))) == 4
+    log = next(run.glob("logs/student/*.log")).read_text()
+    assert "stage pipeline.student" in log
+    assert "device cpu" in log or "device cuda" in log
+    assert "done in" in log
+
+
+def test_an_edited_loss_plans_training_and_what_follows_and_nothing_above(project):
+    path = project / "models" / "losses.py"
+    text = path.read_text()
+    try:
+        path.write_text(text + "\n# a comment changes nothing\n")
+        assert planned(project, "--configfile", "small.json") == {}
+        path.write_text(text + "\nEDITED = 1\n")
+        plan = planned(project, "--configfile", "small.json")
+        assert {"teacher", "student", "references", "evaluate", "scores", "tables", "figures"} <= set(plan)
+        above = {"corpus", "manifest", "splits", "standins", "faces", "text", "audio", "visual", "dataset"}
+        assert not (above | {"masks", "conflicts", "ceilings"}) & set(plan)
+    finally:
+        path.write_text(text)
+    assert planned(project, "--configfile", "small.json") == {}
+
+
+def test_one_key_of_one_variant_reruns_that_variant_alone(project):
+    overlay = SMALL | {"variants": {"modality_dropout": {"label_smoothing": 0.1}}}
+    write_overlay(project, overlay, "edited.json")
+    plan = planned(project, "--configfile", "edited.json")
+    assert plan["student"] == 2
+    assert plan["evaluate"] == 2
+    assert "teacher" not in plan
+
+
+def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
+    """SIGKILL for Snakemake and all its jobs in the middle of training; then the same command again."""
+    import shutil
+
+    folder = copy_project(tmp_path / "killed")
+    write_overlay(folder, SMALL)
+    shutil.copytree(project / "runs", folder / "runs")
+    shutil.copytree(project / ".snakemake", folder / ".snakemake")
+    for stale in ("main/teacher", "main/student", "main/references", "main/predictions", "results"):
+        shutil.rmtree(folder / "runs" / "small" / stale)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    with subprocess.Popen(
+        ["snakemake", "--cores", "2", "--configfile", "small.json"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as running:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            if list(folder.glob("runs/small/logs/student/*.log")) and list(
+                folder.glob("runs/small/main/teacher/*/weights.safetensors")
+            ):
+                break
+            time.sleep(0.2)
+        time.sleep(1.0)
+        assert running.poll() is None, "the run ended before it could be killed"
+        os.killpg(running.pid, signal.SIGKILL)
+    snakemake(folder, "--unlock", "--configfile", "small.json")
+    snakemake(folder, "--cores", "2", "--configfile", "small.json")
+    assert results(folder) == results(project)

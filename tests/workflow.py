@@ -1,0 +1,68 @@
+"""A copy of the project that tests may run and edit, and a run that is as small as it can be."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TREE = ("Snakefile", "config.yaml", "requirements.lock", "rules", "pipeline", "models", "config", "profiles", "envs")
+
+SMALL = {
+    "run": "small",
+    "seeds": [0, 1],
+    "compare": ["corekd", "modality_dropout"],
+    "embedded": {
+        "parts": 2,
+        "process": {"dialogues": 10, "utterances": 3, "train_share": 0.4, "val_share": 0.2, "test_share": 0.4},
+    },
+    "standins": {
+        "audio": {"voices": 12, "steps": 3},
+        "visual": {"faces": 24, "steps": 3},
+    },
+    "training": {"epochs": 2},
+    "report": {"resamples": 100},
+}
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy what a run needs into `folder`, without anything that a run left behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TREE:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        elif source.exists():
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+def write_overlay(folder: Path, settings: dict, name: str = "small.json") -> Path:
+    """An overlay for `--configfile`; JSON is YAML."""
+    path = folder / name
+    path.write_text(json.dumps(settings))
+    return path
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run Snakemake in the copy with the environment that runs the tests."""
+    environment = dict(os.environ)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        ["snakemake", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=1500
+    )
+    if check and done.returncode:
+        raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr[-8000:]}")
+    return done
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """The rules that a dry run plans, with their number of jobs; without the target itself."""
+    said = snakemake(folder, "-n", "--quiet", "rules", *arguments).stdout
+    said += snakemake(folder, "-n", *arguments).stdout if "total" not in said else ""
+    rows = re.findall(r"^(\w+)\s+(\d+)$", said, re.M)
+    return {rule: int(count) for rule, count in rows if rule not in ("total", "all", "job", "count")}
