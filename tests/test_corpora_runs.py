@@ -35,7 +35,7 @@ def through(folder: Path, encoders: Path, corpus: dict) -> Path:
     """Run the whole road on one corpus; the folder of the run."""
     project = copy_project(folder / "project")
     (project / "weights").symlink_to(encoders)
-    write_overlay(project, RUN | {"corpus": {"counts": "report", "shards": 2} | corpus})
+    write_overlay(project, RUN | {"corpus": {"counts": "report", "shards": 1} | corpus})
     snakemake(project, "--cores", "2", "--configfile", "small.json")
     return project / "runs" / "small"
 

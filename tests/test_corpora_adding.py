@@ -1,0 +1,67 @@
+"""The example of docs/corpora.md for a new corpus works as it stands there, and so does its converter."""
+
+import importlib.util
+import re
+import runpy
+
+import fixture_trees as trees
+import numpy as np
+import pytest
+from workflow import ROOT
+
+from pipeline import manifest
+from pipeline.corpora import features
+from pipeline.errors import PipelineError
+
+DOC = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
+
+
+def blocks(heading):
+    """The Python examples of one section."""
+    section = DOC.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"```python\n(.*?)```", section, re.S)
+
+
+def test_a_new_corpus_is_one_module(tmp_path):
+    path = trees.write_text(tmp_path / "mine.py", blocks("Adding a corpus")[0])
+    spec = importlib.util.spec_from_file_location("mine", path)
+    mine = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mine)
+    lines = "talk,who,says,mood,from,to\na,Ann,Hi,calm,0,1\na,Ben,No!,tense,1,2\nb,Ann,Well,calm,0,1\n"
+    trees.write_text(tmp_path / "lines.csv", lines)
+    settings = trees.settings("folder", tmp_path)
+    corpus = mine.read(settings, [])
+    manifest.check(corpus)
+    assert corpus.rows["utterance"].to_list() == ["a_0", "a_1", "b_0"]
+    trees.write_text(tmp_path / "lines.csv", lines.replace("tense", "odd"))
+    with pytest.raises(PipelineError, match="row 3: unknown label 'odd'"):
+        mine.read(settings, [])
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_numpy_arrays_come_in_as_the_docs_say(tmp_path, monkeypatch, halves):
+    count = 24
+    np.savez(
+        tmp_path / "theirs.npz",
+        utterance_id=[f"u{n}" for n in range(count)],
+        dialogue_id=[f"d{n // 3}" for n in range(count)],
+        utterance_index=np.arange(count) % 3,
+        speaker=["s"] * count,
+        label=np.arange(count) % 2,
+        split=["train" if n < 12 else "test" for n in range(count)],
+        **{name: np.ones((count, 2), np.float32) for name in ("text", "audio", "visual")},
+    )
+    code, folds = blocks("Extracted features")
+    if halves:
+        code = code.replace("index.write_parquet", f"{folds}\nindex.write_parquet")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(trees.write_text(tmp_path / "convert.py", code)))
+    settings = trees.settings("features", "data/features", features={"labels": ["no", "yes"]})
+    corpus = features.read(settings, [])
+    manifest.check(corpus)
+    assert corpus.folds == (("one", "two") if halves else ("main",))
+    tested = [
+        set(features.splits(corpus.rows, settings, fold).filter(split="test")["dialogue"])
+        for fold in corpus.folds
+    ]
+    assert set.union(*tested) == {"d4", "d5", "d6", "d7"}
