@@ -6,6 +6,7 @@
 #
 # What depends on what stands in rules/; what is computed stands in pipeline/.
 
+
 configfile: "config.yaml"
 
 

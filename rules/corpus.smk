@@ -6,6 +6,13 @@ PARTS = range(CFG.embedded.parts) if EMBEDDED else []
 rule corpus:
     output:
         folder=directory(f"{RUN}/corpus/{{part}}"),
+    log:
+        f"{LOGS}/corpus/{{part}}.log",
+    benchmark:
+        f"{COSTS}/corpus/{{part}}.tsv"
+    resources:
+        mem_mb=1500,
+        runtime=120,
     params:
         code=code("pipeline.corpus"),
         cfg=lambda wildcards: settings(
@@ -15,13 +22,6 @@ rule corpus:
             part=int(wildcards.part),
             parts=CFG.embedded.parts,
         ),
-    log:
-        f"{LOGS}/corpus/{{part}}.log",
-    benchmark:
-        f"{COSTS}/corpus/{{part}}.tsv"
-    resources:
-        mem_mb=1500,
-        runtime=120,
     shell:
         "python -m pipeline.corpus --params {params.cfg:q} --folder {output.folder:q} > {log:q} 2>&1"
 
@@ -29,14 +29,13 @@ rule corpus:
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
 checkpoint manifest:
     input:
+        # a missing folder is the manifest stage's to explain
+        folder=[folder for folder in [CFG.corpus.folder] if folder and Path(folder).is_dir()],
         parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
     output:
         manifest=f"{RUN}/manifest.parquet",
         facts=f"{RUN}/facts.json",
         shards=expand(f"{RUN}/shards/{{shard}}.parquet", shard=SHARDS),
-    params:
-        code=code("pipeline.manifest", CFG.corpus.adapter),
-        cfg=settings(corpus=CFG.corpus),
     log:
         f"{LOGS}/manifest.log",
     benchmark:
@@ -44,6 +43,9 @@ checkpoint manifest:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        code=code("pipeline.manifest", CFG.corpus.adapter),
+        cfg=settings(corpus=CFG.corpus),
     shell:
         "python -m pipeline.manifest --params {params.cfg:q} --parts {input.parts:q}"
         " --manifest {output.manifest:q} --facts {output.facts:q} --shards {output.shards:q}"
@@ -55,9 +57,6 @@ rule splits:
         manifest=f"{RUN}/manifest.parquet",
     output:
         splits=f"{RUN}/{{fold}}/splits.parquet",
-    params:
-        code=code("pipeline.splits", CFG.corpus.adapter),
-        cfg=lambda wildcards: settings(corpus=CFG.corpus, fold=wildcards.fold),
     log:
         f"{LOGS}/splits/{{fold}}.log",
     benchmark:
@@ -65,6 +64,9 @@ rule splits:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        code=code("pipeline.splits", CFG.corpus.adapter),
+        cfg=lambda wildcards: settings(corpus=CFG.corpus, fold=wildcards.fold),
     shell:
         "python -m pipeline.splits --params {params.cfg:q} --manifest {input.manifest:q}"
         " --splits {output.splits:q} > {log:q} 2>&1"

@@ -29,9 +29,6 @@ rule masks:
         dataset=f"{RUN}/{{fold}}/dataset",
     output:
         masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
-    params:
-        code=code("pipeline.masks"),
-        cfg=settings(random=CFG.protocol.random, seed=CFG.protocol.seed),
     log:
         f"{LOGS}/masks/{{fold}}.log",
     benchmark:
@@ -39,6 +36,9 @@ rule masks:
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        code=code("pipeline.masks"),
+        cfg=settings(random=CFG.protocol.random, seed=CFG.protocol.seed),
     shell:
         "python -m pipeline.masks --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {output.masks:q} > {log:q} 2>&1"
@@ -49,9 +49,6 @@ rule conflicts:
         dataset=f"{RUN}/{{fold}}/dataset",
     output:
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
-    params:
-        code=code("pipeline.conflicts"),
-        cfg=settings(conflict=CFG.protocol.conflict, seed=CFG.protocol.seed),
     log:
         f"{LOGS}/conflicts/{{fold}}.log",
     benchmark:
@@ -59,6 +56,9 @@ rule conflicts:
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        code=code("pipeline.conflicts"),
+        cfg=settings(conflict=CFG.protocol.conflict, seed=CFG.protocol.seed),
     shell:
         "python -m pipeline.conflicts --params {params.cfg:q} --dataset {input.dataset:q}"
         " --conflicts {output.conflicts:q} > {log:q} 2>&1"
@@ -72,10 +72,6 @@ rule ceilings:
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
     output:
         ceilings=f"{RUN}/{{fold}}/ceilings.parquet",
-    params:
-        code=code("pipeline.ceilings"),
-        cfg=settings(process=CFG.embedded.process),
-        tables=[f"{RUN}/corpus/{part}/latent.parquet" for part in PARTS],
     log:
         f"{LOGS}/ceilings/{{fold}}.log",
     benchmark:
@@ -83,6 +79,10 @@ rule ceilings:
     resources:
         mem_mb=3000,
         runtime=60,
+    params:
+        code=code("pipeline.ceilings"),
+        cfg=settings(process=CFG.embedded.process),
+        tables=[f"{RUN}/corpus/{part}/latent.parquet" for part in PARTS],
     shell:
         "python -m pipeline.ceilings --params {params.cfg:q} --latent {params.tables:q}"
         " --dataset {input.dataset:q} --masks {input.masks:q} --conflicts {input.conflicts:q}"
@@ -90,9 +90,13 @@ rule ceilings:
 
 
 def weights_of(wildcards):
-    trained = "teacher" if wildcards.variant == "teacher" else f"student/{wildcards.variant}"
+    trained = (
+        "teacher" if wildcards.variant == "teacher" else f"student/{wildcards.variant}"
+    )
     folder = f"{RUN}/{wildcards.fold}/{trained}/{wildcards.seed}"
-    return dict(weights=f"{folder}/weights.safetensors", epochs=f"{folder}/epochs.safetensors")
+    return dict(
+        weights=f"{folder}/weights.safetensors", epochs=f"{folder}/epochs.safetensors"
+    )
 
 
 rule evaluate:
@@ -103,6 +107,14 @@ rule evaluate:
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
     output:
         predictions=f"{RUN}/{{fold}}/predictions/{{variant}}/{{seed}}.parquet",
+    log:
+        f"{LOGS}/evaluate/{{fold}}-{{variant}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/evaluate/{{fold}}-{{variant}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=60,
     params:
         code=code("pipeline.evaluate"),
         cfg=settings(
@@ -112,14 +124,6 @@ rule evaluate:
             regression_score=CFG.training.regression_score,
             **COMPUTE,
         ),
-    log:
-        f"{LOGS}/evaluate/{{fold}}-{{variant}}-{{seed}}.log",
-    benchmark:
-        f"{COSTS}/evaluate/{{fold}}-{{variant}}-{{seed}}.tsv"
-    resources:
-        gpu=GPU,
-        mem_mb=3000,
-        runtime=60,
     shell:
         "python -m pipeline.evaluate --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --conflicts {input.conflicts:q} --weights {input.weights:q}"
@@ -136,9 +140,6 @@ rule scores:
     output:
         scores=f"{RUN}/results/scores.parquet",
         comparisons=f"{RUN}/results/comparisons.parquet",
-    params:
-        code=code("pipeline.scores"),
-        cfg=settings(report=CFG.report),
     log:
         f"{LOGS}/scores.log",
     benchmark:
@@ -146,6 +147,9 @@ rule scores:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        code=code("pipeline.scores"),
+        cfg=settings(report=CFG.report),
     shell:
         "python -m pipeline.scores --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
@@ -161,9 +165,6 @@ rule tables:
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
     output:
         folder=directory(f"{RUN}/results/tables"),
-    params:
-        code=code("pipeline.tables"),
-        cfg=settings(report=CFG.report, run=CFG.run, generator=GENERATOR),
     log:
         f"{LOGS}/tables.log",
     benchmark:
@@ -171,6 +172,9 @@ rule tables:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        code=code("pipeline.tables"),
+        cfg=settings(report=CFG.report, run=CFG.run, generator=GENERATOR),
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --masks {input.masks:q}"
@@ -184,9 +188,6 @@ rule figures:
         facts=f"{RUN}/facts.json",
     output:
         folder=directory(f"{RUN}/results/figures"),
-    params:
-        code=code("pipeline.figures"),
-        cfg=settings(report=CFG.report),
     log:
         f"{LOGS}/figures.log",
     benchmark:
@@ -194,6 +195,9 @@ rule figures:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        code=code("pipeline.figures"),
+        cfg=settings(report=CFG.report),
     shell:
         "python -m pipeline.figures --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"
@@ -204,12 +208,11 @@ rule figures:
 rule across:
     input:
         scores=[f"runs/{run}/results/scores.parquet" for run in [CFG.run, *CFG.beside]],
-        comparisons=[f"runs/{run}/results/comparisons.parquet" for run in [CFG.run, *CFG.beside]],
+        comparisons=[
+            f"runs/{run}/results/comparisons.parquet" for run in [CFG.run, *CFG.beside]
+        ],
     output:
         folder=directory(f"{RUN}/results/across"),
-    params:
-        code=code("pipeline.across"),
-        cfg=settings(report=CFG.report),
     log:
         f"{LOGS}/across.log",
     benchmark:
@@ -217,6 +220,9 @@ rule across:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        code=code("pipeline.across"),
+        cfg=settings(report=CFG.report),
     shell:
         "python -m pipeline.across --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"

@@ -12,7 +12,9 @@ def trained(folder):
 
 
 def teacher_files():
-    return expand(f"{RUN}/{{fold}}/teacher/{{seed}}/weights.safetensors", fold=FOLDS, seed=SEEDS)
+    return expand(
+        f"{RUN}/{{fold}}/teacher/{{seed}}/weights.safetensors", fold=FOLDS, seed=SEEDS
+    )
 
 
 def student_files():
@@ -29,6 +31,14 @@ rule teacher:
         dataset=f"{RUN}/{{fold}}/dataset",
     output:
         **trained(f"{RUN}/{{fold}}/teacher/{{seed}}"),
+    log:
+        f"{LOGS}/teacher/{{fold}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/teacher/{{fold}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=240,
     params:
         code=code("pipeline.teacher"),
         cfg=lambda wildcards: settings(
@@ -38,14 +48,6 @@ rule teacher:
             seed=int(wildcards.seed),
             **COMPUTE,
         ),
-    log:
-        f"{LOGS}/teacher/{{fold}}-{{seed}}.log",
-    benchmark:
-        f"{COSTS}/teacher/{{fold}}-{{seed}}.tsv"
-    resources:
-        gpu=GPU,
-        mem_mb=3000,
-        runtime=240,
     shell:
         "python -m pipeline.teacher --params {params.cfg:q} --dataset {input.dataset:q}"
         " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
@@ -56,6 +58,10 @@ rule teacher:
 use rule teacher as held_out_teacher with:
     output:
         **trained(f"{RUN}/{{fold}}/teacher/{{seed}}/held-{{held}}"),
+    log:
+        f"{LOGS}/teacher/{{fold}}-{{seed}}-held-{{held}}.log",
+    benchmark:
+        f"{COSTS}/teacher/{{fold}}-{{seed}}-held-{{held}}.tsv"
     params:
         code=code("pipeline.teacher"),
         cfg=lambda wildcards: settings(
@@ -67,10 +73,6 @@ use rule teacher as held_out_teacher with:
             folds=CFG.reference_folds,
             **COMPUTE,
         ),
-    log:
-        f"{LOGS}/teacher/{{fold}}-{{seed}}-held-{{held}}.log",
-    benchmark:
-        f"{COSTS}/teacher/{{fold}}-{{seed}}-held-{{held}}.tsv"
 
 
 def teachers_of(wildcards):
@@ -88,21 +90,21 @@ rule references:
         dataset=f"{RUN}/{{fold}}/dataset",
     output:
         references=f"{RUN}/{{fold}}/references/{{references}}/{{seed}}.safetensors",
+    log:
+        f"{LOGS}/references/{{references}}/{{fold}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/references/{{references}}/{{fold}}-{{seed}}.tsv"
     wildcard_constraints:
         references="in_sample|cross_fitted",
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=60,
     params:
         code=code("pipeline.references"),
         cfg=lambda wildcards: settings(
             references=wildcards.references, folds=CFG.reference_folds, **COMPUTE
         ),
-    log:
-        f"{LOGS}/references/{{references}}/{{fold}}-{{seed}}.log",
-    benchmark:
-        f"{COSTS}/references/{{references}}/{{fold}}-{{seed}}.tsv"
-    resources:
-        gpu=GPU,
-        mem_mb=3000,
-        runtime=60,
     shell:
         "python -m pipeline.references --params {params.cfg:q} --dataset {input.dataset:q}"
         " --teacher {input.teacher:q} --folds {input.folds:q} --references {output.references:q}"
@@ -127,6 +129,14 @@ rule student:
         masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
     output:
         **trained(f"{RUN}/{{fold}}/student/{{variant}}/{{seed}}"),
+    log:
+        f"{LOGS}/student/{{fold}}-{{variant}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/student/{{fold}}-{{variant}}-{{seed}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=240,
     params:
         code=code("pipeline.student"),
         cfg=lambda wildcards: settings(
@@ -136,14 +146,6 @@ rule student:
             seed=int(wildcards.seed),
             **COMPUTE,
         ),
-    log:
-        f"{LOGS}/student/{{fold}}-{{variant}}-{{seed}}.log",
-    benchmark:
-        f"{COSTS}/student/{{fold}}-{{variant}}-{{seed}}.tsv"
-    resources:
-        gpu=GPU,
-        mem_mb=3000,
-        runtime=240,
     shell:
         "python -m pipeline.student --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"

@@ -1,0 +1,95 @@
+# From raw media to the features of each modality, a shard a job.
+
+
+rule faces:
+    input:
+        shard=f"{RUN}/shards/{{shard}}.parquet",
+    output:
+        folder=directory(f"{RUN}/faces/{{shard}}"),
+    log:
+        f"{LOGS}/faces/{{shard}}.log",
+    benchmark:
+        f"{COSTS}/faces/{{shard}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        code=code("pipeline.faces"),
+        cfg=settings(faces=CFG.faces, **COMPUTE),
+    shell:
+        "python -m pipeline.faces --params {params.cfg:q} --shard {input.shard:q}"
+        " --folder {output.folder:q} > {log:q} 2>&1"
+
+
+rule text:
+    input:
+        shard=f"{RUN}/shards/{{shard}}.parquet",
+        encoder=f"{RUN}/encoders/text",
+    output:
+        features=f"{RUN}/features/text/{{shard}}.safetensors",
+        index=f"{RUN}/features/text/{{shard}}.parquet",
+    log:
+        f"{LOGS}/text/{{shard}}.log",
+    benchmark:
+        f"{COSTS}/text/{{shard}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("pipeline.text"),
+        cfg=settings(encoder=CFG.encoders.text, **COMPUTE),
+    shell:
+        "python -m pipeline.text --params {params.cfg:q} --shard {input.shard:q}"
+        " --encoder {input.encoder:q} --features {output.features:q} --index {output.index:q}"
+        " > {log:q} 2>&1"
+
+
+rule audio:
+    input:
+        shard=f"{RUN}/shards/{{shard}}.parquet",
+        encoder=f"{RUN}/encoders/audio",
+    output:
+        features=f"{RUN}/features/audio/{{shard}}.safetensors",
+        index=f"{RUN}/features/audio/{{shard}}.parquet",
+    log:
+        f"{LOGS}/audio/{{shard}}.log",
+    benchmark:
+        f"{COSTS}/audio/{{shard}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        code=code("pipeline.audio"),
+        cfg=settings(encoder=CFG.encoders.audio, **COMPUTE),
+    shell:
+        "python -m pipeline.audio --params {params.cfg:q} --shard {input.shard:q}"
+        " --encoder {input.encoder:q} --features {output.features:q} --index {output.index:q}"
+        " > {log:q} 2>&1"
+
+
+rule visual:
+    input:
+        shard=f"{RUN}/shards/{{shard}}.parquet",
+        faces=f"{RUN}/faces/{{shard}}",
+        encoder=f"{RUN}/encoders/visual",
+    output:
+        features=f"{RUN}/features/visual/{{shard}}.safetensors",
+        index=f"{RUN}/features/visual/{{shard}}.parquet",
+    log:
+        f"{LOGS}/visual/{{shard}}.log",
+    benchmark:
+        f"{COSTS}/visual/{{shard}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("pipeline.visual"),
+        cfg=settings(encoder=CFG.encoders.visual, **COMPUTE),
+    shell:
+        "python -m pipeline.visual --params {params.cfg:q} --shard {input.shard:q}"
+        " --faces {input.faces:q} --encoder {input.encoder:q} --features {output.features:q}"
+        " --index {output.index:q} > {log:q} 2>&1"
