@@ -13,7 +13,9 @@ from pipeline.faces_align import MOUTH, NOSE
 from pipeline.faces_tracking import Track
 from pipeline.settings.faces import FacesSettings
 
-# The borders between speakers and listeners in drawn dialogues (docs/artefacts.md has the figures).
+# The borders between speakers and listeners, set on 10 drawn dialogues: speakers (56) had a median fit of
+# 0.86 (0.51 at least) and motion of 1.8, listeners (13) 0 (0.65 at most) and 0.5. Filmed speech was not
+# at hand; two filmed faces that do not speak scored below -1.
 BORDER_FIT = 0.55
 BORDER_MOTION = 1.0
 # Grey levels by which a nose that is held still seems to move.
