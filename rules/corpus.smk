@@ -30,7 +30,11 @@ rule corpus:
 checkpoint manifest:
     input:
         # a missing folder is the manifest stage's to explain
-        folder=[folder for folder in [CFG.corpus.folder] if folder and Path(folder).is_dir()],
+        folder=[
+            folder
+            for folder in [CFG.corpus.folder]
+            if folder and Path(folder).is_dir()
+        ],
         parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
     output:
         manifest=f"{RUN}/manifest.parquet",

@@ -19,9 +19,12 @@ def results_files():
 
 
 def print_summary():
+    """What a person wants to read at the end: the short table, and where the rest lies."""
     summary = Path(RUN, "results", "tables", "summary.txt")
     if summary.is_file():
         print(summary.read_text(encoding="utf-8"))
+        print(f"Tables:  {RUN}/results/tables/main.md and its neighbours")
+        print(f"Figures: {RUN}/results/figures/")
 
 
 rule masks:
