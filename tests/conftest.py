@@ -11,6 +11,11 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("models", "beartype.beartype")
+
+# a busy machine is no fault of the code; pytest-timeout ends what hangs
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
