@@ -78,7 +78,7 @@ ph F | ng NG | qu K W | wh W | kn N | wr R | ee IY | ea IY | oo UW | ou AW | ow 
 oi OY | oy OY | au AO | aw AO | ew UW | ie IY | er ER | ir ER | ur ER | ar AA R | or AO R | ll L | ss S | tt T
 pp P | rr R | nn N | mm M | ff F | dd D | gg G | bb B | zz Z | ce S | ci S IH | cy S IY | ge JH | a AE | b B
 c K | d D | e EH | f F | g G | h HH | i IH | j JH | k K | l L | m M | n N | o AA | p P | r R | s S | t T
-u AH | v V | w W | x K S | y IY | z Z
+u AH | v V | w W | x K S | y IY | z Z | q K
 """
 
 
