@@ -102,8 +102,7 @@ def load_tensors(path: Path, names: Sequence[str] | None = None) -> dict[str, np
             return {name: file.get_tensor(name) for name in wanted}
     except (OSError, SafetensorError) as error:
         raise PipelineError(
-            f"{path}: cannot be read as safetensors ({error}). "
-            "Delete it and rerun the stage that writes it."
+            f"{path}: cannot be read as safetensors ({error}). Delete it and rerun the stage that writes it."
         ) from error
 
 
@@ -114,8 +113,7 @@ def load_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise PipelineError(
-            f"{path}: cannot be read as safetensors ({error}). "
-            "Delete it and rerun the stage that writes it."
+            f"{path}: cannot be read as safetensors ({error}). Delete it and rerun the stage that writes it."
         ) from error
 
 

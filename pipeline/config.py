@@ -36,15 +36,15 @@ class EmbeddedSettings(Settings):
 class Config(Settings):
     """The whole configuration; `config.yaml` holds every key with a comment."""
 
-    run: str = Field("embedded", pattern=NAME, description="name of this run; all it makes lies in runs/{run}")
+    run: str = Field(
+        "embedded", pattern=NAME, description="name of this run; all it makes lies in runs/{run}"
+    )
     device: typing.Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes a GPU where one is visible; cuda makes a missing GPU an error"
     )
     threads: int = Field(1, ge=1, le=256, description="torch's CPU threads in a job; sums depend on it")
     seeds: list[int] = Field([0], min_length=1, description="training seeds; each trains every variant")
-    compare: list[str] = Field(
-        ["corekd"], description="the variants to train, beside the teacher, by name"
-    )
+    compare: list[str] = Field(["corekd"], description="the variants to train, beside the teacher, by name")
     corpus: CorpusSettings = Field(CorpusSettings(), description="which corpus, and how it is read")
     embedded: EmbeddedSettings = Field(EmbeddedSettings(), description="the generated corpus")
     standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
@@ -90,9 +90,7 @@ class Config(Settings):
 
     def objective_of(self, variant: str) -> ObjectiveSettings:
         """The full objective of one variant: `objective` with the variant's own keys on top."""
-        return ObjectiveSettings.model_validate(
-            merged(self.objective.model_dump(), self.variants[variant])
-        )
+        return ObjectiveSettings.model_validate(merged(self.objective.model_dump(), self.variants[variant]))
 
 
 def merged(base: Mapping, over: Mapping) -> dict:

@@ -87,9 +87,7 @@ def main(
     except PipelineError as error:
         log.error("error: %s", error)
         sys.exit(1)
-    peak = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     # ru_maxrss is in kilobytes on Linux and in bytes on macOS
     megabytes = peak / (1024 if sys.platform != "darwin" else 1024**2)
     log.info("done in %.1f s, peak memory %.0f MB", time.monotonic() - start, megabytes)

@@ -17,8 +17,8 @@ def test_tensors_come_back_bit_for_bit(tmp_path):
     artefacts.save_tensors(path, arrays, {"note": "n"})
     back = artefacts.load_tensors(path)
     assert set(back) == {"a", "b"}
-    for name in arrays:
-        np.testing.assert_array_equal(back[name], arrays[name])
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
     assert artefacts.load_metadata(path) == {"note": "n"}
     assert list(artefacts.load_tensors(path, ["b"])) == ["b"]
 

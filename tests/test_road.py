@@ -43,11 +43,22 @@ def test_every_variant_seed_and_condition_is_scored(project):
     scores = pl.read_parquet(project / "runs/small/results/scores.parquet")
     trained = scores.filter(pl.col("variant").is_in(["teacher", "corekd", "modality_dropout"]))
     seeds = trained.filter(pl.col("seed") >= 0).group_by("variant").agg(pl.col("seed").unique().sort())
-    assert {row["variant"] for row in seeds.iter_rows(named=True)} == {"teacher", "corekd", "modality_dropout"}
+    assert {row["variant"] for row in seeds.iter_rows(named=True)} == {
+        "teacher",
+        "corekd",
+        "modality_dropout",
+    }
     for row in seeds.iter_rows(named=True):
         assert row["seed"] == [0, 1]
     conditions = set(trained["condition"])
-    assert {"complete", "fixed/t", "fixed/av", "random/0.1", "random/0.7", "conflict/av/different"} <= conditions
+    assert {
+        "complete",
+        "fixed/t",
+        "fixed/av",
+        "random/0.1",
+        "random/0.7",
+        "conflict/av/different",
+    } <= conditions
 
 
 def test_a_second_run_has_nothing_to_do(project):
