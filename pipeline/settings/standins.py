@@ -31,7 +31,8 @@ class AudioStandinSettings(Settings):
 class VisualStandinSettings(Settings):
     """The face network's stand-in (ResNet) and its pretraining."""
 
-    width: int = Field(32, ge=8, le=256, multiple_of=2, description="a quarter of the features' width")
+    # torch 2.11 on a CPU aborts in the backward pass of channels-last convolutions of 4 channels
+    width: int = Field(32, ge=16, le=256, multiple_of=16, description="a quarter of the features' width")
     faces: int = Field(800, ge=8, le=1_000_000, description="made-up faces that it is pretrained on")
     side: int = Field(96, ge=48, le=512, description="side to which crops are scaled, px")
     steps: int = Field(150, ge=1, le=100_000, description="optimizer steps")
