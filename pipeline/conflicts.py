@@ -33,6 +33,9 @@ class _Pairs:
     regression: bool
 
 
+VIEWS = {"kind": pl.String, "draw": pl.Int16, "row": pl.Int32, "donor": pl.Int32, "reference": pl.Int32}
+
+
 class Params(Settings):
     """Settings of the conflicts stage."""
 
@@ -61,7 +64,8 @@ def choose_donors(
     at least `distance` away), `same` donors the same one (within 0.5), `shuffled` donors any. `reference` is
     the label whose rate is measured: the donor's, and for `shuffled` that of a further random utterance,
     whose rate is chance. Regression: 1 where that score is positive, 0 where negative, null at zero.
-    A target without a possible donor is left out. Raises PipelineError if nothing is left of a kind.
+    A target without a possible donor is left out; without any target the table is empty. Raises PipelineError
+    if there are targets and nothing is left of a kind.
     """
     value = utterances["label" if task == "classification" else "score"].cast(pl.Float64)
     value = value.fill_null(np.nan).to_numpy()
@@ -75,6 +79,10 @@ def choose_donors(
     least, most = (0.5, 0.5) if task == "classification" else (settings.distance, SAME_SCORE)
     allowed = {"different": apart & (distance >= least), "same": apart & (distance < most), "shuffled": apart}
     pairs = _Pairs(targets, donors, value, task == "regression")
+    if not len(targets):
+        # a modality that the corpus lacks altogether leaves nothing to swap
+        log.info("no test utterance has all three modalities: there are no conflict views")
+        return pl.DataFrame(schema=VIEWS)
     frames = []
     for kind in settings.kinds:
         if not allowed[kind].any():
@@ -103,15 +111,14 @@ def _draw(kind: str, draw: int, pair: _Pairs, allowed: np.ndarray, rng: np.rando
     reference = pl.Series(pair.value[pair.donors[source[has]]], dtype=pl.Float64)
     if pair.regression:
         reference = reference.sign().replace_strict({1.0: 1, -1.0: 0, 0.0: None}, return_dtype=pl.Int32)
-    return pl.DataFrame(
-        {
-            "kind": pl.Series([kind] * len(targets), dtype=pl.String),
-            "draw": pl.Series(np.full(len(targets), draw), dtype=pl.Int16),
-            "row": pl.Series(targets, dtype=pl.Int32),
-            "donor": pl.Series(donor, dtype=pl.Int32),
-            "reference": reference.cast(pl.Int32),
-        }
-    )
+    columns = {
+        "kind": [kind] * len(targets),
+        "draw": np.full(len(targets), draw),
+        "row": targets,
+        "donor": donor,
+        "reference": reference.cast(pl.Int32),
+    }
+    return pl.DataFrame(columns, schema=VIEWS)
 
 
 if __name__ == "__main__":

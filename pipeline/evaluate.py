@@ -73,10 +73,11 @@ def run(
     views = list(clean_views(test, artefacts.load_tensors(masks), params.fixed, may_see))
 
     network = network.to(place).eval()
-    selected = [
-        clean_predictions(network, test, views, task, params.batch),
-        conflict_predictions(network, test, swaps, may_see=may_see, task=task, budget=params.batch),
-    ]
+    selected = [clean_predictions(network, test, views, task, params.batch)]
+    # a corpus that lacks a modality altogether has no conflict views
+    if swaps.height:
+        swapped = conflict_predictions(network, test, swaps, may_see=may_see, task=task, budget=params.batch)
+        selected.append(swapped)
     frames = [pl.concat(selected).with_columns(pl.lit("selected").alias("checkpoint"))]
     if params.oracle:
         best = best_on_test(params, checkpoint.load_epochs(epochs), test, views, task)

@@ -1,5 +1,6 @@
 """Small trees that follow the layout of each real corpus, with its traps, made of real media files."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,27 +11,40 @@ import h5py
 import numpy as np
 
 from pipeline.settings.corpus import CorpusSettings
+from pipeline.synth.face import Person, Pose
+from pipeline.synth.face_expression import expression
+from pipeline.synth.face_identity import make_identity
 
-SIDE, RATE = 64, 16_000
+SIDE, RATE = 112, 16_000
 
 
-def write_clip(
-    path: Path, seconds: float = 1.0, *, sound: bool = True, grey: int = 90, channels: str = "mono"
-) -> Path:
-    """A 64x64 clip at 10 frames a second, MPEG-4 picture and AAC (PCM in .avi) sound."""
+@functools.cache
+def still(faces: int) -> np.ndarray:
+    """A picture of so many drawn faces side by side, 112 pixels square each (one blank square for none)."""
+    squares = []
+    for number in range(max(faces, 1)):
+        square = np.full((SIDE, SIDE, 3), (120, 130, 140), np.uint8)
+        if faces:
+            person = Person(make_identity(number, seed=0), scale=38)
+            person.paint(square, Pose(SIDE / 2, SIDE / 2), expression("neutral"), (-0.4, -0.5, 0.75))
+        squares.append(square)
+    return np.concatenate(squares, 1)
+
+
+def write_clip(path: Path, seconds: float = 1.0, *, sound: bool = True, faces: int = 1) -> Path:
+    """A clip at 10 frames a second, MPEG-4 picture and AAC (PCM in .avi) sound."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # the container is told by the name; a path that begins with a hyphen would be taken as it is, too
     with av.open(str(path), "w") as file:
         video = file.add_stream("mpeg4", rate=10)
-        video.width = video.height = SIDE
+        video.width, video.height = SIDE * max(faces, 1), SIDE
         video.pix_fmt = "yuv420p"
         audio = None
         if sound:
             codec = "pcm_s16le" if path.suffix == ".avi" else "aac"
-            audio = file.add_stream(codec, rate=RATE, layout=channels)
-        for number in range(round(seconds * 10)):
-            picture = np.full((SIDE, SIDE, 3), (grey + number) % 256, np.uint8)
-            file.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            audio = file.add_stream(codec, rate=RATE, layout="mono")
+        for _ in range(round(seconds * 10)):
+            file.mux(video.encode(av.VideoFrame.from_ndarray(still(faces), format="rgb24")))
         file.mux(video.encode())
         if audio is not None:
             time = np.arange(round(seconds * RATE)) / RATE
@@ -103,7 +117,7 @@ def iemocap(base: Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) -> Path:
             write_text(dialog / "EmoEvaluation" / f"{dialogue}.txt", blocks)
             write_text(dialog / "transcriptions" / f"{dialogue}.txt", "\n".join(lines) + "\n")
             if (session, number) != (3, 0):
-                write_clip(dialog / "avi" / "DivX" / f"{dialogue}.avi", turns[-1][2])
+                write_clip(dialog / "avi" / "DivX" / f"{dialogue}.avi", turns[-1][2], faces=2)
         write_text(dialog / "EmoEvaluation" / "Categorical" / "Ses01F_impro01_e1_cat.txt", "other material")
         write_text(dialog / "EmoEvaluation" / "._Ses01F_impro01.txt", "a resource fork")
         write_text(dialog / "avi" / "DivX" / "._Ses01F_impro01.avi", "a resource fork")
@@ -130,7 +144,8 @@ def meld(base: Path, dialogues: int = 2) -> Path:
     """MELD with nested trees, a gap, a missing and a broken clip, a wrong cut and a twin.
 
     Each split has the dialogues 0 ... with the utterances 0, 1, 3 (2 is a gap). In train dia0_utt1 is broken
-    and dia0_utt3 missing; in dev dia0_utt0 is a wrong cut; in test dia0_utt0 has a twin of the right length.
+    and dia0_utt3 missing; in dev dia0_utt0 is a wrong cut and dia1_utt1 has no face; in test dia0_utt0 has a
+    twin of the right length.
     """
     root = base / "MELD.Raw"
     trees = {
@@ -159,7 +174,7 @@ def meld(base: Path, dialogues: int = 2) -> Path:
                     write_clip(clip, 2.0)
                     write_clip(tree / "final_videos_testdia0_utt0.mp4", 1.0)
                 else:
-                    write_clip(clip)
+                    write_clip(clip, faces=int((split, dialogue, utterance) != ("dev", 1, 1)))
         write_text(base / f"{split}_sent_emo.csv", "\n".join(lines) + "\n")
         write_text(tree / "._dia0_utt0.mp4", "a resource fork")
     return base
@@ -167,7 +182,7 @@ def meld(base: Path, dialogues: int = 2) -> Path:
 
 # --- CMU-MOSEI
 
-MOSEI_FOLDS = {"train": ["-3g5yACwYnA", "_abc", "empty1"], "valid": ["100499"], "test": ["0042", "zz-z"]}
+MOSEI_FOLDS = {"train": ["-3g5yACwYnA", "_abc", "empty1"], "valid": ["100499"], "test": ["0042", "77", "zz-z"]}
 MOSEI_CLIPS = (0, 1, 3)
 
 

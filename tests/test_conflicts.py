@@ -73,3 +73,11 @@ def test_no_donor_is_an_error():
     table = table.with_columns(pl.lit(1).alias("label"))
     with pytest.raises(PipelineError, match="different"):
         choose_donors(table, available, "classification", ConflictSettings(), 0)
+
+
+def test_a_modality_that_is_nowhere_leaves_no_views():
+    table, available = made_up("classification")
+    available[:, 2] = False
+    found = choose_donors(table, available, "classification", ConflictSettings(), seed=0)
+    assert found.height == 0
+    assert found.columns == ["kind", "draw", "row", "donor", "reference"]

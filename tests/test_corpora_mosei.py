@@ -33,7 +33,7 @@ def test_segments_are_dialogues_of_their_own(base):
     corpus = mosei.read(settings(base), [])
     manifest.check(corpus)
     rows = by_name(corpus)
-    assert len(rows) == corpus.rows["dialogue"].n_unique() == 14
+    assert len(rows) == corpus.rows["dialogue"].n_unique() == 17
     assert corpus.task == "regression"
     row = rows["-3g5yACwYnA_1"]
     assert (row["split"], row["score"], row["text"]) == ("train", 2.0, "Words -3g5yACwYnA 1")
@@ -75,7 +75,7 @@ def test_official_splits(base):
     chosen = settings(base)
     table = mosei.splits(mosei.read(chosen, []).rows, chosen, "main")
     counts = dict(table["split"].value_counts().iter_rows())
-    assert counts == {"train": 5, "val": 3, "test": 6}
+    assert counts == {"train": 5, "val": 3, "test": 9}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "py"])
