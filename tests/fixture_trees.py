@@ -182,7 +182,11 @@ def meld(base: Path, dialogues: int = 2) -> Path:
 
 # --- CMU-MOSEI
 
-MOSEI_FOLDS = {"train": ["-3g5yACwYnA", "_abc", "empty1"], "valid": ["100499"], "test": ["0042", "77", "zz-z"]}
+MOSEI_FOLDS = {
+    "train": ["-3g5yACwYnA", "_abc", "empty1"],
+    "valid": ["100499"],
+    "test": ["0042", "77", "zz-z"],
+}
 MOSEI_CLIPS = (0, 1, 3)
 
 
