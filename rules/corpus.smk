@@ -26,15 +26,23 @@ rule corpus:
         "python -m pipeline.corpus --params {params.cfg:q} --folder {output.folder:q} > {log:q} 2>&1"
 
 
+def given_files(stem):
+    """The files of the extracted features that begin with this name; none may be there, and that is data."""
+    return sorted(str(path) for path in Path(CFG.corpus.folder).glob(f"{stem}.*"))
+
+
+def raw_corpus():
+    """What the manifest is read from; a missing folder is the manifest stage's to explain."""
+    if CFG.corpus.name == "features":
+        return given_files("index")
+    folder = CFG.corpus.folder
+    return [folder] if folder and Path(folder).is_dir() else []
+
+
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
 checkpoint manifest:
     input:
-        # a missing folder is the manifest stage's to explain
-        folder=[
-            folder
-            for folder in [CFG.corpus.folder]
-            if folder and Path(folder).is_dir()
-        ],
+        raw=raw_corpus(),
         parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
     output:
         manifest=f"{RUN}/manifest.parquet",

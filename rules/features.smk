@@ -2,7 +2,11 @@
 
 
 def feature_files():
-    return expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS)
+    return expand(
+        f"{RUN}/features/{{modality}}/{{shard}}.safetensors",
+        modality=MODALITIES,
+        shard=SHARDS,
+    )
 
 
 if CFG.corpus.name == "features":
@@ -11,7 +15,8 @@ if CFG.corpus.name == "features":
     rule given:
         input:
             shard=f"{RUN}/shards/{{shard}}.parquet",
-            folder=[folder for folder in [CFG.corpus.folder] if Path(folder).is_dir()],
+            index=given_files("index"),
+            arrays=lambda wildcards: given_files(wildcards.modality),
         output:
             features=f"{RUN}/features/{{modality}}/{{shard}}.safetensors",
             index=f"{RUN}/features/{{modality}}/{{shard}}.parquet",
