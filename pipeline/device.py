@@ -17,7 +17,8 @@ def prepare(device: str, threads: int) -> torch.device:
     sums depend on it. Raises PipelineError if `cuda` is asked for and no GPU is visible.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # the same switch as use_deterministic_algorithms, which would import torch's compiler for seconds
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
     visible = torch.cuda.is_available()
     if device == "cuda" and not visible:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from pipeline import artefacts, stage
+from pipeline.absences import absences_table
 from pipeline.markup import Table, number, write
 from pipeline.results import MEANS, Cell, Results, ordered, shown, title
 from pipeline.scoring import FIXED_MEAN, RANDOM_MEAN
@@ -25,7 +26,14 @@ class Params(Settings):
 
 
 def run(
-    params: Params, *, scores: Path, comparisons: Path, facts: Path, masks: list[Path], folder: Path
+    params: Params,
+    *,
+    scores: Path,
+    comparisons: Path,
+    facts: Path,
+    dataset: list[Path],
+    masks: list[Path],
+    folder: Path,
 ) -> None:
     """Write `{name}.md` and `{name}.csv` for every table, and `summary.txt`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
@@ -41,7 +49,8 @@ def run(
     digests = [artefacts.load_metadata(path)["digest"][:12] for path in masks]
     footer = footers(context, params, corpus["corpus"], digests)
     with artefacts.replacing_folder(folder) as target:
-        made = [(name, table) for name, table in every_table(context) if table.rows]
+        tables = [*every_table(context), ("absences", absences_table(dataset))]
+        made = [(name, table) for name, table in tables if table.rows]
         for name, table in made:
             write(target, name, table, footer)
         artefacts.save_text(target / "summary.txt", summary(context, params.run, [name for name, _ in made]))
@@ -262,4 +271,6 @@ def classes_table(context: Context, condition: str) -> Table:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("scores", "comparisons", "facts", "masks*"), outputs=("folder",))
+    stage.main(
+        run, Params, inputs=("scores", "comparisons", "facts", "dataset*", "masks*"), outputs=("folder",)
+    )

@@ -165,6 +165,7 @@ rule tables:
         scores=f"{RUN}/results/scores.parquet",
         comparisons=f"{RUN}/results/comparisons.parquet",
         facts=f"{RUN}/facts.json",
+        dataset=expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS),
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
     output:
         folder=directory(f"{RUN}/results/tables"),
@@ -180,7 +181,7 @@ rule tables:
         cfg=settings(report=CFG.report, run=CFG.run, generator=GENERATOR),
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
-        " --comparisons {input.comparisons:q} --facts {input.facts:q} --masks {input.masks:q}"
+        " --comparisons {input.comparisons:q} --facts {input.facts:q} --dataset {input.dataset:q} --masks {input.masks:q}"
         " --folder {output.folder:q} > {log:q} 2>&1"
 
 

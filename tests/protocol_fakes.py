@@ -37,6 +37,11 @@ def write_dataset(
         pl.Series("score", [None if np.isnan(v) else float(v) for v in score], dtype=pl.Float32),
     )
     available = rng.random((count, 3)) > 0.1
+    reasons = {
+        f"reason_{name}": [None if there else f"no_{name}" for there in available[:, place]]
+        for place, name in enumerate(DIMENSIONS)
+    }
+    table = table.with_columns(pl.Series(name, why, pl.String) for name, why in reasons.items())
     features = {
         name: (rng.standard_normal((count, width)) * available[:, [place]]).astype(np.float32)
         for place, (name, width) in enumerate(DIMENSIONS.items())

@@ -7,6 +7,7 @@ import pytest
 from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predictions, write_protocol
 
 from pipeline import across, artefacts, figures, metrics, scores, tables
+from pipeline.absences import absences_table
 from pipeline.errors import PipelineError
 from pipeline.settings.report import ReportSettings
 
@@ -157,7 +158,8 @@ def test_tables_and_figures(tmp_path, task):
     read = {name: results / f"{name}.parquet" for name in ("scores", "comparisons")}
     facts = files["dataset"][0] / "facts.json"
     params = tables.Params(report=REPORT, run="fake", generator="0123456789abcdef")
-    tables.run(params, **read, facts=facts, masks=files["masks"], folder=results / "tables")
+    below = {"dataset": files["dataset"], "masks": files["masks"]}
+    tables.run(params, **read, facts=facts, **below, folder=results / "tables")
     digest = artefacts.load_metadata(files["masks"][0])["digest"]
     pages = sorted((results / "tables").glob("*.md"))
     assert len(pages) >= 8
@@ -175,6 +177,20 @@ def test_tables_and_figures(tmp_path, task):
     assert len(drawn) == (8 if task == "classification" else 6)
     for name in drawn:
         assert (results / "one" / name).read_bytes() == (results / "two" / name).read_bytes(), name
+
+
+def test_absences_are_counted_by_split_modality_and_reason(tmp_path):
+    folder = write_dataset(tmp_path / "main" / "dataset", dialogues=30)
+    table = artefacts.load_table(folder / "utterances.parquet")
+    available = artefacts.load_tensors(folder / "features.safetensors")["available"]
+    rows = {(row[1], row[2]): row for row in absences_table([folder]).rows}
+    assert len(rows) == 9
+    for (split, modality), row in rows.items():
+        inside = (table["split"] == split).to_numpy()
+        missing = int((available[inside, ("text", "audio", "visual").index(modality)] == 0).sum())
+        assert row[0] == "main" and row[3] == str(inside.sum())
+        assert row[4] == f"{100 * missing / inside.sum():.1f}"
+        assert row[5] == (f"no_{modality} {missing}" if missing else "none")
 
 
 def test_one_table_across_runs(tmp_path):
