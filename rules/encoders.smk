@@ -36,6 +36,8 @@ else:
             folder=directory(f"{RUN}/encoders/{{modality}}"),
         log:
             f"{LOGS}/weights/{{modality}}.log",
+        benchmark:
+            f"{COSTS}/weights/{{modality}}.tsv"
         params:
             code=code("pipeline.weights"),
             cfg=lambda wildcards: settings(
