@@ -180,3 +180,29 @@ def facts_digest(facts: Mapping) -> str:
     """SHA-256 of a JSON-able mapping, independent of key order."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def counts(path: Path) -> str:
+    """What an artefact holds, in a few words: rows, shapes or files, and its size."""
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+        return f"{len(files)} files, {_size(sum(file.stat().st_size for file in files))}"
+    size = _size(path.stat().st_size)
+    if path.suffix == ".parquet":
+        return f"{pl.scan_parquet(path).select(pl.len()).collect().item()} rows, {size}"
+    if path.suffix == ".safetensors":
+        with safe_open(str(path), framework="numpy") as file:
+            shapes = {name: "x".join(map(str, file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
+        shown = ", ".join(f"{name} {shape or 'scalar'}" for name, shape in sorted(shapes.items())[:4])
+        more = f" and {len(shapes) - 4} more" if len(shapes) > 4 else ""
+        return f"{shown}{more}, {size}"
+    return size
+
+
+def _size(count: float) -> str:
+    """Bytes as people read them."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"

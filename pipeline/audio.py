@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 from pydantic import Field
-from tqdm import tqdm
 
 from pipeline import artefacts, device, media, stage
 from pipeline.encoders import registry
 from pipeline.features import FeatureTable
+from pipeline.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import AudioSettings
 
@@ -61,7 +61,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
     for name, reason in table.filter(pl.col("withheld").is_not_null())["utterance", "withheld"].iter_rows():
         output.absent(name, reason)
-    for group in tqdm(used.partition_by("media", maintain_order=True), desc="files", mininterval=10):
+    for group in progress(used.partition_by("media", maintain_order=True), "files"):
         sounds, reasons = heard(group.to_dicts(), params.encoder, model.shortest)
         for name, reason in reasons:
             output.absent(name, reason)

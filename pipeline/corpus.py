@@ -10,9 +10,9 @@ from typing import Self
 import cv2
 import polars as pl
 from pydantic import Field, model_validator
-from tqdm import tqdm
 
 from pipeline import artefacts, stage
+from pipeline.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.process import ProcessSettings
 from pipeline.settings.rendering import RenderingSettings
@@ -76,7 +76,7 @@ def run(params: Params, *, folder: Path) -> None:
     latent: list[dict] = []
     with artefacts.replacing_folder(folder) as temporary:
         (temporary / "videos").mkdir()
-        for dialogue in tqdm(range(params.part, params.process.dialogues, params.parts), mininterval=5):
+        for dialogue in progress(range(params.part, params.process.dialogues, params.parts), "dialogues"):
             script = write_dialogue(params.process, dialogue, params.seed)
             media = f"videos/{script.name}.mp4"
             takes = film_dialogue(script, params.rendering, params.seed, dialogue, temporary / media)

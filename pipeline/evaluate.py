@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
-from tqdm import tqdm
 
 from models.batch import MODALITIES, Batch
 from models.masks import COMPLETE, conflict_name, fixed_mask, fixed_name
@@ -25,6 +24,7 @@ from pipeline import artefacts, checkpoint, device, metrics, stage
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
 from pipeline.passes import Swaps, clean_logits, conflict_logits, whole
+from pipeline.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.protocol import Subset
 from pipeline.settings.training import ValidationMix
@@ -153,7 +153,7 @@ def best_on_test(
     """The epoch with the best test score, by the mix that training uses on the validation split."""
     truth = (batch.label if task == "classification" else batch.score)[batch.valid].cpu().numpy()
     best: tuple[float, Network] | None = None
-    for epoch, network in tqdm(epochs, desc="epochs", mininterval=5.0):
+    for epoch, network in progress(epochs, "epochs"):
         network.to(batch.row.device).eval()
         outputs = [
             (condition, clean_logits(network, batch, shown, params.batch).cpu().numpy())

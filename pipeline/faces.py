@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import polars as pl
 from pydantic import Field
-from tqdm import tqdm
 
 from pipeline import artefacts, device, media, stage
 from pipeline.faces_align import align, middle_patch
 from pipeline.faces_detect import Detector, Face
 from pipeline.faces_speaker import choose
 from pipeline.faces_tracking import Crop, Track, Tracker
+from pipeline.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.faces import FacesSettings
 
@@ -232,7 +232,7 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     utterances: dict[str, dict] = {row["utterance"]: absent(row, row["withheld"]) for row in kept_back}
     crop_rows: dict[str, list[dict]] = {}
     crops: dict[str, list[np.ndarray]] = {}
-    for group in tqdm(used.partition_by("media", maintain_order=True), desc="files", mininterval=10):
+    for group in progress(used.partition_by("media", maintain_order=True), "files"):
         rows = group.to_dicts()
         try:
             for facts, boxes, pixels in of_file(rows, detector):

@@ -6,22 +6,26 @@ A stage module ends with
         stage.main(run, Params, inputs=("manifest", "faces*"), outputs=("features", "index"))
 
 where `run(params, *, manifest, faces, features, index)` does the work. A name that ends in `*` takes any
-number of paths and arrives as a list. The log goes to standard error: it begins with the stage, its
-settings and threads and ends with the time and the peak memory.
+number of paths and arrives as a list. The log goes to standard error: it begins with the stage, the
+machine, the settings, the inputs and the device, and ends with what was written, the time and the peak
+memory.
 """
 
 import argparse
 import json
 import logging
+import os
+import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline import artefacts
 from pipeline.errors import PipelineError
 
 P = TypeVar("P", bound=BaseModel)
@@ -77,17 +81,60 @@ def main(
     start = time.monotonic()
     try:
         params = read_params(params_type, arguments.pop("params"))
-        log.info("stage %s", name)
-        log.info("settings %s", json.dumps(params.model_dump(mode="json"), sort_keys=True))
-        for flag in outputs:
-            paths = arguments[flag.rstrip("*")]
-            for path in paths if isinstance(paths, list) else [paths]:
+        _begin(
+            name, run.__globals__.get("__doc__"), params, {flag: arguments[flag] for flag in _names(inputs)}
+        )
+        for flag in _names(outputs):
+            for path in _paths(arguments[flag]):
                 path.parent.mkdir(parents=True, exist_ok=True)
         run(params, **arguments)
     except PipelineError as error:
         log.error("error: %s", error)
+        log.info("failed after %s", cost(start))
         sys.exit(1)
+    for flag in _names(outputs):
+        for path in _paths(arguments[flag]):
+            log.info("wrote %s %s: %s", flag, path, artefacts.counts(path))
+    log.info("done in %s", cost(start))
+
+
+def _names(flags: Sequence[str]) -> list[str]:
+    return [flag.rstrip("*") for flag in flags]
+
+
+def _paths(value: Path | list[Path]) -> list[Path]:
+    return value if isinstance(value, list) else [value]
+
+
+def _begin(name: str, about: str | None, params: BaseModel, inputs: Mapping[str, Path | list[Path]]) -> None:
+    """The first lines of a log: what runs, where, on what, with which settings."""
+    first = (about or "").strip().partition("\n")[0].partition(": ")[2]
+    log.info("stage %s%s", name, f": {first}" if first else "")
+    log.info(
+        "on %s, %s %s, %s CPU cores, Python %s",
+        platform.node(),
+        platform.system(),
+        platform.machine(),
+        os.cpu_count(),
+        platform.python_version(),
+    )
+    log.info("settings %s", json.dumps(params.model_dump(mode="json"), sort_keys=True))
+    for flag, value in inputs.items():
+        paths = _paths(value)
+        shown = " ".join(str(path) for path in paths[:3]) if paths else "none"
+        log.info("reads %s %s%s", flag, shown, f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    # a stage that knows a device says itself which one it got
+    if "device" not in type(params).model_fields:
+        log.info("device cpu (this stage uses no GPU)")
+
+
+def cost(start: float) -> str:
+    """Time since `start` (of time.monotonic) and peak memory, of the GPU too if torch used one."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     # ru_maxrss is in kilobytes on Linux and in bytes on macOS
     megabytes = peak / (1024 if sys.platform != "darwin" else 1024**2)
-    log.info("done in %.1f s, peak memory %.0f MB", time.monotonic() - start, megabytes)
+    spent = f"{time.monotonic() - start:.1f} s, peak memory {megabytes:.0f} MB"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        spent += f", on the GPU {torch.cuda.max_memory_reserved() / 1024**2:.0f} MB"
+    return spent

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import polars as pl
 from pydantic import Field
-from tqdm import trange
 
 from pipeline import artefacts, device, stage
 from pipeline.errors import PipelineError
+from pipeline.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.synth import pretraining, standin_networks
@@ -68,7 +68,7 @@ def _text(params: Params, texts: list[str], folder: Path) -> None:
 
 def _audio(params: Params, folder: Path, chosen) -> None:
     settings, start = params.standins.audio, time.monotonic()
-    exercises = [voice_exercise(number, params.seed) for number in trange(settings.voices, mininterval=5)]
+    exercises = [voice_exercise(number, params.seed) for number in progress(range(settings.voices), "voices")]
     log.info("%d voices in %.1f s", len(exercises), time.monotonic() - start)
     network = standin_networks.new_wav2vec2(settings, params.seed).to(chosen)
     pretraining.pretrain_audio(network, exercises, settings, params.seed, chosen)
@@ -81,7 +81,8 @@ def _audio(params: Params, folder: Path, chosen) -> None:
 def _visual(params: Params, folder: Path, chosen) -> None:
     settings, start = params.standins.visual, time.monotonic()
     exercises = [
-        face_exercise(number, params.seed, settings.side) for number in trange(settings.faces, mininterval=5)
+        face_exercise(number, params.seed, settings.side)
+        for number in progress(range(settings.faces), "faces")
     ]
     log.info("%d faces in %.1f s", len(exercises), time.monotonic() - start)
     network = standin_networks.new_resnet(settings, params.seed).to(chosen)

@@ -73,10 +73,15 @@ def test_every_job_left_a_log_and_a_benchmark(project):
     run = project / "runs" / "small"
     assert len(list(run.glob("logs/student/*.log"))) == 4
     assert len(list(run.glob("benchmarks/student/*.tsv"))) == 4
-    log = next(run.glob("logs/student/*.log")).read_text()
-    assert "stage pipeline.student" in log
-    assert "device cpu" in log or "device cuda" in log
-    assert "done in" in log
+    for path in run.glob("logs/**/*.log"):
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith("stage pipeline."), path
+        assert lines[1].startswith("on "), path
+        assert lines[2].startswith("settings {"), path
+        assert any(line.startswith(("device cpu", "device cuda")) for line in lines[3:12]), path
+        assert lines[-2].startswith("wrote "), path
+        assert lines[-1].startswith("done in "), path
+        assert "\r" not in path.read_text(), path
 
 
 def test_an_edited_loss_plans_training_and_what_follows_and_nothing_above(project):

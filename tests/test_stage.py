@@ -1,9 +1,14 @@
-"""The command line of a stage."""
+"""The command line of a stage, and what its log says."""
 
+import re
+
+import numpy as np
+import polars as pl
 import pytest
 
-from pipeline import stage
+from pipeline import artefacts, stage
 from pipeline.errors import PipelineError
+from pipeline.progress import progress
 from pipeline.settings.base import Settings
 
 
@@ -39,3 +44,42 @@ def test_a_fault_is_one_paragraph_and_status_one(tmp_path, capsys, params, said)
     assert said in error
     assert "Traceback" not in error
     assert not (tmp_path / "t").exists()
+
+
+def test_a_log_begins_with_what_runs_and_ends_with_its_cost(tmp_path, capsys):
+    _main("--params", '{"seed": 3}', "--parts", "a", "b", "c", "d", "--table", str(tmp_path / "t"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("stage test_stage")
+    assert re.fullmatch(r"on \S+, \w+ \w+, \d+ CPU cores, Python 3\.\d+\.\d+", lines[1])
+    assert lines[2] == 'settings {"seed": 3}'
+    assert lines[3] == "reads parts a b c and 1 more"
+    assert lines[4] == "device cpu (this stage uses no GPU)"
+    assert lines[-2] == f"wrote table {tmp_path / 't'}: 3 B"
+    assert re.fullmatch(r"done in \d+\.\d s, peak memory \d+ MB", lines[-1])
+
+
+def test_the_log_of_a_fault_ends_with_the_fault_and_its_cost(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        _main("--params", '{"seed": -1}', "--parts", "--table", str(tmp_path / "t"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2] == "error: seed: negative. Give a number from 0."
+    assert lines[-1].startswith("failed after ")
+
+
+def test_what_was_written_is_counted(tmp_path):
+    artefacts.save_table(tmp_path / "t.parquet", pl.DataFrame({"a": [1, 2, 3]}))
+    artefacts.save_tensors(tmp_path / "t.safetensors", {"x": np.zeros((4, 2)), "y": np.float32(1)})
+    assert artefacts.counts(tmp_path / "t.parquet").startswith("3 rows, ")
+    assert artefacts.counts(tmp_path / "t.safetensors").startswith("x 4x2, y scalar, ")
+    assert artefacts.counts(tmp_path).startswith("2 files, ")
+
+
+def test_progress_in_a_log_is_whole_lines(monkeypatch, capsys):
+    clock = iter(range(0, 10_000, 6))  # six seconds an item
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    assert list(progress(range(20), "files")) == list(range(20))
+    said = capsys.readouterr().err
+    assert "\r" not in said
+    lines = said.splitlines()
+    assert 2 <= len(lines) <= 21
+    assert all(re.fullmatch(r"files: \d+ of 20, [\d:]+ gone, [\d:?]+ left", line) for line in lines), lines

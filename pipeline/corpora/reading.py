@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from pipeline import artefacts, media
 from pipeline.corpora.rows import ROWS
 from pipeline.errors import PipelineError
+from pipeline.progress import progress
 from pipeline.settings.corpora import FileSettings
 from pipeline.settings.corpus import CorpusSettings
 
@@ -158,7 +158,7 @@ def durations(paths: Iterable[Path], corpus: str) -> dict[Path, float | None]:
     found: dict[Path, float | None] = {}
     reasons: dict[str, int] = {}
     first = None
-    for path in tqdm(sorted(set(paths)), desc="media", mininterval=10):
+    for path in progress(sorted(set(paths)), "media"):
         try:
             found[path] = media.probe(path).duration
         except media.MediaAbsence as absence:

@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers.utils import logging
 
 from pipeline.errors import PipelineError
+
+logging.disable_progress_bar()  # of weights that load in a moment; it would tear the job's log
 
 
 def from_folder(loader: Callable[..., Any], folder: Path, **options: Any) -> Any:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
-from tqdm import trange
 from transformers import ResNetModel, Wav2Vec2Model
 
+from pipeline.progress import progress
 from pipeline.settings.standins import AudioStandinSettings, VisualStandinSettings
 from pipeline.synth.exercises import FaceExercise, VoiceExercise
 from pipeline.synth.face_expression import KEYS
@@ -132,7 +132,7 @@ def _fit(
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
     trace = []
-    for _ in trange(steps, desc=name, mininterval=5):
+    for _ in progress(range(steps), f"steps of {name}"):
         value = loss()
         optimizer.zero_grad()
         value.backward()
