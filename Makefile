@@ -38,6 +38,7 @@ $(VENV)/test.installed: requirements-test.lock | $(VENV)/bin/python
 
 # uv resolves for Linux and macOS and for Python 3.11 and later at once, and writes no index address
 UV = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
-lock:
+lock: $(VENV)/run.installed             ## resolve anew, then write envs/ from the lock
 	$(UV) requirements-test.in -o requirements-test.lock
 	$(UV) -c requirements-test.lock requirements.in -o requirements.lock
+	$(BIN)/python -m pipeline.environments

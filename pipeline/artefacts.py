@@ -4,7 +4,6 @@ Every writer fills a temporary name in the folder of its target and renames it, 
 second writer after an unlock) never sees half a file. The contents are described in docs/artefacts.md.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ import polars as pl
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from pipeline.digests import facts_digest, file_digest  # noqa: F401
 from pipeline.errors import PipelineError
 
 
@@ -168,18 +168,6 @@ def save_text(path: Path, text: str) -> None:
     """Write a text file (Markdown, CSV, LaTeX)."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def facts_digest(facts: Mapping) -> str:
-    """SHA-256 of a JSON-able mapping, independent of key order."""
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def counts(path: Path) -> str:

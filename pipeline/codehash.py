@@ -7,6 +7,7 @@ imports nothing. Comments, blank lines, formatting, docstrings and modification 
 
 import ast
 import hashlib
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -61,8 +62,8 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
 
 
 @cache
-def _parse(module: str) -> tuple[frozenset[str], str]:
-    """(first-party modules imported directly, digest of the normalised source) of one module."""
+def _parse(module: str) -> tuple[frozenset[str], str, frozenset[str]]:
+    """(first-party modules imported directly, digest of the normalised source, other packages imported)."""
     path = module_file(module)
     tree = ast.parse(path.read_bytes(), filename=str(path))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -72,7 +73,9 @@ def _parse(module: str) -> tuple[frozenset[str], str]:
         name.rsplit(".", depth)[0] for name in own | {module} for depth in range(1, name.count(".") + 1)
     }
     own |= {name for name in parents if module_file(name)}
-    return frozenset(own), hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()
+    other = {name.split(".")[0] for name in names} - {"", *FIRST_PARTY, *sys.stdlib_module_names}
+    digest = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()
+    return frozenset(own), digest, frozenset(other)
 
 
 @cache
@@ -101,3 +104,16 @@ def code_digest(*modules: str) -> str:
     for module in closure(*modules):
         total.update(f"{module} {_parse(module)[1]}\n".encode())
     return total.hexdigest()[:16]
+
+
+@cache
+def third_party(*modules: str) -> tuple[str, ...]:
+    """The packages, neither ours nor Python's own, that the code behind `modules` imports, sorted."""
+    return tuple(sorted(set().union(*(_parse(module)[2] for module in closure(*modules)))))
+
+
+@cache
+def code_lines(*modules: str) -> dict[str, str]:
+    """Of each file behind `modules`, by its path: the path and its own digest, for a reason that names it."""
+    paths = {str(module_file(module).relative_to(ROOT)): module for module in closure(*modules)}
+    return {path: f"{path} {_parse(module)[1][:12]}" for path, module in sorted(paths.items())}

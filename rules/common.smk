@@ -1,14 +1,16 @@
 # What all chapters share: the validated configuration, paths, and what a rule's result depends on.
 
-import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(workflow.basedir).resolve()))
 
-from pipeline.artefacts import facts_digest
-from pipeline.codehash import code_digest
+from pipeline import reasons
+from pipeline.codehash import code_lines
 from pipeline.config import read_config
+from pipeline.digests import facts_digest
+from pipeline.environments import group_of, pins
 from pipeline.errors import PipelineError
 
 try:
@@ -37,18 +39,32 @@ wildcard_constraints:
     held=r"\d+",
 
 
-def code(*modules):
-    """The digest of the stage's code and of everything of ours that it imports."""
-    return code_digest(*modules)
+# the wildcards of some job: a stage's keys are the same for all of its jobs
+SOME_JOB = SimpleNamespace(
+    fold=FOLDS[0],
+    variant=VARIANTS[0],
+    modality="text",
+    references="in_sample",
+    seed="0",
+    shard="0",
+    part="0",
+    held="0",
+)
 
 
-def settings(**keys):
-    """The settings of one stage as one JSON text: its command line and its rerun trigger alike."""
-    plain = {
-        key: value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-        for key, value in keys.items()
+def made_by(*modules, cfg={}, unread=()):
+    """The params of a rule: what its result depends on beside its inputs, one line each.
+
+    They are the files of code behind `modules` (the stage's, then those that a registry selects for it), the
+    pins of its packages, and the keys of `cfg`: sections and keys of the configuration, or a function that
+    gives them for the wildcards; `unread` names those of them that the stage does not look at. So Snakemake
+    prints the file, package or key that changed as the reason of a rerun. {params.cfg} is the JSON of `cfg`.
+    """
+    return {
+        **code_lines(*modules),
+        **pins(group_of(modules[0])),
+        **reasons.setting_params(cfg, SOME_JOB, unread),
     }
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
 
 def gpus():

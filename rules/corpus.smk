@@ -1,5 +1,7 @@
 # Raw dialogue video, its manifest, its folds, and the encoders.
 
+# what the config says of corpora that this run does not read
+OTHER_CORPORA = [f"corpus.{section}" for section in CFG.corpus.unread]
 PARTS = range(CFG.embedded.parts) if EMBEDDED else []
 
 
@@ -10,17 +12,21 @@ rule corpus:
         f"{LOGS}/corpus/{{part}}.log",
     benchmark:
         f"{COSTS}/corpus/{{part}}.tsv"
+    conda:
+        "../envs/rendering.yaml"
     resources:
         mem_mb=1500,
         runtime=120,
     params:
-        code=code("pipeline.corpus"),
-        cfg=lambda wildcards: settings(
-            process=CFG.embedded.process,
-            rendering=CFG.embedded.rendering,
-            seed=CFG.embedded.seed,
-            part=int(wildcards.part),
-            parts=CFG.embedded.parts,
+        **made_by(
+            "pipeline.corpus",
+            cfg=lambda wildcards: dict(
+                process=CFG.embedded.process,
+                rendering=CFG.embedded.rendering,
+                seed=CFG.embedded.seed,
+                part=int(wildcards.part),
+                parts=CFG.embedded.parts,
+            ),
         ),
     shell:
         "python -m pipeline.corpus --params {params.cfg:q} --folder {output.folder:q} > {log:q} 2>&1"
@@ -52,12 +58,23 @@ checkpoint manifest:
         f"{LOGS}/manifest.log",
     benchmark:
         f"{COSTS}/manifest.tsv"
+    conda:
+        "../envs/corpora.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code("pipeline.manifest", CFG.corpus.adapter),
-        cfg=settings(corpus=CFG.corpus),
+        **made_by(
+            "pipeline.manifest",
+            CFG.corpus.adapter,
+            cfg=dict(corpus=CFG.corpus),
+            unread=[
+                "corpus.folds",
+                "corpus.validation",
+                "corpus.seed",
+                *OTHER_CORPORA,
+            ],
+        ),
     shell:
         "python -m pipeline.manifest --params {params.cfg:q} --parts {input.parts:q}"
         " --manifest {output.manifest:q} --facts {output.facts:q} --shards {output.shards:q}"
@@ -73,12 +90,18 @@ rule splits:
         f"{LOGS}/splits/{{fold}}.log",
     benchmark:
         f"{COSTS}/splits/{{fold}}.tsv"
+    conda:
+        "../envs/corpora.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code("pipeline.splits", CFG.corpus.adapter),
-        cfg=lambda wildcards: settings(corpus=CFG.corpus, fold=wildcards.fold),
+        **made_by(
+            "pipeline.splits",
+            CFG.corpus.adapter,
+            cfg=lambda wildcards: dict(corpus=CFG.corpus, fold=wildcards.fold),
+            unread=["corpus.folds", "corpus.shards", "corpus.counts", *OTHER_CORPORA],
+        ),
     shell:
         "python -m pipeline.splits --params {params.cfg:q} --manifest {input.manifest:q}"
         " --splits {output.splits:q} > {log:q} 2>&1"

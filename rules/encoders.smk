@@ -13,13 +13,17 @@ if CFG.encoders.standins:
             f"{LOGS}/standins.log",
         benchmark:
             f"{COSTS}/standins.tsv"
+        conda:
+            "../envs/encoders.yaml"
         resources:
             gpu=GPU,
             mem_mb=4000,
             runtime=60,
         params:
-            code=code("pipeline.standins"),
-            cfg=settings(standins=CFG.standins, seed=CFG.embedded.seed, **COMPUTE),
+            **made_by(
+                "pipeline.standins",
+                cfg=dict(standins=CFG.standins, seed=CFG.embedded.seed, **COMPUTE),
+            ),
             tables=[f"{RUN}/corpus/{part}/utterances.parquet" for part in PARTS],
         shell:
             "python -m pipeline.standins --params {params.cfg:q} --utterances {params.tables:q}"
@@ -38,10 +42,14 @@ else:
             f"{LOGS}/weights/{{modality}}.log",
         benchmark:
             f"{COSTS}/weights/{{modality}}.tsv"
+        conda:
+            "../envs/encoders.yaml"
         params:
-            code=code("pipeline.weights"),
-            cfg=lambda wildcards: settings(
-                weights=getattr(CFG.encoders, wildcards.modality).weights
+            **made_by(
+                "pipeline.weights",
+                cfg=lambda wildcards: dict(
+                    weights=getattr(CFG.encoders, wildcards.modality).weights
+                ),
             ),
         shell:
             "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"

@@ -1,5 +1,12 @@
 # From raw media to the features of each modality, a shard a job.
 
+# the module that loads public weights of faces builds on the other, so it stands for both kinds of them
+FACE_LOADER = (
+    "pipeline.encoders.visual"
+    if CFG.encoders.standins
+    else "pipeline.encoders.inception"
+)
+
 
 rule faces:
     input:
@@ -10,13 +17,14 @@ rule faces:
         f"{LOGS}/faces/{{shard}}.log",
     benchmark:
         f"{COSTS}/faces/{{shard}}.tsv"
+    conda:
+        "../envs/faces.yaml"
     resources:
         gpu=GPU,
         mem_mb=4000,
         runtime=240,
     params:
-        code=code("pipeline.faces"),
-        cfg=settings(faces=CFG.faces, **COMPUTE),
+        **made_by("pipeline.faces", cfg=dict(faces=CFG.faces, **COMPUTE)),
     shell:
         "python -m pipeline.faces --params {params.cfg:q} --shard {input.shard:q}"
         " --folder {output.folder:q} > {log:q} 2>&1"
@@ -33,13 +41,19 @@ rule text:
         f"{LOGS}/text/{{shard}}.log",
     benchmark:
         f"{COSTS}/text/{{shard}}.tsv"
+    conda:
+        "../envs/encoders.yaml"
     resources:
         gpu=GPU,
         mem_mb=4000,
         runtime=120,
     params:
-        code=code("pipeline.text"),
-        cfg=settings(encoder=CFG.encoders.text, **COMPUTE),
+        **made_by(
+            "pipeline.text",
+            "pipeline.encoders.text",
+            cfg=dict(encoder=CFG.encoders.text, **COMPUTE),
+            unread=["encoder.weights"],
+        ),
     shell:
         "python -m pipeline.text --params {params.cfg:q} --shard {input.shard:q}"
         " --encoder {input.encoder:q} --features {output.features:q} --index {output.index:q}"
@@ -57,13 +71,19 @@ rule audio:
         f"{LOGS}/audio/{{shard}}.log",
     benchmark:
         f"{COSTS}/audio/{{shard}}.tsv"
+    conda:
+        "../envs/encoders.yaml"
     resources:
         gpu=GPU,
         mem_mb=4000,
         runtime=240,
     params:
-        code=code("pipeline.audio"),
-        cfg=settings(encoder=CFG.encoders.audio, **COMPUTE),
+        **made_by(
+            "pipeline.audio",
+            "pipeline.encoders.audio",
+            cfg=dict(encoder=CFG.encoders.audio, **COMPUTE),
+            unread=["encoder.weights"],
+        ),
     shell:
         "python -m pipeline.audio --params {params.cfg:q} --shard {input.shard:q}"
         " --encoder {input.encoder:q} --features {output.features:q} --index {output.index:q}"
@@ -82,13 +102,19 @@ rule visual:
         f"{LOGS}/visual/{{shard}}.log",
     benchmark:
         f"{COSTS}/visual/{{shard}}.tsv"
+    conda:
+        "../envs/encoders.yaml"
     resources:
         gpu=GPU,
         mem_mb=4000,
         runtime=120,
     params:
-        code=code("pipeline.visual"),
-        cfg=settings(encoder=CFG.encoders.visual, **COMPUTE),
+        **made_by(
+            "pipeline.visual",
+            FACE_LOADER,
+            cfg=dict(encoder=CFG.encoders.visual, **COMPUTE),
+            unread=["encoder.weights"],
+        ),
     shell:
         "python -m pipeline.visual --params {params.cfg:q} --shard {input.shard:q}"
         " --faces {input.faces:q} --encoder {input.encoder:q} --features {output.features:q}"

@@ -24,13 +24,17 @@ if CFG.corpus.name == "features":
             f"{LOGS}/given/{{modality}}-{{shard}}.log",
         benchmark:
             f"{COSTS}/given/{{modality}}-{{shard}}.tsv"
+        conda:
+            "../envs/corpora.yaml"
         resources:
             mem_mb=3000,
             runtime=30,
         params:
-            code=code("pipeline.given"),
-            cfg=lambda wildcards: settings(
-                folder=CFG.corpus.folder, modality=wildcards.modality
+            **made_by(
+                "pipeline.given",
+                cfg=lambda wildcards: dict(
+                    folder=CFG.corpus.folder, modality=wildcards.modality
+                ),
             ),
         shell:
             "python -m pipeline.given --params {params.cfg:q} --shard {input.shard:q}"
@@ -56,12 +60,13 @@ rule dataset:
         f"{LOGS}/dataset/{{fold}}.log",
     benchmark:
         f"{COSTS}/dataset/{{fold}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code("pipeline.dataset"),
-        cfg=settings(),
+        **made_by("pipeline.dataset"),
     shell:
         "python -m pipeline.dataset --params {params.cfg:q} --manifest {input.manifest:q}"
         " --facts {input.facts:q} --splits {input.splits:q} --text {input.text:q}"

@@ -36,12 +36,16 @@ rule masks:
         f"{LOGS}/masks/{{fold}}.log",
     benchmark:
         f"{COSTS}/masks/{{fold}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         mem_mb=3000,
         runtime=30,
     params:
-        code=code("pipeline.masks"),
-        cfg=settings(random=CFG.protocol.random, seed=CFG.protocol.seed),
+        **made_by(
+            "pipeline.masks",
+            cfg=dict(random=CFG.protocol.random, seed=CFG.protocol.seed),
+        ),
     shell:
         "python -m pipeline.masks --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {output.masks:q} > {log:q} 2>&1"
@@ -56,12 +60,16 @@ rule conflicts:
         f"{LOGS}/conflicts/{{fold}}.log",
     benchmark:
         f"{COSTS}/conflicts/{{fold}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         mem_mb=3000,
         runtime=30,
     params:
-        code=code("pipeline.conflicts"),
-        cfg=settings(conflict=CFG.protocol.conflict, seed=CFG.protocol.seed),
+        **made_by(
+            "pipeline.conflicts",
+            cfg=dict(conflict=CFG.protocol.conflict, seed=CFG.protocol.seed),
+        ),
     shell:
         "python -m pipeline.conflicts --params {params.cfg:q} --dataset {input.dataset:q}"
         " --conflicts {output.conflicts:q} > {log:q} 2>&1"
@@ -79,12 +87,13 @@ rule ceilings:
         f"{LOGS}/ceilings/{{fold}}.log",
     benchmark:
         f"{COSTS}/ceilings/{{fold}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         mem_mb=3000,
         runtime=60,
     params:
-        code=code("pipeline.ceilings"),
-        cfg=settings(process=CFG.embedded.process),
+        **made_by("pipeline.ceilings", cfg=dict(process=CFG.embedded.process)),
         tables=[f"{RUN}/corpus/{part}/latent.parquet" for part in PARTS],
     shell:
         "python -m pipeline.ceilings --params {params.cfg:q} --latent {params.tables:q}"
@@ -114,18 +123,22 @@ rule evaluate:
         f"{LOGS}/evaluate/{{fold}}-{{variant}}-{{seed}}.log",
     benchmark:
         f"{COSTS}/evaluate/{{fold}}-{{variant}}-{{seed}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         gpu=GPU,
         mem_mb=3000,
         runtime=60,
     params:
-        code=code("pipeline.evaluate"),
-        cfg=settings(
-            fixed=CFG.protocol.fixed,
-            oracle=CFG.report.oracle,
-            validation=CFG.training.validation,
-            regression_score=CFG.training.regression_score,
-            **COMPUTE,
+        **made_by(
+            "pipeline.evaluate",
+            cfg=dict(
+                fixed=CFG.protocol.fixed,
+                oracle=CFG.report.oracle,
+                validation=CFG.training.validation,
+                regression_score=CFG.training.regression_score,
+                **COMPUTE,
+            ),
         ),
     shell:
         "python -m pipeline.evaluate --params {params.cfg:q} --dataset {input.dataset:q}"
@@ -147,12 +160,13 @@ rule scores:
         f"{LOGS}/scores.log",
     benchmark:
         f"{COSTS}/scores.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        code=code("pipeline.scores"),
-        cfg=settings(report=CFG.report),
+        **made_by("pipeline.scores", cfg=dict(report=CFG.report)),
     shell:
         "python -m pipeline.scores --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
@@ -173,12 +187,16 @@ rule tables:
         f"{LOGS}/tables.log",
     benchmark:
         f"{COSTS}/tables.tsv"
+    conda:
+        "../envs/results.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code("pipeline.tables"),
-        cfg=settings(report=CFG.report, run=CFG.run, generator=GENERATOR),
+        **made_by(
+            "pipeline.tables",
+            cfg=dict(report=CFG.report, run=CFG.run, generator=GENERATOR),
+        ),
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --dataset {input.dataset:q} --masks {input.masks:q}"
@@ -196,12 +214,13 @@ rule figures:
         f"{LOGS}/figures.log",
     benchmark:
         f"{COSTS}/figures.tsv"
+    conda:
+        "../envs/results.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code("pipeline.figures"),
-        cfg=settings(report=CFG.report),
+        **made_by("pipeline.figures", cfg=dict(report=CFG.report)),
     shell:
         "python -m pipeline.figures --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"
@@ -221,12 +240,13 @@ rule across:
         f"{LOGS}/across.log",
     benchmark:
         f"{COSTS}/across.tsv"
+    conda:
+        "../envs/results.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code("pipeline.across"),
-        cfg=settings(report=CFG.report),
+        **made_by("pipeline.across", cfg=dict(report=CFG.report)),
     shell:
         "python -m pipeline.across --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"

@@ -35,18 +35,23 @@ rule teacher:
         f"{LOGS}/teacher/{{fold}}-{{seed}}.log",
     benchmark:
         f"{COSTS}/teacher/{{fold}}-{{seed}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         gpu=GPU,
         mem_mb=3000,
         runtime=240,
     params:
-        code=code("pipeline.teacher"),
-        cfg=lambda wildcards: settings(
-            network=CFG.network,
-            training=CFG.training,
-            teacher=CFG.teacher,
-            seed=int(wildcards.seed),
-            **COMPUTE,
+        **made_by(
+            "pipeline.teacher",
+            cfg=lambda wildcards: dict(
+                network=CFG.network,
+                training=CFG.training,
+                teacher=CFG.teacher,
+                seed=int(wildcards.seed),
+                **COMPUTE,
+            ),
+            unread=["training.validation"],
         ),
     shell:
         "python -m pipeline.teacher --params {params.cfg:q} --dataset {input.dataset:q}"
@@ -63,15 +68,18 @@ use rule teacher as held_out_teacher with:
     benchmark:
         f"{COSTS}/teacher/{{fold}}-{{seed}}-held-{{held}}.tsv"
     params:
-        code=code("pipeline.teacher"),
-        cfg=lambda wildcards: settings(
-            network=CFG.network,
-            training=CFG.training,
-            teacher=CFG.teacher,
-            seed=int(wildcards.seed),
-            held_out=int(wildcards.held),
-            folds=CFG.reference_folds,
-            **COMPUTE,
+        **made_by(
+            "pipeline.teacher",
+            cfg=lambda wildcards: dict(
+                network=CFG.network,
+                training=CFG.training,
+                teacher=CFG.teacher,
+                seed=int(wildcards.seed),
+                held_out=int(wildcards.held),
+                folds=CFG.reference_folds,
+                **COMPUTE,
+            ),
+            unread=["training.validation"],
         ),
 
 
@@ -96,14 +104,18 @@ rule references:
         f"{COSTS}/references/{{references}}/{{fold}}-{{seed}}.tsv"
     wildcard_constraints:
         references="in_sample|cross_fitted",
+    conda:
+        "../envs/training.yaml"
     resources:
         gpu=GPU,
         mem_mb=3000,
         runtime=60,
     params:
-        code=code("pipeline.references"),
-        cfg=lambda wildcards: settings(
-            references=wildcards.references, folds=CFG.reference_folds, **COMPUTE
+        **made_by(
+            "pipeline.references",
+            cfg=lambda wildcards: dict(
+                references=wildcards.references, folds=CFG.reference_folds, **COMPUTE
+            ),
         ),
     shell:
         "python -m pipeline.references --params {params.cfg:q} --dataset {input.dataset:q}"
@@ -133,18 +145,22 @@ rule student:
         f"{LOGS}/student/{{fold}}-{{variant}}-{{seed}}.log",
     benchmark:
         f"{COSTS}/student/{{fold}}-{{variant}}-{{seed}}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         gpu=GPU,
         mem_mb=3000,
         runtime=240,
     params:
-        code=code("pipeline.student"),
-        cfg=lambda wildcards: settings(
-            network=CFG.network,
-            training=CFG.training,
-            objective=CFG.objective_of(wildcards.variant),
-            seed=int(wildcards.seed),
-            **COMPUTE,
+        **made_by(
+            "pipeline.student",
+            cfg=lambda wildcards: dict(
+                network=CFG.network,
+                training=CFG.training,
+                objective=CFG.objective_of(wildcards.variant),
+                seed=int(wildcards.seed),
+                **COMPUTE,
+            ),
         ),
     shell:
         "python -m pipeline.student --params {params.cfg:q} --dataset {input.dataset:q}"

@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from pipeline import artefacts
 from pipeline.errors import PipelineError
 
 ENCODERS = {
@@ -24,6 +23,9 @@ def encoder(modality: str, folder: Path) -> ModuleType:
 
     Raises PipelineError if the folder holds no config.json.
     """
+    # here, for the job graph reads ENCODERS alone
+    from pipeline import artefacts
+
     if not (folder / "config.json").is_file():
         raise PipelineError(
             f"{folder}: no config.json, so this is not an encoder. Run the stage standins or weights, which "

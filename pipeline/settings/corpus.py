@@ -47,3 +47,9 @@ class CorpusSettings(Settings):
     def adapter(self) -> str:
         """Path of the module that reads this corpus."""
         return ADAPTERS[self.name]
+
+    @property
+    def unread(self) -> list[str]:
+        """The sections of the other corpora, which this one's adapter never looks at."""
+        own = "own" if self.name == "folder" else self.name
+        return [name for name, value in self if isinstance(value, Settings) and name != own]

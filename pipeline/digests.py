@@ -1,0 +1,18 @@
+"""Digests of files and of small facts; with nothing to load, for the job graph needs them, too."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def facts_digest(facts: Mapping) -> str:
+    """SHA-256 of a JSON-able mapping, independent of key order."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

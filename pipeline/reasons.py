@@ -1,0 +1,83 @@
+"""What Snakemake compares of a stage's settings: one line a key, so that the reason it prints names the key.
+
+Snakemake records the parameters of a job as a set of values and prints those that differ. A line
+`training.epochs=30` is both the value and its name; one JSON text of all keys would be printed as a whole.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+
+def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _leaves(getattr(value, name), f"{path}.{name}")
+    else:
+        yield path, to_jsonable_python(value)
+
+
+def flat(settings: Mapping[str, object], unread: Sequence[str] = ()) -> dict[str, object]:
+    """JSON-able values by dotted key, without the keys and sections named in `unread`.
+
+    `settings`: the sections and keys of one stage. A mapping within a section (such as the checksums of
+    `weights.files`) is one value. Raises ValueError if a name in `unread` fits no key.
+    """
+    found = dict(pair for name, value in settings.items() for pair in _leaves(value, name))
+    for name in unread:
+        below = [key for key in found if key == name or key.startswith(f"{name}.")]
+        if not below:
+            raise ValueError(f"unread: there is no key {name!r} among {', '.join(found)}")
+        for key in below:
+            del found[key]
+    return found
+
+
+def line(key: str, value: object) -> str:
+    """`key=value`, the value as JSON."""
+    return f"{key}={json.dumps(value, sort_keys=True, ensure_ascii=False)}"
+
+
+def nested(found: Mapping[str, object]) -> str:
+    """The JSON object that a stage reads, from dotted keys."""
+    top: dict = {}
+    for key, value in found.items():
+        *sections, name = key.split(".")
+        place = top
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = value
+    return json.dumps(top, sort_keys=True, ensure_ascii=False)
+
+
+def setting_params(
+    settings: Mapping | Callable[[Any], Mapping], sample: object, unread: Sequence[str] = ()
+) -> dict[str, Callable]:
+    """Parameters of a rule: a line for each key, which Snakemake records, and `cfg`, the JSON of all.
+
+    `settings`: the sections and keys of the stage, or a function that gives them for the wildcards of a job.
+    Its keys (not its values) are the same for all jobs, so they are read off `sample`, some job's wildcards.
+    """
+    known: dict[tuple, dict] = {}
+
+    def found(wildcards: Any) -> dict[str, object]:
+        if not callable(settings):
+            return everyone
+        job = tuple(wildcards.items())
+        if job not in known:
+            known[job] = flat(settings(wildcards), unread)
+        return known[job]
+
+    def of(key: str) -> Callable[[Any], str]:
+        # functions, for in a plain string Snakemake takes braces for wildcards
+        return lambda wildcards: line(key, found(wildcards)[key])
+
+    def cfg(wildcards: Any, input: object) -> str:
+        # Snakemake does not record what a function makes of the input, and the lines say it all
+        return nested(found(wildcards))
+
+    everyone = flat(settings(sample) if callable(settings) else settings, unread)
+    return {**{key: of(key) for key in everyone}, "cfg": cfg}
