@@ -26,6 +26,21 @@ class Params(Settings):
     threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
+def utterance_sound(
+    sound: np.ndarray, row: dict[str, Any], settings: AudioSettings, fewest: int, path: Path
+) -> np.ndarray:
+    """The samples of one utterance, as they are encoded: float32 (samples,), at least `fewest`.
+
+    sound: as from media.audio. Raises media.MediaAbsence (out_of_range, silent, too_short).
+    """
+    piece = media.cut(sound, row["start"], row["end"], path)
+    if media.level(piece) < settings.silence:
+        raise media.MediaAbsence(media.SILENT, path, f"{row['utterance']} is below {settings.silence} dB")
+    if len(piece) < max(fewest, round(settings.shortest * media.SAMPLE_RATE)):
+        raise media.MediaAbsence(media.TOO_SHORT, path, f"{row['utterance']} has {len(piece)} samples")
+    return piece
+
+
 def heard(
     rows: list[dict[str, Any]], settings: AudioSettings, fewest: int
 ) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, str]]]:
@@ -39,16 +54,9 @@ def heard(
     sounds, reasons = [], []
     for row in rows:
         try:
-            piece = media.cut(sound, row["start"], row["end"], path)
+            sounds.append((row["utterance"], utterance_sound(sound, row, settings, fewest, path)))
         except media.MediaAbsence as absence:
             reasons.append((row["utterance"], absence.reason))
-            continue
-        if media.level(piece) < settings.silence:
-            reasons.append((row["utterance"], media.SILENT))
-        elif len(piece) < max(fewest, round(settings.shortest * media.SAMPLE_RATE)):
-            reasons.append((row["utterance"], media.TOO_SHORT))
-        else:
-            sounds.append((row["utterance"], piece))
     return sounds, reasons
 
 

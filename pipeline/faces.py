@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -152,41 +152,67 @@ def absent(row: dict[str, Any], reason: str, **found: Any) -> dict[str, Any]:
     return nothing | found | {"utterance": row["utterance"], "reason": reason}
 
 
-def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray) -> tuple[dict, list[dict], list]:
-    """Choose the speaker's face; returns the utterance row, its crop rows and crops."""
+class Found(NamedTuple):
+    """What is known of one utterance's face."""
+
+    facts: dict[str, Any]  # a row of UTTERANCES
+    rows: list[dict[str, Any]]  # rows of CROPS
+    crops: list[np.ndarray]  # uint8 (size, size, 3), one a row
+    path: list[dict[str, Any]]  # every detection of the chosen face, as rows of CROPS
+
+
+def followed(name: str, track: Track, corner: np.ndarray) -> list[dict[str, Any]]:
+    """All detections of one track as rows of CROPS."""
+    return [
+        _crop_row(name, time, face, track, corner)
+        for time, face in zip(track.times, track.faces, strict=True)
+    ]
+
+
+def _crop_row(name: str, time: float, face: Face, track: Track, corner: np.ndarray) -> dict[str, Any]:
+    x0, y0, x1, y1 = face.box + np.tile(corner, 2)
+    place = {"utterance": name, "time": time, "x0": x0, "y0": y0, "x1": x1, "y1": y1}
+    return place | {"probability": face.probability, "track": track.number}
+
+
+def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray) -> Found:
+    """Choose the speaker's face."""
     watch.finish()
     row, settings = watch.row, watch.settings
     tracks = watch.tracker.tracks
     counts = {"frames": watch.sampled, "found": watch.found, "faces": len(tracks)}
     if watch.sampled == 0:
-        return absent(row, media.OUT_OF_RANGE), [], []
+        return Found(absent(row, media.OUT_OF_RANGE), [], [], [])
     if not tracks:
-        return absent(row, NO_FACE, **counts), [], []
+        return Found(absent(row, NO_FACE, **counts), [], [], [])
     chosen, score = choose(tracks, sound, row["start"], row["end"], settings)
     if chosen is None:
-        return absent(row, NO_SPEAKING_FACE, score=score, **counts), [], []
-    kept = chosen.kept(settings.max_crops)
-    rows = []
-    for crop in kept:
-        x0, y0, x1, y1 = crop.face.box + np.tile(corner, 2)
-        rows.append(
-            {"utterance": row["utterance"], "time": crop.time, "x0": x0, "y0": y0, "x1": x1, "y1": y1}
-            | {"probability": crop.face.probability, "track": chosen.number}
-        )
-    facts = {"utterance": row["utterance"], "track": chosen.number, "score": score, "reason": None}
-    return facts | counts | {"crops": len(kept)}, rows, [crop.pixels for crop in kept]
+        return Found(absent(row, NO_SPEAKING_FACE, score=score, **counts), [], [], [])
+    kept, name = chosen.kept(settings.max_crops), row["utterance"]
+    rows = [_crop_row(name, crop.time, crop.face, chosen, corner) for crop in kept]
+    facts = {"utterance": name, "track": chosen.number, "score": score, "reason": None}
+    facts |= counts | {"crops": len(kept)}
+    return Found(facts, rows, [crop.pixels for crop in kept], followed(name, chosen, corner))
 
 
-def of_file(rows: list[dict[str, Any]], detector: Detector) -> Iterator[tuple[dict, list[dict], list]]:
-    """The faces of all utterances of one media file (each as from `conclude`), in order of their ends."""
+def sound_of(path: Path, settings: FacesSettings) -> np.ndarray | None:
+    """The sound that a speaker is chosen by; None if the settings do not ask for it or the file has none."""
+    if settings.choice != "mouth_motion":
+        return None
+    try:
+        return media.audio(path)
+    except media.MediaAbsence as absence:
+        log.info("%s: no sound to choose a speaker by (%s)", path, absence.reason)
+        return None
+
+
+def of_file(rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Detector) -> Iterator[Found]:
+    """The faces of all utterances of one media file, in order of their ends.
+
+    sound: as from `sound_of`. Raises media.MediaAbsence before the first if the file gives no picture.
+    """
     settings = detector.settings
     path = Path(rows[0]["media"])
-    sound = None
-    if settings.choice == "mouth_motion":
-        try:
-            sound = media.audio(path)
-        except media.MediaAbsence as absence:
-            log.info("%s: no sound to choose a speaker by (%s)", path, absence.reason)
     watches = [Watch(row, settings, Tracker(settings.overlap, settings.patience)) for row in rows]
     corners = [np.zeros(2) for _ in rows]
     events = sorted(
@@ -235,9 +261,10 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     for group in progress(used.partition_by("media", maintain_order=True), "files"):
         rows = group.to_dicts()
         try:
-            for facts, boxes, pixels in of_file(rows, detector):
-                utterances[facts["utterance"]] = facts
-                crop_rows[facts["utterance"]], crops[facts["utterance"]] = boxes, pixels
+            sound = sound_of(Path(rows[0]["media"]), params.faces)
+            for found in of_file(rows, sound, detector):
+                name = found.facts["utterance"]
+                utterances[name], crop_rows[name], crops[name] = found.facts, found.rows, found.crops
         except media.MediaAbsence as absence:
             log.info("%s", absence)
             for row in rows:

@@ -193,47 +193,72 @@ def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
             time = next(wanted, None)
 
 
-def _mono(path: Path) -> tuple[np.ndarray, int]:
-    """All sound of the first decodable track: float32 (samples,) on the media's clock, and its rate."""
+def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
+    """The first decodable track piece by piece: float32 (channels, samples) and its rate, without gaps.
+
+    layout: `mono` or `stereo`; other channels are mixed (5.1, too). The first sample is at 0 s of the media's
+    clock; gaps between timestamps are silence, overlaps are left out.
+    Raises MediaAbsence (file_missing, undecodable, no_audio_track) before the first piece.
+    """
     index = _pick(path, "audio", NO_AUDIO)
-    pieces: list[np.ndarray] = []
-    cursor, rate, mixer = 0, 0, None
+    channels = len(av.AudioLayout(layout).channels)
+    cursor, rate, mixer, begun = 0, 0, None, False
     with _opened(path) as container:
         origin = _origin(container)
         for frame in _decode(container, container.streams[index]):
             if mixer is None:
                 rate = frame.sample_rate
-                mixer = av.AudioResampler(format="flt", layout="mono", rate=rate)
+                mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
             begins = round((frame.time - origin) * rate)
             try:
-                mixed = [piece.to_ndarray()[0] for piece in mixer.resample(frame)]
+                mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
             except (av.FFmpegError, ValueError):
                 # layout or rate changed on the way: a new mixer, to the first rate
-                mixer = av.AudioResampler(format="flt", layout="mono", rate=rate)
-                mixed = [piece.to_ndarray()[0] for piece in mixer.resample(frame)]
-            samples = np.concatenate(mixed) if mixed else np.zeros(0, np.float32)
-            if begins > cursor + (_JITTER * rate if pieces else 0):
-                pieces.append(np.zeros(begins - cursor, np.float32))
+                mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+                mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
+            samples = np.concatenate(mixed, axis=1) if mixed else np.zeros((channels, 0), np.float32)
+            if begins > cursor + (_JITTER * rate if begun else 0):
+                yield np.zeros((channels, begins - cursor), np.float32), rate
                 cursor = begins
-            elif begins < cursor - (_JITTER * rate if pieces else 0):
-                samples = samples[cursor - begins :]
-            pieces.append(samples)
-            cursor += len(samples)
-    if not pieces or rate <= 0:
+            elif begins < cursor - (_JITTER * rate if begun else 0):
+                samples = samples[:, cursor - begins :]
+            begun = True
+            yield np.nan_to_num(samples, posinf=0.0, neginf=0.0), rate
+            cursor += samples.shape[1]
+    if not begun or rate <= 0:
         raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
-    return np.nan_to_num(np.concatenate(pieces), posinf=0.0, neginf=0.0), rate
 
 
-def audio(path: Path) -> np.ndarray:
+def _speech(path: Path) -> Iterator[np.ndarray]:
+    """The sound as 16 kHz mono, piece by piece: float32 (samples,)."""
+    stream = None
+    for piece, rate in sound(path, "mono"):
+        if rate == SAMPLE_RATE:
+            yield piece[0]
+            continue
+        if stream is None:
+            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, np.float32, quality="HQ")
+        if piece.shape[1]:
+            yield stream.resample_chunk(piece[0].copy())
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def audio(path: Path, spool: Path | None = None) -> np.ndarray:
     """The whole sound of a file as 16 kHz mono: float32 (samples,), sample k at k / 16000 s.
 
-    Channels are mixed down (5.1, too); gaps between timestamps are silence.
-    Raises MediaAbsence (file_missing, undecodable, no_audio_track).
+    Channels are mixed down (5.1, too); gaps between timestamps are silence. With `spool` the samples go to
+    that file and are read from it as they are needed, so that a long film needs no more memory than a short
+    one. Raises MediaAbsence (file_missing, undecodable, no_audio_track).
     """
-    sound, rate = _mono(path)
-    if rate != SAMPLE_RATE:
-        sound = soxr.resample(sound, rate, SAMPLE_RATE, "HQ")
-    return sound.astype(np.float32, copy=False)
+    if spool is None:
+        return np.concatenate(list(_speech(path)))
+    with open(spool, "wb") as file:
+        for piece in _speech(path):
+            file.write(np.ascontiguousarray(piece, np.float32).tobytes())
+    if not spool.stat().st_size:
+        raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
+    return np.memmap(spool, np.float32, "r")
 
 
 def cut(sound: np.ndarray, start: float, end: float, path: Path) -> np.ndarray:
