@@ -4,6 +4,8 @@ import pytest
 
 from pipeline import codehash
 
+CACHED = (codehash._parse, codehash.closure, codehash.code_digest, codehash.code_lines)
+
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
@@ -14,7 +16,7 @@ def tree(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / "__init__.py").touch()
         path.write_text(text)
-        for cached in (codehash._parse, codehash.closure, codehash.code_digest):
+        for cached in CACHED:
             cached.cache_clear()
 
     monkeypatch.setattr(codehash, "ROOT", tmp_path)
@@ -22,7 +24,7 @@ def tree(tmp_path, monkeypatch):
     write("models.unused", "y = 1\n")
     write("pipeline.student", "from models.losses import loss\n\ndef run():\n    return loss(1)\n")
     yield write
-    for cached in (codehash._parse, codehash.closure, codehash.code_digest):
+    for cached in CACHED:
         cached.cache_clear()
 
 
@@ -75,3 +77,38 @@ def test_floors_import_only_downwards():
         if path.stem != "__init__":
             reached = codehash.closure(f"models.{path.stem}")
             assert not [name for name in reached if name.startswith("pipeline")]
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        "def loss(x):\n    return x + 0\n",
+        "def loss(y):\n    return y\n",
+        "def loss(x, y=0):\n    return x\n",
+        "def loss(x):\n    yield x\n",
+        "async def loss(x):\n    return x\n",
+        "@staticmethod\ndef loss(x):\n    return x\n",
+        'def loss(x):\n    return "x"\n',
+        "def loss(x: int):\n    return x\n",
+        "def loss(x):\n    1\n    return x\n",
+        "def loss(x):\n    return x\n\n\n'text'\n",
+    ],
+)
+def test_whatever_may_change_behaviour_changes_the_digest(tree, edited):
+    before = codehash.code_digest("models.losses")
+    tree("models.losses", edited)
+    assert codehash.code_digest("models.losses") != before
+
+
+def test_the_lines_name_each_file_and_only_the_edited_one_changes(tree):
+    before = codehash.code_lines("pipeline.student")
+    assert set(before) == {
+        "models/__init__.py",
+        "models/losses.py",
+        "pipeline/__init__.py",
+        "pipeline/student.py",
+    }
+    tree("models.losses", "def loss(x):\n    return -x\n")
+    now = codehash.code_lines("pipeline.student")
+    assert {path for path in now if now[path] != before[path]} == {"models/losses.py"}
+    assert now["models/losses.py"].startswith("models/losses.py ")
