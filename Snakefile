@@ -3,6 +3,7 @@
 #   snakemake --cores all                                      the embedded corpus
 #   snakemake --cores all --configfile config/reported.yaml    the same, large enough to compare methods
 #   snakemake features | teachers | students | evaluation | results
+#   snakemake searches                                         tune the variants that search.spaces names
 #
 # What depends on what stands in rules/; what is computed stands in pipeline/.
 
@@ -14,6 +15,7 @@ include: "rules/common.smk"
 include: "rules/corpus.smk"
 include: "rules/features.smk"
 include: "rules/training.smk"
+include: "rules/search.smk"
 include: "rules/results.smk"
 
 
@@ -23,6 +25,7 @@ localrules:
     teachers,
     students,
     evaluation,
+    searches,
     results,
 
 
@@ -50,6 +53,11 @@ rule students:
 rule evaluation:
     input:
         prediction_files(),
+
+
+rule searches:
+    input:
+        search_files() if CFG.search.spaces else [],
 
 
 rule results:

@@ -18,6 +18,7 @@ from pipeline.settings.process import ProcessSettings
 from pipeline.settings.protocol import ProtocolSettings
 from pipeline.settings.rendering import RenderingSettings
 from pipeline.settings.report import ReportSettings
+from pipeline.settings.search import SearchSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import TrainingSettings
 
@@ -60,6 +61,9 @@ class Config(Settings):
         {"corekd": {}}, description="by name: what differs from `objective`; {} is CoRe-KD itself"
     )
     reference_folds: int = Field(4, ge=2, le=50, description="teachers behind cross-fitted references")
+    search: SearchSettings = Field(
+        SearchSettings(), description="the target `search`: tunes variants on the validation split"
+    )
     protocol: ProtocolSettings = Field(ProtocolSettings(), description="masks and conflict pairs")
     report: ReportSettings = Field(ReportSettings(), description="metrics, tests and tables")
     beside: list[str] = Field(
@@ -79,6 +83,9 @@ class Config(Settings):
             if name not in self.variants:
                 raise ValueError(f"compare: no variant {name!r}; there are {sorted(self.variants)}")
             self.objective_of(name)
+        for name in self.search.spaces:
+            if name not in self.variants:
+                raise ValueError(f"search.spaces: no variant {name!r}; there are {sorted(self.variants)}")
         if "teacher" in self.variants:
             raise ValueError("variants: the name 'teacher' is taken by the zero-filled teacher")
         if self.corpus.name not in ("embedded", "features") and self.encoders.standins:

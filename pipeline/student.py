@@ -55,16 +55,33 @@ def run(
     where = device.prepare(params.device, params.threads)
     objective, data = params.objective, Dataset.load(dataset)
     read = [dataset, masks]
+    if objective.initialisation == "teacher":
+        read.append(_only(teacher, "--teacher", "objective.initialisation is 'teacher'"))
+    if objective.needs_references:
+        read.append(_only(references, "--references", "a term of the objective compares with the teacher"))
+    resume = ResumeFolder(
+        weights, run_digest("pipeline.student", params.model_dump(mode="json"), read, where)
+    )
+    network, done = train(params, data, masks, references, teacher, where, resume)
+    training.write(done, network, objective.modalities, weights=weights, epochs=epochs, history=history)
+    resume.clear()
+
+
+def train(
+    params: Params,
+    data: Dataset,
+    masks: Path,
+    references: list[Path],
+    teacher: list[Path],
+    where: torch.device,
+    resume: ResumeFolder | None = None,
+) -> tuple[Network, training.Fit]:
+    """Train one student; files that its objective does not need are not read."""
+    objective = params.objective
     network = training.build_network(data, params.network, params.seed, imputer=objective.imputer)
     if objective.initialisation == "teacher":
-        source = _only(teacher, "--teacher", "objective.initialisation is 'teacher'")
-        _start_from(network, source)
-        read.append(source)
-    told = None
-    if objective.needs_references:
-        source = _only(references, "--references", "a term of the objective compares with the teacher")
-        told = _load_references(source, data, params).to(where)
-        read.append(source)
+        _start_from(network, teacher[0])
+    told = _load_references(references[0], data, params).to(where) if objective.needs_references else None
     step = Step(data, objective, told, where)
     validator = Validator(
         data,
@@ -73,9 +90,6 @@ def run(
         objective.modalities,
         regression_score=params.training.regression_score,
         device=where,
-    )
-    resume = ResumeFolder(
-        weights, run_digest("pipeline.student", params.model_dump(mode="json"), read, where)
     )
     done = training.fit(
         network,
@@ -88,8 +102,7 @@ def run(
         device=where,
         resume=resume,
     )
-    training.write(done, network, objective.modalities, weights=weights, epochs=epochs, history=history)
-    resume.clear()
+    return network, done
 
 
 class Step:

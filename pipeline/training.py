@@ -92,13 +92,13 @@ def fit(
     *,
     seed: int,
     device: torch.device,
-    resume: ResumeFolder,
+    resume: ResumeFolder | None = None,
 ) -> Fit:
     """Train, validate after each epoch, keep the weights of each, select on validation alone.
 
     `compute_terms(network, batch, generator)` gets batches on the CPU and returns the named terms. A tie of
-    the validation score goes to the earlier epoch. Raises PipelineError if the training split is empty or
-    the loss stops being finite.
+    the validation score goes to the earlier epoch. With `resume` an interrupted run goes on from its last
+    whole epoch. Raises PipelineError if the training split is empty or the loss stops being finite.
     """
     count = len(dataset.dialogues("train"))
     if count == 0:
@@ -109,7 +109,7 @@ def fit(
     )
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
     steps = settings.epochs * math.ceil(count / settings.batch)
-    epochs, history = _restore(resume, network, averaged, optimizer)
+    epochs, history = ([], []) if resume is None else _restore(resume, network, averaged, optimizer)
     with leaving_on_sigterm():
         for epoch in range(len(history) + 1, settings.epochs + 1):
             if _is_over(history, settings.patience):
@@ -133,7 +133,8 @@ def fit(
             row = {"epoch": epoch, **{name: float(np.mean(values)) for name, values in sums.items()}}
             history.append(row | validator(current))
             epochs.append(checkpoint.parameters_of(current))
-            resume.save(epoch, epochs[-1], _state(network, averaged, optimizer), history)
+            if resume is not None:
+                resume.save(epoch, epochs[-1], _state(network, averaged, optimizer), history)
             log.info("epoch %d of %d, validation %.4f", epoch, settings.epochs, history[-1]["validation"])
     return Fit(history, epochs, _best(history))
 

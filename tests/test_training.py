@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from dialogues import write_dataset, write_masks
 from pydantic import ValidationError
 from scipy.stats import ortho_group
+from trained_world import SMALL, World, outputs
 
 from pipeline import artefacts, checkpoint, references, stage, student, teacher, training
 from pipeline.crossfit import align, fold_dialogues
@@ -21,11 +21,6 @@ from pipeline.resume import ResumeFolder
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import TrainingSettings
 
-SMALL = {
-    "network": {"hidden": 16, "heads": 2},
-    "training": {"epochs": 3, "batch": 4, "learning_rate": 0.01},
-    "device": "cpu",
-}
 NO_CSA = {"prediction": 0, "fused": 0, "modality": 0}
 VARIANTS = {
     "modality_dropout": {**NO_CSA, "nce": 0},
@@ -41,49 +36,6 @@ VARIANTS = {
     "corekd_crossfit": {"references": "cross_fitted"},
     "imputation": {**NO_CSA, "nce": 0, "imputer": True, "reconstruction": 1.0},
 }
-
-
-def outputs(folder: Path) -> dict[str, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    return {
-        "weights": folder / "weights.safetensors",
-        "epochs": folder / "epochs.safetensors",
-        "history": folder / "history.parquet",
-    }
-
-
-class World:
-    """A dataset, its masks, a teacher with its folds, and both kinds of references."""
-
-    def __init__(self, root: Path, *, regression: bool = False) -> None:
-        self.root = root
-        self.dataset = write_dataset(root / "dataset", regression=regression)
-        self.masks = write_masks(root / "masks.safetensors", self.dataset)
-        self.teacher = self.train_teacher("teacher")
-        self.folds = [self.train_teacher(f"fold{n}", held_out=n) for n in range(2)]
-        self.references = {
-            kind: self.tell(kind, folds) for kind, folds in (("in_sample", []), ("cross_fitted", self.folds))
-        }
-
-    def train_teacher(self, name: str, **changes) -> Path:
-        paths = outputs(self.root / name)
-        teacher.run(teacher.Params(**SMALL, folds=2, **changes), dataset=self.dataset, **paths)
-        return paths["weights"]
-
-    def tell(self, kind: str, folds: list[Path]) -> Path:
-        path = self.root / f"{kind}.safetensors"
-        params = references.Params(references=kind, folds=2, device="cpu")
-        references.run(params, dataset=self.dataset, teacher=self.teacher, folds=folds, references=path)
-        return path
-
-    def train_student(self, name: str, objective: dict, **changes) -> dict[str, Path]:
-        paths = outputs(self.root / name)
-        params = student.Params(**{**SMALL, **changes}, objective=objective)
-        told = self.references[params.objective.references]
-        student.run(
-            params, dataset=self.dataset, masks=self.masks, references=[told], teacher=[self.teacher], **paths
-        )
-        return paths
 
 
 @pytest.fixture(scope="module")

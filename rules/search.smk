@@ -1,0 +1,79 @@
+# The search for a variant's settings: one GPU job a variant, on the validation split alone.
+
+
+def search_files():
+    if not CFG.search.spaces:
+        raise WorkflowError(
+            "config, key 'search.spaces': it names no variant, so there is nothing to search. Use an overlay "
+            "that has a space, such as config/search.yaml, or write one."
+        )
+    return expand(
+        f"{RUN}/{{fold}}/search/{{variant}}.json",
+        fold=FOLDS,
+        variant=list(CFG.search.spaces),
+    )
+
+
+def reference_kinds(variant):
+    """The kinds of references that a trial of this variant may read."""
+    present, space = CFG.objective_of(variant), CFG.search.spaces[variant]
+    tried = space.get("objective.references", [present.references])
+    terms = ("prediction", "fused", "modality", "nce_reference")
+    searched = any(f"objective.{term}" in space for term in terms)
+    return sorted({present.references, *tried}) if searched or present.needs_references else []
+
+
+def search_inputs(wildcards):
+    folder, variant = f"{RUN}/{wildcards.fold}", wildcards.variant
+    starts = CFG.search.spaces[variant].get("objective.initialisation", [])
+    start = "teacher" in (CFG.objective_of(variant).initialisation, *starts)
+    return dict(
+        references=[
+            f"{folder}/references/{kind}/{seed}.safetensors"
+            for kind in reference_kinds(variant)
+            for seed in CFG.search.seeds
+        ],
+        teacher=[
+            f"{folder}/teacher/{seed}/weights.safetensors"
+            for seed in CFG.search.seeds
+            if start
+        ],
+    )
+
+
+rule search:
+    input:
+        unpack(search_inputs),
+        dataset=f"{RUN}/{{fold}}/dataset",
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+    output:
+        trials=f"{RUN}/{{fold}}/search/{{variant}}.parquet",
+        best=f"{RUN}/{{fold}}/search/{{variant}}.json",
+    log:
+        f"{LOGS}/search/{{fold}}-{{variant}}.log",
+    benchmark:
+        f"{COSTS}/search/{{fold}}-{{variant}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=720,
+    params:
+        code=code("pipeline.search"),
+        cfg=lambda wildcards: settings(
+            network=CFG.network,
+            training=CFG.training,
+            objective=CFG.objective_of(wildcards.variant),
+            space={
+                key: value.model_dump() if hasattr(value, "model_dump") else value
+                for key, value in CFG.search.spaces[wildcards.variant].items()
+            },
+            trials=CFG.search.trials,
+            random=CFG.search.random,
+            seeds=CFG.search.seeds,
+            seed=CFG.search.seed,
+            **COMPUTE,
+        ),
+    shell:
+        "python -m pipeline.search --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
+        " --trials {output.trials:q} --best {output.best:q} > {log:q} 2>&1"

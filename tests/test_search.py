@@ -1,0 +1,148 @@
+"""The search tunes on validation, can be interrupted, and records what it tried."""
+
+import pytest
+from trained_world import SMALL, World
+
+from pipeline import artefacts, search
+from pipeline.errors import PipelineError
+from pipeline.resume import ResumeFolder
+from pipeline.settings.search import SearchSettings
+
+SPACE = {
+    "objective.prediction": {"low": 0.0, "high": 2.0},
+    "objective.references": ["in_sample", "cross_fitted"],
+    "training.learning_rate": {"low": 1e-4, "high": 1e-1, "kind": "log"},
+    "objective.views.fixed_share": [0.25, 0.5],
+}
+
+MODALITY_DROPOUT = {"prediction": 0, "fused": 0, "modality": 0, "nce": 0}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp("searched"))
+
+
+def params(**changes) -> search.Params:
+    return search.Params(**{**SMALL, "space": SPACE, "trials": 4, "random": 2, **changes})
+
+
+def run(world: World, name: str, **changes) -> dict:
+    folder = world.root / name
+    folder.mkdir(exist_ok=True)
+    search.run(
+        params(**changes),
+        dataset=world.dataset,
+        masks=world.masks,
+        references=list(world.references.values()),
+        teacher=[],
+        trials=folder / "trials.parquet",
+        best=folder / "best.json",
+    )
+    trials = artefacts.load_table(folder / "trials.parquet")
+    return {"trials": trials, "best": artefacts.load_json(folder / "best.json"), "folder": folder}
+
+
+@pytest.fixture(scope="module")
+def searched(world) -> dict:
+    return run(world, "once")
+
+
+def test_the_first_trial_is_what_the_config_says(searched):
+    first = searched["trials"].row(0, named=True)
+    present = search.present(params())
+    assert {key: first[key] for key in present} == present
+    assert searched["best"]["start"]["values"] == present
+
+
+def test_the_best_is_the_highest_validation_score_of_the_table(searched):
+    trials, best = searched["trials"], searched["best"]["best"]
+    assert len(trials) == 4
+    assert best["validation"] == trials["validation"].max() >= trials["validation"][0]
+    row = trials.row(best["number"], named=True)
+    assert {key: row[key] for key in SPACE} == best["values"]
+    assert set(searched["best"]["space"]) == set(SPACE)
+
+
+def test_every_trial_lies_in_its_space(searched):
+    trials = searched["trials"]
+    assert trials["objective.prediction"].is_between(0, 2).all()
+    assert trials["training.learning_rate"].is_between(1e-4, 1e-1).all()
+    assert set(trials["objective.references"]) <= {"in_sample", "cross_fitted"}
+    assert trials["objective.prediction"].n_unique() > 1
+
+
+def test_a_trial_scores_what_the_student_stage_scores(world, searched):
+    """The record is worth nothing if training the best settings gives another score."""
+    best = searched["best"]["best"]
+    chosen = search.with_values(params(), best["values"])
+    paths = world.train_student(
+        "chosen",
+        chosen.objective.model_dump(mode="json"),
+        training=chosen.training.model_dump(mode="json"),
+    )
+    history = artefacts.load_table(paths["history"]).filter("selected")
+    assert history["validation"][0] == pytest.approx(best["validation"], abs=1e-12)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_search_ends_with_the_same_trials(world, searched, monkeypatch):
+    train, calls = search.student.train, []
+
+    def stop_at_the_third(*arguments, **names):
+        calls.append(1)
+        if len(calls) == 3:
+            raise Interrupted
+        return train(*arguments, **names)
+
+    monkeypatch.setattr(search.student, "train", stop_at_the_third)
+    with pytest.raises(Interrupted):
+        run(world, "broken")
+    monkeypatch.setattr(search.student, "train", train)
+    resumed = run(world, "broken")
+    assert resumed["trials"].equals(searched["trials"])
+    assert not list(resumed["folder"].glob(".*"))
+
+
+def test_a_trial_is_the_mean_over_its_seeds(world):
+    alone = {"space": {"objective.views.fixed_share": [0.5, 1.0]}, "trials": 1, "objective": MODALITY_DROPOUT}
+    each = [run(world, f"seed{seed}", seeds=[seed], **alone)["best"]["best"] for seed in (0, 1)]
+    both = run(world, "both", seeds=[0, 1], **alone)["best"]["best"]
+    assert each[0]["validation"] != each[1]["validation"]
+    assert both["validation"] == pytest.approx((each[0]["validation"] + each[1]["validation"]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"objective.predicition": [0, 1]}, "no setting 'objective.predicition'"),
+        ({"objective.prediction": {"low": 2, "high": 3}}, "present value 1.0 lies outside"),
+        ({"objective.distance": ["mse", "smooth_l1"]}, "present value 'cosine' lies outside"),
+    ],
+)
+def test_a_wrong_space_names_its_key(world, space, said):
+    with pytest.raises(PipelineError, match=said):
+        search.search(params(space=space), dict, ResumeFolder(world.root / "x", "digest"))
+
+
+def test_a_value_that_no_setting_allows_names_its_key():
+    with pytest.raises(PipelineError, match=r"network\.dropout.*tried 7"):
+        search.with_values(params(), {"network.dropout": 7})
+
+
+@pytest.mark.parametrize(
+    ("spaces", "said"),
+    [
+        ({"corekd": {}}, "empty space"),
+        ({"corekd": {"prediction": [0, 1]}}, "does not begin with"),
+        ({"corekd": {"objective.prediction": [1]}}, "two choices"),
+        ({"corekd": {"objective.prediction": {"low": 2, "high": 1}}}, "must lie below"),
+        ({"corekd": {"objective.prediction": {"low": 0, "high": 1, "kind": "log"}}}, "above 0"),
+    ],
+)
+def test_the_settings_refuse_a_space_that_searches_nothing(spaces, said):
+    with pytest.raises(ValueError, match=said):
+        SearchSettings(spaces=spaces)
