@@ -32,6 +32,7 @@ GROUPS = {
         *("pipeline.references", "pipeline.student", "pipeline.evaluate", "pipeline.ceilings"),
         "pipeline.scores",
     ),
+    "search": ("pipeline.search",),
     "results": ("pipeline.tables", "pipeline.figures", "pipeline.across"),
 }
 # where the package is imported by another name than it is installed by

@@ -20,7 +20,11 @@ def reference_kinds(variant):
     tried = space.get("objective.references", [present.references])
     terms = ("prediction", "fused", "modality", "nce_reference")
     searched = any(f"objective.{term}" in space for term in terms)
-    return sorted({present.references, *tried}) if searched or present.needs_references else []
+    return (
+        sorted({present.references, *tried})
+        if searched or present.needs_references
+        else []
+    )
 
 
 def search_inputs(wildcards):
@@ -53,25 +57,27 @@ rule search:
         f"{LOGS}/search/{{fold}}-{{variant}}.log",
     benchmark:
         f"{COSTS}/search/{{fold}}-{{variant}}.tsv"
+    conda:
+        "../envs/search.yaml"
     resources:
         gpu=GPU,
         mem_mb=3000,
         runtime=720,
     params:
-        code=code("pipeline.search"),
-        cfg=lambda wildcards: settings(
-            network=CFG.network,
-            training=CFG.training,
-            objective=CFG.objective_of(wildcards.variant),
-            space={
-                key: value.model_dump() if hasattr(value, "model_dump") else value
-                for key, value in CFG.search.spaces[wildcards.variant].items()
-            },
-            trials=CFG.search.trials,
-            random=CFG.search.random,
-            seeds=CFG.search.seeds,
-            seed=CFG.search.seed,
-            **COMPUTE,
+        **made_by(
+            "pipeline.search",
+            cfg=lambda wildcards: dict(
+                network=CFG.network,
+                training=CFG.training,
+                objective=CFG.objective_of(wildcards.variant),
+                # a variant without a space has no job, and still has to name its keys
+                space=CFG.search.spaces.get(wildcards.variant, {}),
+                trials=CFG.search.trials,
+                random=CFG.search.random,
+                seeds=CFG.search.seeds,
+                seed=CFG.search.seed,
+                **COMPUTE,
+            ),
         ),
     shell:
         "python -m pipeline.search --params {params.cfg:q} --dataset {input.dataset:q}"

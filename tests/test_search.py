@@ -2,6 +2,8 @@
 
 import pytest
 from trained_world import SMALL, World
+from workflow import SMALL as SMALL_RUN
+from workflow import copy_project, planned, write_overlay
 
 from pipeline import artefacts, search
 from pipeline.errors import PipelineError
@@ -146,3 +148,22 @@ def test_a_value_that_no_setting_allows_names_its_key():
 def test_the_settings_refuse_a_space_that_searches_nothing(spaces, said):
     with pytest.raises(ValueError, match=said):
         SearchSettings(spaces=spaces)
+
+
+@pytest.mark.slow
+def test_searches_are_planned_with_what_their_trials_read(tmp_path):
+    """References are made only for a variant whose trials may read them, of each kind that they may read."""
+    folder = copy_project(tmp_path / "project")
+    spaces = {
+        "corekd": {"objective.references": ["in_sample", "cross_fitted"]},
+        "modality_dropout": {"objective.views.fixed_share": [0.25, 0.5]},
+    }
+    overlay = write_overlay(folder, {**SMALL_RUN, "search": {"spaces": spaces, "seeds": [3]}})
+    jobs = planned(folder, "--configfile", str(overlay), "--cores", "1", "searches")
+    assert jobs["search"] == 2
+    assert (jobs["teacher"], jobs["held_out_teacher"], jobs["references"]) == (1, 4, 2)
+    assert "student" not in jobs
+    none = {"spaces": {"modality_dropout": spaces["modality_dropout"]}}
+    overlay = write_overlay(folder, {**SMALL_RUN, "search": none})
+    jobs = planned(folder, "--configfile", str(overlay), "--cores", "1", "searches")
+    assert "teacher" not in jobs
