@@ -9,7 +9,7 @@ LOCKED := .make-lock
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run test test-quick check lock
+.PHONY: run test test-quick check config lock
 
 run: $(VENV)/run.installed            ## the whole pipeline on the embedded corpus, then where its tables are
 	@flock -n -E 75 $(LOCKED) sh -c 'snakemake --unlock $(ARGS) >/dev/null 2>&1; exec snakemake --cores $(CORES) $(ARGS)' || \
@@ -23,6 +23,9 @@ test-quick: $(VENV)/test.installed    ## the quick tests only
 
 check: $(VENV)/test.installed         ## style of Python and Snakemake files
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules
+
+config: $(VENV)/run.installed         ## config.yaml and docs/config.md, from the settings in pipeline/
+	python -m pipeline.config_page
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; '$(PYTHON)' is older. Name another one: make run PYTHON=python3.12" >&2; exit 1; }

@@ -2,10 +2,13 @@
 #
 #   snakemake --cores all                                      the embedded corpus
 #   snakemake --cores all --configfile config/reported.yaml    the same, large enough to compare methods
-#   snakemake features | teachers | students | evaluation | results
+#   snakemake encoders | features | teachers | students | evaluation | results
 #   snakemake searches                                         tune the variants that search.spaces names
 #
 # What depends on what stands in rules/; what is computed stands in pipeline/.
+
+
+include: "rules/configuration.smk"
 
 
 configfile: "config.yaml"
@@ -21,6 +24,7 @@ include: "rules/results.smk"
 
 localrules:
     all,
+    encoders,
     features,
     teachers,
     students,
@@ -33,6 +37,11 @@ rule all:
     default_target: True
     input:
         results_files(),
+
+
+rule encoders:
+    input:
+        encoder_files(),
 
 
 rule features:

@@ -1,12 +1,17 @@
 """The one place where the configuration is read and validated; below it, typed values travel."""
 
+import argparse
 import difflib
-import types
-import typing
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from pipeline import schema
+from pipeline.config_files import Place, Source, read_source, where
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
@@ -23,6 +28,7 @@ from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import TrainingSettings
 
 NAME = r"^[A-Za-z0-9_]+$"
+BASE = Path("config.yaml")
 
 
 class EmbeddedSettings(Settings):
@@ -40,12 +46,16 @@ class Config(Settings):
     run: str = Field(
         "embedded", pattern=NAME, description="name of this run; all it makes lies in runs/{run}"
     )
-    device: typing.Literal["auto", "cpu", "cuda"] = Field(
+    device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes a GPU where one is visible; cuda makes a missing GPU an error"
     )
     threads: int = Field(1, ge=1, le=256, description="torch's CPU threads in a job; sums depend on it")
-    seeds: list[int] = Field([0], min_length=1, description="training seeds; each trains every variant")
-    compare: list[str] = Field(["corekd"], description="the variants to train, beside the teacher, by name")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="training seeds; each trains every variant"
+    )
+    compare: list[str] = Field(
+        ["corekd"], min_length=1, description="the variants to train, beside the teacher, by name"
+    )
     corpus: CorpusSettings = Field(CorpusSettings(), description="which corpus, and how it is read")
     embedded: EmbeddedSettings = Field(EmbeddedSettings(), description="the generated corpus")
     standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
@@ -57,7 +67,7 @@ class Config(Settings):
         TeacherObjectiveSettings(), description="what the complete-view teacher learns from"
     )
     objective: ObjectiveSettings = Field(ObjectiveSettings(), description="what a student learns from")
-    variants: dict[str, dict] = Field(
+    variants: dict[Annotated[str, Field(pattern=NAME)], dict] = Field(
         {"corekd": {}}, description="by name: what differs from `objective`; {} is CoRe-KD itself"
     )
     reference_folds: int = Field(4, ge=2, le=50, description="teachers behind cross-fitted references")
@@ -81,19 +91,31 @@ class Config(Settings):
     def _variants_are_known(self) -> "Config":
         for name in self.compare:
             if name not in self.variants:
-                raise ValueError(f"compare: no variant {name!r}; there are {sorted(self.variants)}")
-            self.objective_of(name)
+                raise ValueError(f"compare: {self._no_variant(name)}")
         for name in self.search.spaces:
             if name not in self.variants:
-                raise ValueError(f"search.spaces: no variant {name!r}; there are {sorted(self.variants)}")
+                raise ValueError(f"search.spaces: {self._no_variant(name)}")
+        trained = ["teacher", *self.compare]
+        for key, names in (("reference", [self.report.reference]), ("compared", self.report.compared)):
+            for name in names:
+                if name not in trained:
+                    raise ValueError(
+                        f"report.{key}: {name!r} is not trained in this run; name one of "
+                        f"{', '.join(trained)}, or add it to compare"
+                    )
         if "teacher" in self.variants:
             raise ValueError("variants: the name 'teacher' is taken by the zero-filled teacher")
         if self.corpus.name not in ("embedded", "features") and self.encoders.standins:
             raise ValueError(
-                "encoders.standins: the stand-ins know only the embedded corpus; set it to false, so that "
-                "the public weights are used"
+                f"encoders.standins: the stand-ins know only the embedded corpus, and corpus.name is "
+                f"{self.corpus.name}; set encoders.standins to false, so that the public weights are used"
             )
         return self
+
+    def _no_variant(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self.variants, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.variants)}"
+        return f"there is no variant {name!r}; {hint}"
 
     def objective_of(self, variant: str) -> ObjectiveSettings:
         """The full objective of one variant: `objective` with the variant's own keys on top."""
@@ -109,41 +131,104 @@ def merged(base: Mapping, over: Mapping) -> dict:
     return result
 
 
-def read_config(raw: Mapping) -> Config:
-    """Validate the merged configuration that Snakemake read.
+def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
+    """Validate the merged configuration; `sources` are what it was merged from, the last one winning.
 
-    Raises PipelineError naming the key, what was expected, and the nearest right name.
+    Raises PipelineError naming the file, the key, what was expected, and the nearest right name.
     """
     try:
-        return Config.model_validate(dict(raw))
+        config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        raise PipelineError(_explain(error.errors()[0])) from None
+        raise PipelineError(_explain(error, (), Config, sources)) from None
+    for name in config.variants:
+        try:
+            config.objective_of(name)
+        except ValidationError as error:
+            raise PipelineError(_explain(error, ("variants", name), ObjectiveSettings, sources)) from None
+    return config
 
 
-def _explain(fault: Mapping) -> str:
-    path = [str(part) for part in fault["loc"]]
-    key = ".".join(path) or "(top level)"
+def read_files(paths: Sequence[Path], extra: Mapping | None = None) -> Config:
+    """Read, merge and validate files of settings, the first one the base, and `extra` on top of all.
+
+    Raises PipelineError as `read_source` and `read_config` do.
+    """
+    sources = [read_source(path) for path in paths]
+    if extra:
+        sources.append(Source("--config", extra))
+    raw: dict = {}
+    for source in sources:
+        raw = merged(raw, source.values)
+    return read_config(raw, sources)
+
+
+def _explain(error: ValidationError, above: Place, model: type[BaseModel], sources: Sequence[Source]) -> str:
+    """One paragraph on the first fault; `above` is the path of `model` in the configuration."""
+    faults = error.errors()
+    fault = faults[0]
+    inner = tuple(str(part) for part in fault["loc"])
+    names = tuple(part for part in fault["loc"] if isinstance(part, str))
+    more = f" ({len(faults) - 1} more after this one.)" if len(faults) > 1 else ""
+    if fault["type"] == "value_error":
+        said = str(fault["ctx"]["error"])
+        # what concerns several keys begins with the one to look at
+        named = re.match(r"([a-z_.]+): ", said)
+        place = tuple(named[1].split(".")) if named and not names else (*above, *names)
+        key = "" if named and not names else f"{'.'.join(place)}: " if place else ""
+        return f"{where(place, sources)}: {key}{said}.{more}"
+    place, key = (*above, *names), ".".join((*above, *inner))
     if fault["type"] == "extra_forbidden":
-        known = _fields_at(Config, path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known keys there: {', '.join(known)}."
-        return f"config: there is no key {key!r}. {hint}"
+        return f"{where(place, sources)}: there is no key {key!r}. {_nearest(model, above, inner)}{more}"
+    holder = _section_at(model, names[:-1]) if names else None
+    field = holder.model_fields.get(names[-1]) if holder else None
+    if field is None:
+        return f"{where(place, sources)}: {key}: {fault['msg']} (got {schema.plain(fault['input'])}).{more}"
+    section = _section_at(model, names)
+    kind = f"a section of {', '.join(section.model_fields)}" if section else schema.kind_of(field)
+    near = difflib.get_close_matches(str(fault["input"]), schema.choices(field.annotation), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
     return (
-        f"config, key {key!r}: {fault['msg']} (got {fault['input']!r}). "
-        "Mend it in config.yaml or in the overlay given with --configfile."
+        f"{where(place, sources)}: the key {key!r} is {schema.plain(fault['input'])}; expected: {kind} "
+        f"({(field.description or '').rstrip('.')}).{hint}{more}"
     )
 
 
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The field names of the settings model that lies at `path` below `model`."""
+def _nearest(model: type[BaseModel], above: Place, path: Place) -> str:
+    """The right name that is nearest to a wrong one: in its section, or anywhere."""
+    section = _section_at(model, path[:-1])
+    known = list(section.model_fields) if section else []
+    if near := difflib.get_close_matches(path[-1], known, n=1):
+        return f"Did you mean {near[0]!r}?"
+    everywhere = {key.path[-1]: key.name for key in schema.keys(Config())}
+    if near := difflib.get_close_matches(path[-1], everywhere, n=1, cutoff=0.8):
+        return f"Did you mean {everywhere[near[0]]!r}?"
+    return f"Known keys there: {', '.join(known)}."
+
+
+def _section_at(model: type[BaseModel], path: Place) -> type[BaseModel] | None:
+    """The settings model that lies at `path` below `model`, or None if there is a plain value."""
     for part in path:
         field = model.model_fields.get(part)
-        if field is None:
-            return []
-        kinds = [field.annotation, *typing.get_args(field.annotation)]
-        models = [k for k in kinds if isinstance(k, type) and not isinstance(k, types.GenericAlias)]
-        nested = [k for k in models if issubclass(k, BaseModel)]
-        if not nested:
-            return []
-        model = nested[0]
-    return list(model.model_fields)
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return None
+        model = kind
+    return model
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check `config.yaml` and overlays without Snakemake; 1 with one paragraph if something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.config", description=main.__doc__)
+    parser.add_argument("overlays", nargs="*", type=Path, help="as given to --configfile, in their order")
+    overlays = parser.parse_args(argv).overlays
+    try:
+        config = read_files([BASE, *overlays])
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"valid: run {config.run}, corpus {config.corpus.name}, variants {', '.join(config.compare)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

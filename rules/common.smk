@@ -1,22 +1,11 @@
 # What all chapters share: the validated configuration, paths, and what a rule's result depends on.
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
-
-sys.path.insert(0, str(Path(workflow.basedir).resolve()))
 
 from pipeline import reasons
 from pipeline.codehash import code_lines
-from pipeline.config import read_config
 from pipeline.digests import facts_digest
 from pipeline.environments import group_of, pins
-from pipeline.errors import PipelineError
-
-try:
-    CFG = read_config(config)
-except PipelineError as error:
-    raise WorkflowError(str(error)) from None
 
 RUN = f"runs/{CFG.run}"
 LOGS = f"{RUN}/logs"

@@ -37,18 +37,23 @@ def given_files(stem):
     return sorted(str(path) for path in Path(CFG.corpus.folder).glob(f"{stem}.*"))
 
 
-def raw_corpus():
-    """What the manifest is read from; a missing folder is the manifest stage's to explain."""
-    if CFG.corpus.name == "features":
-        return given_files("index")
-    folder = CFG.corpus.folder
-    return [folder] if folder and Path(folder).is_dir() else []
+def raw_corpus(wildcards):
+    """What the manifest is read from; a folder that is not there stops whatever needs the manifest."""
+    if EMBEDDED:
+        return []
+    from pipeline.corpora.reading import located
+
+    try:
+        folder = located(CFG.corpus.folder)
+    except PipelineError as error:
+        stop(error)
+    return given_files("index") if CFG.corpus.name == "features" else [str(folder)]
 
 
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
 checkpoint manifest:
     input:
-        raw=raw_corpus(),
+        raw=raw_corpus,
         parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
     output:
         manifest=f"{RUN}/manifest.parquet",

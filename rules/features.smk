@@ -9,6 +9,13 @@ def feature_files():
     )
 
 
+def encoder_files():
+    """None where features are given."""
+    if CFG.corpus.name == "features":
+        return []
+    return expand(f"{RUN}/encoders/{{modality}}", modality=MODALITIES)
+
+
 if CFG.corpus.name == "features":
 
     # arrays that were extracted elsewhere take the place of media, faces and encoders

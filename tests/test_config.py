@@ -1,14 +1,13 @@
-"""The configuration is judged before any job, and every fault names its key."""
+"""`config.yaml`, its overlays and docs/config.md say what the settings say."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pipeline import config_page, schema
 from pipeline.config import Config, merged, read_config
-from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = sorted((ROOT / "config").glob("*.yaml"))
@@ -49,36 +48,14 @@ def test_every_overlay_is_valid_and_has_a_run_of_its_own(overlay):
     assert config.run != _base()["run"]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"sedes": [1]}, r"'sedes'.*'seeds'"),
-        ({"training": {"epochss": 3}}, r"'training.epochss'.*'epochs'"),
-        ({"device": "gpu"}, r"'device'.*'auto', 'cpu' or 'cuda'.*'gpu'"),
-        ({"seeds": [1, 1]}, r"'seeds'.*twice"),
-        ({"compare": ["nobody"]}, r"no variant 'nobody'"),
-        ({"run": "../elsewhere"}, r"'run'.*pattern"),
-        ({"variants": {"corekd": {"fuzed": 1}}}, r"fuzed"),
-        ({"embedded": {"process": {"dialogues": -1}}}, r"embedded.process.dialogues"),
-    ],
-)
-def test_a_wrong_key_type_or_value_is_named(change, said):
-    with pytest.raises(PipelineError) as error:
-        read_config(merged(_base(), change))
-    assert re.search(said, str(error.value), re.S), str(error.value)
-    assert len(str(error.value).splitlines()) <= 3
+def test_both_files_are_in_step_with_the_settings():
+    shown = (ROOT / "config.yaml").read_text()
+    assert config_page.as_yaml(shown) == shown, "config.yaml: run `make config`"
+    page = (ROOT / "docs" / "config.md").read_text()
+    assert config_page.as_page() == page, "docs/config.md: run `make config`"
 
 
-@pytest.mark.slow
-def test_snakemake_stops_before_any_job(tmp_path):
-    overlay = tmp_path / "wrong.yaml"
-    overlay.write_text("sedes: [1]\n")
-    done = subprocess.run(
-        ["snakemake", "-n", "--configfile", str(overlay)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "Did you mean 'seeds'?" in done.stderr + done.stdout
+def test_the_page_shows_every_key():
+    page = config_page.as_page()
+    for key in schema.keys(Config()):
+        assert f"`{key.name}`" in page

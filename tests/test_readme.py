@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from workflow import ROOT, copy_project, snakemake
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,7 +25,11 @@ WORKFLOW = [command for command in ALL if command.startswith("snakemake")]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("readme"))
+    folder = copy_project(tmp_path_factory.mktemp("readme"))
+    for overlay in (folder / "config").glob("*.yaml"):
+        corpus = yaml.safe_load(overlay.read_text()).get("corpus", {})
+        (folder / corpus.get("folder", "data")).mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def test_the_readme_has_its_two_commands():

@@ -1,8 +1,8 @@
 """Settings of the corpus: which adapter reads it, and how it is divided."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipeline.corpora.registry import ADAPTERS
 from pipeline.settings.base import Settings
@@ -18,11 +18,13 @@ from pipeline.settings.corpora import (
 class CorpusSettings(Settings):
     """One corpus, as its adapter reads it."""
 
-    name: str = Field("embedded", description="corpus, by its adapter's name")
+    name: Literal[tuple(ADAPTERS)] = Field("embedded", description="corpus, by its adapter's name")
     folder: str = Field("", description="folder of a corpus on disk; empty for the embedded one")
     protocol: str = Field("", description="named label protocol of the adapter; empty: its default")
     shards: int = Field(2, ge=1, le=1000, description="slices of whole dialogues that extraction works on")
-    folds: list[str] = Field(["main"], min_length=1, description="folds to train and judge")
+    folds: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]] = Field(
+        ["main"], min_length=1, description="folds to train and judge"
+    )
     validation: float = Field(
         0.12, gt=0, lt=0.5, description="share of training dialogues for validation, if the corpus names none"
     )
@@ -35,13 +37,6 @@ class CorpusSettings(Settings):
     mosei: MoseiSettings = Field(MoseiSettings(), description="read for name: mosei")
     own: FolderSettings = Field(FolderSettings(), description="read for name: folder")
     features: FeaturesSettings = Field(FeaturesSettings(), description="read for name: features")
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in ADAPTERS:
-            raise ValueError(f"there is no corpus {name!r}; known are {', '.join(ADAPTERS)}")
-        return name
 
     @property
     def adapter(self) -> str:

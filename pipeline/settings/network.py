@@ -1,6 +1,8 @@
 """Settings of the network's size."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from pipeline.settings.base import Settings
 
@@ -16,3 +18,9 @@ class NetworkSettings(Settings):
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the features")
     speakers: int = Field(8, ge=1, le=64, description="Speakers of a dialogue told apart; later ones share")
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide hidden ({self.hidden})")
+        return self

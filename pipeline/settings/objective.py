@@ -1,6 +1,6 @@
 """Settings of the objectives: every variant and ablation is an entry here, not code."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,15 +28,9 @@ class ViewSettings(Settings):
     subsets: tuple[Subset, ...] = Field(
         ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Subsets of the fixed family"
     )
-    rates: tuple[float, ...] = Field(
+    rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), min_length=1, description="Missing rates of the random family"
     )
-
-    @model_validator(mode="after")
-    def _rates_in_range(self) -> "ViewSettings":
-        if not all(0 <= rate <= 1 for rate in self.rates):
-            raise ValueError(f"rates {self.rates} must lie within 0..1")
-        return self
 
 
 class ConflictSettings(Settings):

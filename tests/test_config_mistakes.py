@@ -1,0 +1,213 @@
+"""Mistakes that people make in the configuration: each is answered by one paragraph that names it."""
+
+import re
+
+import pytest
+from workflow import ROOT, copy_project, snakemake
+
+from pipeline import schema
+from pipeline.config import Config, main, read_files
+from pipeline.config_files import read_source
+from pipeline.errors import PipelineError
+
+BASE = ROOT / "config.yaml"
+
+MISTAKES = {
+    "misspelt key": (
+        "run: x\nsedes: [1]\n",
+        r"mine\.yaml, line 2: there is no key 'sedes'\. Did you mean 'seeds'\?",
+    ),
+    "misspelt nested key": (
+        "training:\n  # more\n  epochss: 3\n",
+        r"mine\.yaml, line 3: there is no key 'training\.epochss'\. Did you mean 'epochs'\?",
+    ),
+    "right key in the wrong place": (
+        "epochs: 3\n",
+        r"line 1: there is no key 'epochs'\. Did you mean 'training\.epochs'\?",
+    ),
+    "text for a number": (
+        "training:\n  epochs: many\n",
+        r"line 2: the key 'training\.epochs' is many; expected: whole number, 1 to 1000 \(Passes over",
+    ),
+    "out of range": (
+        "network: {dropout: 1.5}\n",
+        r"line 1: the key 'network\.dropout' is 1\.5; expected: number, at least 0, below 1",
+    ),
+    "unknown choice": (
+        "device: gpu\n",
+        r"'device' is gpu; expected: `auto`, `cpu` or `cuda`",
+    ),
+    "misspelt choice": (
+        "objective:\n  distance: cosin\n",
+        r"line 2: .*expected: `cosine`, `mse` or `smooth_l1`.*Did you mean 'cosine'\?",
+    ),
+    "unknown variant": (
+        "compare: [corekd, logitkd]\n",
+        r"mine\.yaml, line 1: compare: there is no variant 'logitkd'; did you mean 'logit_kd'\?",
+    ),
+    "misspelt key of a variant": (
+        "variants:\n  mine: {}\n  other: {fuzed: 0}\n",
+        r"line 3: there is no key 'variants\.other\.fuzed'\. Did you mean 'fused'\?",
+    ),
+    "a variant that cannot be": (
+        "variants:\n  other: {reconstruction: 1}\n",
+        r"line 2: variants\.other: reconstruction has a weight, so imputer must be true",
+    ),
+    "unknown corpus": (
+        "corpus:\n  name: mled\n",
+        r"line 2: the key 'corpus\.name' is mled; .*Did you mean 'meld'\?",
+    ),
+    "corpus with stand-ins": (
+        "corpus: {name: meld, folder: there}\n",
+        r"encoders\.standins: .*corpus\.name is meld; set encoders\.standins to false",
+    ),
+    "reference that is not trained": (
+        "run: x\ncompare: [csa]\n",
+        r"report\.reference: 'corekd' is not trained in this run",
+    ),
+    "key twice": (
+        "training:\n  epochs: 3\n  batch: 4\n  epochs: 5\n",
+        r"mine\.yaml, line 4: the key 'training\.epochs' stands twice, first in line 2",
+    ),
+    "tab": (
+        "training:\n\tepochs: 3\n",
+        r"mine\.yaml, line 2: a tab.*Use spaces",
+    ),
+    "bracket left open": (
+        "seeds: [0, 1\ndevice: cpu\n",
+        r"mine\.yaml, line 2, column 7: not YAML",
+    ),
+    "list without brackets": (
+        "seeds: 1,2\n",
+        r"line 1: the key 'seeds' is \"1,2\"; expected: list, not empty, of: whole number",
+    ),
+    "wrong entry of a list": (
+        "seeds:\n  - 1\n  - two\n",
+        r"line 1: the key 'seeds\.1' is two; expected: list, not empty, of: whole number",
+    ),
+    "entry twice": ("seeds: [1, 1]\n", r"line 1: seeds: an entry stands twice"),
+    "empty list": ("seeds: []\n", r"the key 'seeds' is \[\]; expected: list, not empty"),
+    "value for a section": (
+        "training: 30\n",
+        r"the key 'training' is 30; expected: a section of epochs, batch, ",
+    ),
+    "section left empty": (
+        "training:\n  # epochs: 3\n",
+        r"line 1: the key 'training' is null; expected: a section of",
+    ),
+    "list at the top": ("- run: x\n", r"mine\.yaml: holds list where keys with values were expected"),
+    "word that YAML takes for a truth value": (
+        "variants:\n  no: {nce: 0}\n",
+        r"line 2: the key no is not text .*quotes",
+    ),
+    "heads that do not fit": (
+        "network: {heads: 3}\n",
+        r"line 1: network: heads \(3\) must divide hidden \(64\)",
+    ),
+    "run that is a path": ("run: ../mine\n", r"'run' is \.\./mine; expected: text, of the form"),
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "mine.yaml"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_its_place(mine, mistake):
+    text, said = MISTAKES[mistake]
+    mine.write_text(text)
+    with pytest.raises(PipelineError) as error:
+        read_files([BASE, mine])
+    assert re.search(said, str(error.value)), str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_overlay_that_wins_is_named(mine):
+    mine.write_text("threads: 2\n")
+    other = mine.with_name("other.yaml")
+    other.write_text("run: x\nthreads: 0\n")
+    with pytest.raises(PipelineError, match=r"^other\.yaml, line 2: the key 'threads' is 0"):
+        read_files([BASE, mine, other])
+    with pytest.raises(PipelineError, match=r"^--config: the key 'threads' is \"0\""):
+        read_files([BASE, mine], {"threads": "0"})
+    other.write_text("run: x\nthreads: 3\n")
+    assert read_files([BASE, mine, other]).threads == 3
+
+
+def test_files_that_cannot_be_read(mine):
+    with pytest.raises(PipelineError, match=r"^mine\.yaml: cannot be read"):
+        read_source(mine)
+    mine.write_bytes(b"run: caf\xe9\n")
+    with pytest.raises(PipelineError, match=r"^mine\.yaml: cannot be read"):
+        read_source(mine)
+    mine.write_text("# nothing but a comment\n")
+    assert read_source(mine).values == {}
+    mine.write_text('{\n\t"run": "tabs_are_fine_in_json"\n}')
+    assert read_source(mine).values == {"run": "tabs_are_fine_in_json"}
+
+
+def test_every_key_has_a_kind_a_meaning_and_a_default_that_fits():
+    names = []
+    for key in schema.keys(Config()):
+        names.append(key.name)
+        assert key.meaning, f"{key.name} has no description"
+        assert key.kind, key.name
+        assert "null" not in key.kind or key.name == "training.patience", f"{key.name}: {key.kind}"
+    assert len(set(names)) == len(names) > 150
+
+
+def test_the_check_without_snakemake(mine, capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.config.BASE", BASE)
+    mine.write_text("run: longer\n")
+    assert main([str(mine)]) == 0
+    assert "valid: run longer, corpus embedded" in capsys.readouterr().out
+    mine.write_text("run: longer\nrun: shorter\n")
+    assert main([str(mine)]) == 1
+    assert "line 2: the key 'run' stands twice" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("mistakes"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--configfile", "mine.yaml"), "error: mine.yaml, line 3: there is no key 'training.epochss'"),
+        (("--config", "sedes=1"), "error: --config: there is no key 'sedes'. Did you mean 'seeds'?"),
+        (
+            ("--configfile", "config/meld.yaml"),
+            "error: config, key corpus.folder: there is no folder data",
+        ),
+    ],
+)
+def test_snakemake_stops_before_any_job_with_one_paragraph(project, arguments, said):
+    (project / "mine.yaml").write_text("run: x\ntraining:\n  epochss: 3\n")
+    done = snakemake(project, "--cores", "1", *arguments, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(said), done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    assert not (project / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_wrong_config_yaml_is_named_too(project):
+    path = project / "config.yaml"
+    text = path.read_text()
+    try:
+        path.write_text(text + "run: again\n")
+        done = snakemake(project, "-n", check=False)
+    finally:
+        path.write_text(text)
+    assert done.returncode == 1
+    assert re.search(r"^error: config\.yaml, line \d+: the key 'run' stands twice", done.stderr, re.M)
+
+
+@pytest.mark.slow
+def test_encoders_can_be_fetched_where_the_corpus_is_not(project):
+    done = snakemake(project, "-n", "encoders", "--configfile", "config/meld.yaml")
+    assert re.search(r"^weights +3$", done.stdout, re.M)
