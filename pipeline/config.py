@@ -72,7 +72,7 @@ class Config(Settings):
     )
     reference_folds: int = Field(4, ge=2, le=50, description="teachers behind cross-fitted references")
     search: SearchSettings = Field(
-        SearchSettings(), description="the target `search`: tunes variants on the validation split"
+        SearchSettings(), description="the target `searches`: tunes variants on the validation split"
     )
     protocol: ProtocolSettings = Field(ProtocolSettings(), description="masks and conflict pairs")
     report: ReportSettings = Field(ReportSettings(), description="metrics, tests and tables")

@@ -64,24 +64,29 @@ def choices(annotation: Any) -> tuple[str, ...]:
 def _kind(annotation: Any, limits: Sequence[Any]) -> str:
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        own = [limit for part in parts[1:] for limit in getattr(part, "metadata", [part])]
-        return _kind(parts[0], own)
+        return _kind(parts[0], [limit for part in parts[1:] for limit in getattr(part, "metadata", [part])])
     if origin is typing.Literal:
-        words = [f"`{value}`" for value in parts]
-        return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+        return _either([f"`{value}`" for value in parts])
+    if origin in (typing.Union, types.UnionType):
+        return _either([_kind(part, limits) for part in parts])
     if origin in (list, tuple):
         some = any(isinstance(limit, ranges.MinLen) for limit in limits)
         return f"list{', not empty,' if some else ''} of: {_kind(parts[0], [])}"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"section of {', '.join(annotation.model_fields)}"
     if origin is dict:
-        return f"mapping of names to: {_kind(parts[1], [])}" if len(parts) > 1 else "mapping"
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_kind(part, limits) for part in parts)
+        return f"mapping of names to: {_kind(parts[1], [])}"
+    # a limit is the number's, not of the null beside it
+    return ", ".join([_word(annotation), *(_limits(limits) if annotation is not types.NoneType else [])])
+
+
+def _word(kind: type) -> str:
+    if issubclass(kind, BaseModel):
+        return f"section of {', '.join(kind.model_fields)}"
     words = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", dict: "mapping"}
-    return ", ".join(
-        [words.get(annotation, "`null`"), *_limits(limits)] if annotation in words else ["`null`"]
-    )
+    return words.get(kind, "`null`")
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _limits(limits: Sequence[Any]) -> list[str]:

@@ -32,7 +32,7 @@ Space = dict[str, Range | Choices]
 
 
 class SearchSettings(Settings):
-    """How the target `search` tunes variants, on the validation split alone."""
+    """How the target `searches` tunes variants, on the validation split alone."""
 
     trials: int = Field(24, ge=1, le=10000, description="Settings tried for each variant, the given first")
     random: int = Field(8, ge=1, description="Trials drawn at random before the sampler learns from them")
