@@ -193,6 +193,17 @@ def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
             time = next(wanted, None)
 
 
+def picture_length(path: Path) -> float:
+    """Seconds until the last picture begins, by decoding all of them: for files that do not tell.
+
+    Raises MediaAbsence (file_missing, undecodable, no_video_stream).
+    """
+    index = _pick(path, "video", NO_VIDEO)
+    with _opened(path) as container:
+        origin = _origin(container)
+        return max(frame.time - origin for frame in _decode(container, container.streams[index]))
+
+
 def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
     """The first decodable track piece by piece: float32 (channels, samples) and its rate, without gaps.
 

@@ -6,9 +6,9 @@ A stage module ends with
         stage.main(run, Params, inputs=("manifest", "faces*"), outputs=("features", "index"))
 
 where `run(params, *, manifest, faces, features, index)` does the work. A name that ends in `*` takes any
-number of paths and arrives as a list. The log goes to standard error: it begins with the stage, the
-machine, the settings, the inputs and the device, and ends with what was written, the time and the peak
-memory.
+number of paths and arrives as a list; one that ends in `?` may be left out and is then None. The log goes to
+standard error: it begins with the stage, the machine, the settings, the inputs and the device, and ends with
+what was written, the time and the peak memory.
 """
 
 import argparse
@@ -32,20 +32,26 @@ P = TypeVar("P", bound=BaseModel)
 log = logging.getLogger("pipeline")
 
 
-def parser(name: str, inputs: Sequence[str], outputs: Sequence[str]) -> argparse.ArgumentParser:
-    """The command line of a stage: one JSON object of settings and one flag an artefact."""
+def parser(
+    name: str, inputs: Sequence[str], outputs: Sequence[str], defaults: bool = False
+) -> argparse.ArgumentParser:
+    """The command line of a stage: one JSON object of settings and one flag an artefact.
+
+    defaults: the settings may be left out.
+    """
     top = argparse.ArgumentParser(prog=f"python -m {name}", allow_abbrev=False)
-    top.add_argument("--params", required=True, help="the stage's settings as one JSON object")
+    about = "the stage's settings as one JSON object"
+    top.add_argument("--params", required=not defaults, default="{}", help=about)
     for group, names in (("inputs", inputs), ("outputs", outputs)):
         section = top.add_argument_group(group)
         for flag in names:
             many = flag.endswith("*")
             section.add_argument(
-                "--" + flag.rstrip("*").replace("_", "-"),
-                dest=flag.rstrip("*"),
+                "--" + flag.rstrip("*?").replace("_", "-"),
+                dest=flag.rstrip("*?"),
                 type=Path,
                 nargs="*" if many else None,
-                required=True,
+                required=not flag.endswith("?"),
             )
     return top
 
@@ -72,12 +78,16 @@ def main(
     *,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
+    defaults: bool = False,
     argv: Sequence[str] | None = None,
 ) -> None:
-    """Parse the command line, run the stage, report its cost; exit 1 with one paragraph on a fault."""
+    """Parse the command line, run the stage, report its cost; exit 1 with one paragraph on a fault.
+
+    defaults: a person may leave out --params.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s", force=True)
     name = run.__globals__["__spec__"].name if run.__globals__.get("__spec__") else run.__module__
-    arguments = vars(parser(name, inputs, outputs).parse_args(argv))
+    arguments = vars(parser(name, inputs, outputs, defaults).parse_args(argv))
     start = time.monotonic()
     try:
         params = read_params(params_type, arguments.pop("params"))
@@ -99,11 +109,11 @@ def main(
 
 
 def _names(flags: Sequence[str]) -> list[str]:
-    return [flag.rstrip("*") for flag in flags]
+    return [flag.rstrip("*?") for flag in flags]
 
 
-def _paths(value: Path | list[Path]) -> list[Path]:
-    return value if isinstance(value, list) else [value]
+def _paths(value: Path | list[Path] | None) -> list[Path]:
+    return value if isinstance(value, list) else [value] if value is not None else []
 
 
 def _begin(name: str, about: str | None, params: BaseModel, inputs: Mapping[str, Path | list[Path]]) -> None:

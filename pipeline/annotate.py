@@ -1,0 +1,130 @@
+"""Stage annotate: the emotion of every utterance of a video, by an exported model.
+
+    python -m pipeline.annotate --model FOLDER --video talk.mp4 --out FOLDER [--transcript talk.srt]
+
+Nothing is trained. Without --transcript one of the same name beside the video is taken, if there is one.
+"""
+
+import logging
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from models.batch import MODALITIES
+from pipeline import annotations, artefacts, film, perception, stage
+from pipeline.device import prepare
+from pipeline.errors import PipelineError
+from pipeline.model import Model, load
+from pipeline.perception import Perceived, Video
+from pipeline.settings.annotate import AnnotateSettings
+from pipeline.settings.base import Settings
+
+log = logging.getLogger("pipeline")
+
+
+class Params(Settings):
+    """Settings of the stage."""
+
+    annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
+    threads: int = Field(1, ge=1, description="torch threads on the CPU")
+
+
+def run(params: Params, *, model: Path, video: Path, transcript: Path | None, out: Path) -> None:
+    """Write all files of docs/artefacts.md, "Annotations", into the folder `out`."""
+    annotate(
+        load(model),
+        video,
+        transcript,
+        out,
+        params.annotate,
+        device=params.device,
+        threads=params.threads,
+    )
+
+
+def annotate(
+    model: Model,
+    video: Path,
+    transcript: Path | None,
+    out: Path | None,
+    settings: AnnotateSettings,
+    *,
+    device: str,
+    threads: int,
+) -> pl.DataFrame:
+    """The annotations as a table; with `out`, all files go there.
+
+    Raises PipelineError if video or transcript cannot be read, or nothing in the video can be judged.
+    """
+    place = prepare(device, threads)
+    video = Path(video)
+    with tempfile.TemporaryDirectory() as spare:
+        opened = perception.open_video(video, Path(spare) / "sound")
+        told = Path(transcript) if transcript is not None else perception.beside(video)
+        seen = perception.perceive(model, opened, told, settings.speech, place, threads)
+        if not seen.available.any():
+            raise PipelineError(f"{video}: nothing in it can be judged. {missing(seen)} {seen.said}.")
+        values = model.predict(
+            seen.features,
+            seen.available,
+            [row["speaker"] for row in seen.rows],
+            stretch=settings.stretch,
+            context=settings.context,
+        )
+        rows = annotations.table(model, seen, values)
+        if out is not None:
+            with artefacts.replacing_folder(Path(out)) as target:
+                annotations.write(target, rows, seen, model)
+                artefacts.save_json(target / "about.json", about(model, opened, told, seen))
+                if settings.film.drawn:
+                    film.draw(target / "annotated.mp4", opened, rows, seen.boxes, model, settings.film)
+    log.info("%s", missing(seen))
+    log.info("judged: %s", dict(Counter(rows["modalities"].to_list()).most_common()))
+    return rows
+
+
+def missing(seen: Perceived) -> str:
+    """One sentence a modality: how many utterances lack it, and why."""
+    parts = []
+    for name in MODALITIES:
+        counts = Counter(reason for reason in seen.reasons[name] if reason is not None)
+        why = ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
+        parts.append(
+            f"{name}: {f'missing in {counts.total()} of {len(seen.rows)} ({why})' if why else 'all there'}"
+        )
+    return "; ".join(parts) + "."
+
+
+def about(model: Model, video: Video, transcript: Path | None, seen: Perceived) -> dict:
+    """What made these annotations, and what the video lacked."""
+    facts = model.facts
+    return {
+        "video": str(video.path),
+        "duration": video.duration,
+        "transcript": None if transcript is None else str(transcript),
+        "cut": seen.cut,
+        "said": seen.said,
+        "sound": video.deaf or "present",
+        "picture": video.blind or "present",
+        "missing": {
+            name: dict(Counter(reason for reason in seen.reasons[name] if reason is not None))
+            for name in MODALITIES
+        },
+        "model": {
+            "folder": str(model.folder),
+            **{
+                key: getattr(facts, key)
+                for key in ("run", "corpus", "fold", "variant", "seed", "task", "labels")
+            },
+        },
+        "notice": facts.notice,
+    }
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("model", "video", "transcript?"), outputs=("out",), defaults=True)

@@ -1,0 +1,96 @@
+"""The annotations of one video as files: table, subtitles, JSON lines (docs/artefacts.md, "Annotations")."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pysubs2
+
+from models.batch import MODALITIES
+from pipeline import artefacts
+from pipeline.corpora.transcripts import UNKNOWN
+from pipeline.model import Model
+from pipeline.perception import Perceived
+
+NOTICE_SECONDS = 5.0  # how long subtitles show the notice
+
+
+def table(model: Model, seen: Perceived, values) -> pl.DataFrame:
+    """One row an utterance. values: float (U, C) as from Model.predict."""
+    speakers = [None if row["speaker"] == UNKNOWN else row["speaker"] for row in seen.rows]
+    columns = {
+        "utterance": pl.Series(range(len(seen.rows)), dtype=pl.Int32),
+        "start": pl.Series([row["start"] for row in seen.rows], dtype=pl.Float64),
+        "end": pl.Series([row["end"] for row in seen.rows], dtype=pl.Float64),
+        "speaker": pl.Series(speakers, dtype=pl.String),
+        "text": pl.Series([row["text"] for row in seen.rows], dtype=pl.String),
+    }
+    if model.regression:
+        columns["score"] = pl.Series(values[:, 0], dtype=pl.Float32)
+    else:
+        best = values.argmax(1)
+        columns["label"] = pl.Series([model.labels[place] for place in best], dtype=pl.String)
+        columns["confidence"] = pl.Series(values.max(1), dtype=pl.Float32)
+        for place, label in enumerate(model.labels):
+            columns[f"p_{label}"] = pl.Series(values[:, place], dtype=pl.Float32)
+    used = [
+        "+".join(name for name, there in zip(MODALITIES, row, strict=True) if there) for row in seen.available
+    ]
+    columns["modalities"] = pl.Series(used, dtype=pl.String)
+    for name in MODALITIES:
+        columns[f"reason_{name}"] = pl.Series(seen.reasons[name], dtype=pl.String)
+    columns["notice"] = pl.Series([model.facts.notice or None] * len(seen.rows), dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def write(folder: Path, rows: pl.DataFrame, seen: Perceived, model: Model) -> None:
+    """Write all files but the film into `folder`."""
+    artefacts.save_table(folder / "annotations.parquet", rows)
+    artefacts.save_table(
+        folder / "faces.parquet", seen.boxes.with_columns(pl.col("utterance").cast(pl.Int32))
+    )
+    artefacts.save_text(folder / "annotations.csv", rows.write_csv())
+    artefacts.save_text(folder / "annotations.jsonl", json_lines(rows, model))
+    subtitles = as_subtitles(rows, model.facts.notice)
+    artefacts.save_text(folder / "annotations.srt", subtitles.to_string("srt"))
+    artefacts.save_text(folder / "annotations.vtt", subtitles.to_string("vtt"))
+
+
+def json_lines(rows: pl.DataFrame, model: Model) -> str:
+    """One object a line; the probabilities by label, the reasons by modality."""
+    lines = []
+    for row in rows.iter_rows(named=True):
+        kept = {name: row[name] for name in ("utterance", "start", "end", "speaker", "text")}
+        if model.regression:
+            kept["score"] = row["score"]
+        else:
+            kept |= {"label": row["label"], "confidence": row["confidence"]}
+            kept["probabilities"] = {label: row[f"p_{label}"] for label in model.labels}
+        kept["modalities"] = row["modalities"].split("+") if row["modalities"] else []
+        reasons = {name: row[f"reason_{name}"] for name in MODALITIES}
+        kept["missing"] = {name: reason for name, reason in reasons.items() if reason is not None}
+        kept |= {"notice": row["notice"]} if row["notice"] else {}
+        lines.append(json.dumps(kept, ensure_ascii=False, allow_nan=False))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def verdict(row: dict) -> str:
+    """An utterance's emotion in a few characters."""
+    if "score" in row:
+        return f"{row['score']:+.2f}"
+    return f"{row['label']} {row['confidence']:.0%}"
+
+
+def as_subtitles(rows: pl.DataFrame, notice: str) -> pysubs2.SSAFile:
+    """A cue an utterance: speaker, emotion, what was said; the notice comes first and stands by itself."""
+    subtitles = pysubs2.SSAFile()
+    if notice:
+        end = pysubs2.make_time(s=NOTICE_SECONDS)
+        subtitles.append(pysubs2.SSAEvent(start=0, end=end, text=f"[{notice}]"))
+    for row in rows.iter_rows(named=True):
+        who = f"{row['speaker']}: " if row["speaker"] else ""
+        said = f"\n{row['text']}" if row["text"] else ""
+        event = pysubs2.SSAEvent(start=pysubs2.make_time(s=row["start"]), end=pysubs2.make_time(s=row["end"]))
+        event.plaintext = f"[{who}{verdict(row)}]{said}"
+        subtitles.append(event)
+    return subtitles

@@ -1,0 +1,127 @@
+"""Stage export: one trained network as a folder that annotates videos wherever it is taken."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field
+
+from models.batch import MODALITIES
+from pipeline import artefacts, checkpoint, stage
+from pipeline.card import model_card
+from pipeline.digests import file_digest
+from pipeline.errors import PipelineError
+from pipeline.model import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
+from pipeline.results import Results
+from pipeline.settings.base import Settings
+from pipeline.settings.encoders import EncodersSettings
+from pipeline.settings.faces import FacesSettings
+from pipeline.settings.report import ReportSettings
+
+log = logging.getLogger("pipeline")
+
+
+class Params(Settings):
+    """Settings of the stage."""
+
+    run: str = Field("run", description="name of the run, for the card")
+    fold: str = Field("main", description="fold that the network was trained on")
+    variant: str = Field("corekd", description="the variant that is exported")
+    seed: int = Field(0, ge=0, description="its training seed")
+    encoders: EncodersSettings = Field(EncodersSettings(), description="how the features were made")
+    faces: FacesSettings = Field(FacesSettings(), description="how the faces were found")
+    report: ReportSettings = Field(ReportSettings(), description="main metric of the card's table")
+
+
+def encoder_facts(params: Params, folders: Sequence[Path]) -> dict[str, EncoderFacts]:
+    """Where each encoder comes from; `folders` in the order of the modalities, or none for given features."""
+    if not folders:
+        return {name: EncoderFacts(source="none", files={}) for name in MODALITIES}
+    found = {}
+    for name, folder in zip(MODALITIES, folders, strict=True):
+        files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        if params.encoders.standins:
+            found[name] = EncoderFacts(source="included", files=files)
+        else:
+            weights = getattr(params.encoders, name).weights
+            found[name] = EncoderFacts(source="public", weights=weights, files=files)
+    return found
+
+
+def run(
+    params: Params,
+    *,
+    weights: Path,
+    dataset: Path,
+    encoders: list[Path],
+    scores: Path,
+    comparisons: Path,
+    folder: Path,
+) -> None:
+    """Write the folder (docs/artefacts.md, "An exported model").
+
+    Raises PipelineError if the scores do not hold the variant.
+    """
+    network, shown = checkpoint.load_network(weights)
+    known = artefacts.load_json(dataset / "facts.json")
+    embedded = known["corpus"] == "embedded"
+    facts = ModelFacts(
+        format=FORMAT,
+        run=params.run,
+        corpus=known["corpus"],
+        fold=params.fold,
+        variant=params.variant,
+        seed=params.seed,
+        task=known["task"],
+        labels=known["labels"] if known["task"] == "classification" else [],
+        modalities=list(MODALITIES),
+        shown=list(shown),
+        shape=network.shape.as_dict(),
+        extraction=ExtractionFacts(
+            faces=params.faces,
+            text=params.encoders.text,
+            audio=params.encoders.audio,
+            visual=params.encoders.visual,
+        ),
+        encoders=encoder_facts(params, encoders),
+        notice=EMBEDDED_NOTICE if embedded else "",
+    )
+    table = artefacts.load_table(scores)
+    if params.variant not in table["variant"].unique().to_list():
+        raise PipelineError(
+            f"{scores}: no score of the variant {params.variant!r}. Delete it and rerun the stage scores."
+        )
+    results = Results(table, artefacts.load_table(comparisons))
+    own = table.filter(
+        pl.col("variant") == params.variant,
+        pl.col("seed") == params.seed,
+        pl.col("fold") == params.fold,
+        pl.col("checkpoint") == "selected",
+    )
+    statistics = [f"{name}_{part}" for name in MODALITIES for part in ("mean", "scale")]
+    with artefacts.replacing_folder(folder) as target:
+        shutil.copyfile(weights, target / "weights.safetensors")
+        arrays = artefacts.load_tensors(dataset / "features.safetensors", statistics)
+        artefacts.save_tensors(target / "normalisation.safetensors", arrays)
+        artefacts.save_json(target / "config.json", facts.model_dump(mode="json"))
+        for name, source in zip(MODALITIES, encoders, strict=False):
+            if facts.encoders[name].source == "included":
+                shutil.copytree(source, target / "encoders" / name)
+        metric = params.report.metric if facts.labels else params.report.score_metric
+        selection = artefacts.load_metadata(weights)
+        artefacts.save_text(
+            target / "README.md", model_card(facts, results, own, metric, int(selection["epoch"]))
+        )
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    log.info("%s, seed %d: %.1f MB", params.variant, params.seed, size / 1e6)
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Params,
+        inputs=("weights", "dataset", "encoders*", "scores", "comparisons"),
+        outputs=("folder",),
+    )

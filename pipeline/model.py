@@ -1,0 +1,269 @@
+"""An exported model: one folder that annotates videos, or predicts from features, wherever it is taken.
+
+    from pathlib import Path
+    from pipeline.model import load
+
+    model = load(Path("runs/embedded/model/corekd/0"))
+    table = model.annotate(Path("talk.mp4"), out=Path("annotated"))
+
+What the folder holds stands in docs/artefacts.md.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field, ValidationError
+
+from models.batch import MODALITIES, Batch
+from models.network import Network
+from pipeline import artefacts, checkpoint
+from pipeline.digests import file_digest
+from pipeline.errors import PipelineError
+from pipeline.settings.annotate import AnnotateSettings
+from pipeline.settings.base import Settings
+from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
+from pipeline.settings.faces import FacesSettings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+log = logging.getLogger("pipeline")
+
+FORMAT = 1  # of the folder; raised when an older one can no longer be read
+MAKE = "snakemake --cores all model"
+EMBEDDED_NOTICE = (
+    "This model was trained on the embedded corpus of drawn faces and synthetic voices. What it says of real "
+    "people means nothing."
+)
+
+
+class EncoderFacts(Settings):
+    """Where one encoder comes from, and what its files must be."""
+
+    source: Literal["included", "public", "none"] = Field(
+        description="in this folder; public weights to be fetched; or features that came from elsewhere"
+    )
+    weights: WeightsSettings | None = Field(None, description="id, revision and checksums of public weights")
+    files: dict[str, str] = Field(description="SHA-256 of every file of the encoder folder")
+
+
+class ExtractionFacts(Settings):
+    """The settings under which the training features were made."""
+
+    faces: FacesSettings
+    text: TextSettings
+    audio: AudioSettings
+    visual: VisualSettings
+
+
+class ModelFacts(Settings):
+    """config.json of an exported model."""
+
+    format: int
+    run: str
+    corpus: str
+    fold: str
+    variant: str
+    seed: int
+    task: Literal["classification", "regression"]
+    labels: list[str] = Field(description="in the order of the outputs; empty for a regression")
+    modalities: list[str] = Field(description="in the order of the network")
+    shown: list[str] = Field(description="those that this variant may read")
+    shape: dict = Field(description="what models.network.NetworkShape takes")
+    extraction: ExtractionFacts
+    encoders: dict[str, EncoderFacts]
+    notice: str = Field(description="what must be said at every use; empty: nothing")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in eval mode on the CPU, and all that stands between a video and its features."""
+
+    folder: Path
+    facts: ModelFacts
+    network: Network
+    mean: dict[str, np.ndarray]  # by modality, float32 (D,)
+    scale: dict[str, np.ndarray]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.facts.labels)
+
+    @property
+    def regression(self) -> bool:
+        return self.facts.task == "regression"
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Width of the features, by modality."""
+        return {name: len(mean) for name, mean in self.mean.items()}
+
+    def encoder_folder(self, modality: str) -> Path:
+        """The folder of one encoder, its files checked.
+
+        Raises PipelineError if it has to be fetched first, or its files are not those of the export.
+        """
+        facts, folder = self.facts.encoders[modality], self.folder / "encoders" / modality
+        if facts.source == "none":
+            raise PipelineError(
+                f"{self.folder}: this model was trained on {modality} features that were extracted "
+                "elsewhere, so it cannot read a video. Extract the same features and call its `predict`."
+            )
+        if not folder.is_dir():
+            params = f'{{"weights": {facts.weights.model_dump_json()}}}' if facts.weights else "{}"
+            raise PipelineError(
+                f"{folder}: the public {modality} encoder of this model is not there. Fetch it once (where "
+                f"there is internet): python -m pipeline.weights --params '{params}' --folder {folder}"
+            )
+        for name, digest in facts.files.items():
+            # what converts public weights may write its small files in another way tomorrow
+            if facts.source == "public" and not name.endswith(".safetensors"):
+                continue
+            path = folder / name
+            if not path.is_file() or file_digest(path) != digest:
+                raise PipelineError(
+                    f"{path}: not the file that this model was exported with. Copy the model's folder again, "
+                    f"or export it anew: {MAKE}"
+                )
+        return folder
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        features: Mapping[str, Float[np.ndarray, "u _"]],
+        available: Bool[np.ndarray, "u 3"],
+        speakers: Sequence[str] | None = None,
+        *,
+        stretch: int = 128,
+        context: int = 16,
+    ) -> Float[np.ndarray, "u c"]:
+        """Probabilities of the classes, or one score, for the utterances of one dialogue in their order.
+
+        features: by modality, as the encoders give them (not normalised); available: in the order text,
+        audio, visual; speakers: a name an utterance, one for all if left out. A dialogue of more than
+        `stretch` utterances is judged in pieces that also see `context` utterances on either side.
+        Raises PipelineError if a width is not the network's.
+        """
+        count = len(available)
+        available = available & np.array([name in self.facts.shown for name in MODALITIES])
+        inputs = {}
+        for column, name in enumerate(MODALITIES):
+            given = np.asarray(features[name], np.float32)
+            if given.shape != (count, len(self.mean[name])):
+                raise PipelineError(
+                    f"{name} features of shape {given.shape}: this model reads ({count}, "
+                    f"{len(self.mean[name])}). Extract them with the encoder that its config.json names."
+                )
+            scaled = ((given - self.mean[name]) / self.scale[name]).astype(np.float32)
+            inputs[name] = torch.from_numpy(np.where(available[:, column : column + 1], scaled, 0))
+        names = list(speakers) if speakers is not None else [""] * count
+        outputs = []
+        for first, low, high, last in pieces(count, stretch, context):
+            logits = self.network(_batch(inputs, available, names, first, last)).logits[0]
+            outputs.append(logits[low - first : high - first])
+        logits = torch.cat(outputs) if outputs else torch.zeros(0, max(1, len(self.labels)))
+        values = logits if self.regression else torch.softmax(logits.double(), dim=-1)
+        return values.float().numpy()
+
+    def annotate(
+        self,
+        video: Path,
+        transcript: Path | None = None,
+        out: Path | None = None,
+        *,
+        settings: AnnotateSettings | None = None,
+        device: str = "auto",
+        threads: int = 1,
+    ) -> "pl.DataFrame":
+        """The emotion of every utterance of a video (docs/annotate.md); with `out`, all files go there.
+
+        Raises PipelineError if video or transcript cannot be read, or nothing in it can be judged.
+        """
+        # it imports this module
+        from pipeline.annotate import annotate
+
+        return annotate(
+            self, video, transcript, out, settings or AnnotateSettings(), device=device, threads=threads
+        )
+
+
+def pieces(count: int, stretch: int, context: int) -> Iterator[tuple[int, int, int, int]]:
+    """Pieces of at most `stretch` utterances: first seen, first judged, last judged + 1, last seen + 1."""
+    number = -(-count // stretch)
+    edges = np.linspace(0, count, number + 1).round().astype(int).tolist() if number else []
+    for low, high in pairwise(edges):
+        yield max(0, low - context), low, high, min(count, high + context)
+
+
+def _batch(
+    inputs: Mapping[str, torch.Tensor], available: np.ndarray, names: Sequence[str], first: int, last: int
+) -> Batch:
+    """One dialogue, or a piece of one, without padding."""
+    order: dict[str, int] = {}
+    speaker = torch.tensor([[order.setdefault(name, len(order)) for name in names[first:last]]])
+    shape = speaker.shape
+    return Batch(
+        features={name: value[None, first:last] for name, value in inputs.items()},
+        available=torch.from_numpy(available[None, first:last].copy()),
+        speaker=speaker,
+        valid=torch.ones(shape, dtype=torch.bool),
+        label=torch.full(shape, -1),
+        score=torch.full(shape, torch.nan),
+        row=torch.arange(first, last)[None],
+    )
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """config.json of an exported model; raises PipelineError if it cannot be read or has another format."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise PipelineError(
+            f"{folder}: not an exported model, for it holds no config.json. Make one with: {MAKE}"
+        )
+    raw = artefacts.load_json(path)
+    if raw.get("format") != FORMAT:
+        raise PipelineError(
+            f"{path}: the folder has format {raw.get('format')!r}, this version reads {FORMAT}. Export the "
+            f"model again with the version that reads it: {MAKE}"
+        )
+    try:
+        return ModelFacts.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise PipelineError(
+            f"{path}, key {key}: {first['msg']} (got {first['input']!r}). Copy the folder again, or export "
+            f"the model anew: {MAKE}"
+        ) from error
+
+
+def load(folder: Path | str) -> Model:
+    """Read an exported model; says its notice, if it has one.
+
+    Raises PipelineError if the folder is no exported model, is of another format, or its parts contradict
+    each other.
+    """
+    folder = Path(folder)
+    facts = read_facts(folder)
+    network, _ = checkpoint.load_network(folder / "weights.safetensors")
+    arrays = artefacts.load_tensors(folder / "normalisation.safetensors")
+    mean = {name: arrays.get(f"{name}_mean") for name in MODALITIES}
+    scale = {name: arrays.get(f"{name}_scale") for name in MODALITIES}
+    widths = {name: None if mean[name] is None else len(mean[name]) for name in MODALITIES}
+    shape = network.shape.as_dict()
+    outputs = 1 if facts.task == "regression" else len(facts.labels)
+    if shape != facts.shape or widths != shape["dimensions"] or outputs != shape["outputs"]:
+        raise PipelineError(
+            f"{folder}: config.json, weights.safetensors and normalisation.safetensors are not of one model. "
+            f"Copy the folder again, or export it anew: {MAKE}"
+        )
+    if facts.notice:
+        log.warning("%s", facts.notice)
+    return Model(folder, facts, network, mean, scale)
