@@ -2,8 +2,9 @@
 #
 #   snakemake --cores all                                      the embedded corpus
 #   snakemake --cores all --configfile config/reported.yaml    the same, large enough to compare methods
-#   snakemake encoders | features | teachers | students | evaluation | results
+#   snakemake encoders | features | teachers | students | evaluation | results | model
 #   snakemake searches                                         tune the variants that search.spaces names
+#   snakemake annotate --config video=talk.mp4                 a video of your own, by the exported model
 #
 # What depends on what stands in rules/; what is computed stands in pipeline/.
 
@@ -20,6 +21,7 @@ include: "rules/features.smk"
 include: "rules/training.smk"
 include: "rules/search.smk"
 include: "rules/results.smk"
+include: "rules/annotate.smk"
 
 
 localrules:
@@ -31,6 +33,7 @@ localrules:
     evaluation,
     searches,
     results,
+    model,
 
 
 rule all:
@@ -72,6 +75,11 @@ rule searches:
 rule results:
     input:
         results_files(),
+
+
+rule model:
+    input:
+        model_folders(),
 
 
 onsuccess:

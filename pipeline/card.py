@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pipeline.model import ModelFacts
+from pipeline.model_facts import ModelFacts
 from pipeline.results import MEANS, Cell, Results, ordered, shown, title
 from pipeline.summary import OWN
 

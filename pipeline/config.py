@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pipeline import schema
 from pipeline.config_files import Place, Source, read_source, where
 from pipeline.errors import PipelineError
+from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.encoders import EncodersSettings
@@ -79,6 +80,15 @@ class Config(Settings):
     beside: list[str] = Field(
         [], description="finished runs that the table across corpora shows beside this one"
     )
+    export: ExportSettings = Field(ExportSettings(), description="networks that the target `model` exports")
+    video: str = Field("", description="the video that the target `annotate` works on")
+    transcript: str = Field(
+        "", description="its transcript (.srt, .vtt, .csv); empty: the one beside it, if any"
+    )
+    model: str = Field(
+        "", description="folder of the model that annotates; empty: the first that is exported"
+    )
+    annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
 
     @field_validator("seeds", "compare")
     @classmethod
@@ -103,6 +113,14 @@ class Config(Settings):
                         f"report.{key}: {name!r} is not trained in this run; name one of "
                         f"{', '.join(trained)}, or add it to compare"
                     )
+        for name in self.export.variants:
+            if name not in (*self.compare, "teacher"):
+                raise ValueError(f"export.variants: {name!r} is not trained; trained are {self.compare}")
+        for seed in self.export.seeds:
+            if seed not in self.seeds:
+                raise ValueError(f"export.seeds: {seed} is not trained; trained are {self.seeds}")
+        if self.export.fold and self.export.fold not in self.corpus.folds:
+            raise ValueError(f"export.fold: no fold {self.export.fold!r}; there are {self.corpus.folds}")
         if "teacher" in self.variants:
             raise ValueError("variants: the name 'teacher' is taken by the zero-filled teacher")
         if self.corpus.name not in ("embedded", "features") and self.encoders.standins:

@@ -30,9 +30,10 @@ GROUPS = {
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
         *("pipeline.references", "pipeline.student", "pipeline.evaluate", "pipeline.ceilings"),
-        "pipeline.scores",
+        *("pipeline.scores", "pipeline.export"),
     ),
     "search": ("pipeline.search",),
+    "annotate": ("pipeline.annotate", *ENCODERS.values()),
     "results": ("pipeline.tables", "pipeline.figures", "pipeline.across"),
 }
 # where the package is imported by another name than it is installed by

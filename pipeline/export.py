@@ -13,7 +13,7 @@ from pipeline import artefacts, checkpoint, stage
 from pipeline.card import model_card
 from pipeline.digests import file_digest
 from pipeline.errors import PipelineError
-from pipeline.model import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
+from pipeline.model_facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
 from pipeline.results import Results
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import EncodersSettings

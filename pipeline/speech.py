@@ -102,7 +102,7 @@ def _padded(pieces: list[tuple[int, int]], duration: float, padding: float) -> I
         start = max(first * STEP - padding, (before + first) / 2 * STEP if place else 0.0, 0.0)
         end = min(last * STEP + padding, (last + after) / 2 * STEP if place + 1 < len(pieces) else duration)
         if end > start:
-            yield start, end
+            yield round(start, 3), round(end, 3)
 
 
 def windows(duration: float, length: float) -> list[Span]:

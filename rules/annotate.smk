@@ -1,0 +1,122 @@
+# A trained network as a folder of its own, and a video annotated by such a folder.
+
+import re
+
+from pipeline.digests import file_digest
+
+EXPORTED = CFG.export.variants or VARIANTS[:1]
+EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
+EXPORTED_FOLD = CFG.export.fold or FOLDS[0]
+# the model that annotates; where it comes from is not looked at, so annotating never sets off training
+MODEL = CFG.model or f"{RUN}/model/{EXPORTED[0]}/{EXPORTED_SEEDS[0]}"
+
+
+def model_folders():
+    return expand(
+        f"{RUN}/model/{{variant}}/{{seed}}", variant=EXPORTED, seed=EXPORTED_SEEDS
+    )
+
+
+def exported_weights(wildcards):
+    trained = (
+        "teacher" if wildcards.variant == "teacher" else f"student/{wildcards.variant}"
+    )
+    return f"{RUN}/{EXPORTED_FOLD}/{trained}/{wildcards.seed}/weights.safetensors"
+
+
+rule export:
+    input:
+        weights=exported_weights,
+        dataset=f"{RUN}/{EXPORTED_FOLD}/dataset",
+        encoders=(
+            []
+            if CFG.corpus.name == "features"
+            else [f"{RUN}/encoders/{modality}" for modality in MODALITIES]
+        ),
+        scores=f"{RUN}/results/scores.parquet",
+        comparisons=f"{RUN}/results/comparisons.parquet",
+    output:
+        folder=directory(f"{RUN}/model/{{variant}}/{{seed}}"),
+    log:
+        f"{LOGS}/export/{{variant}}-{{seed}}.log",
+    benchmark:
+        f"{COSTS}/export/{{variant}}-{{seed}}.tsv"
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        **made_by(
+            "pipeline.export",
+            cfg=lambda wildcards: dict(
+                run=CFG.run,
+                fold=EXPORTED_FOLD,
+                variant=wildcards.variant,
+                seed=int(wildcards.seed),
+                encoders=CFG.encoders,
+                faces=CFG.faces,
+                report=CFG.report,
+            ),
+        ),
+    shell:
+        "python -m pipeline.export --params {params.cfg:q} --weights {input.weights:q}"
+        " --dataset {input.dataset:q} --encoders {input.encoders:q} --scores {input.scores:q}"
+        " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"
+
+
+def annotated(wildcards):
+    """The video and its transcript; raises WorkflowError where something that annotating needs is missing."""
+    video = Path(CFG.video)
+    if not CFG.video:
+        raise WorkflowError(
+            "annotate: no video is named. Name one: snakemake annotate --config video=talk.mp4"
+        )
+    for key, path in (("video", CFG.video), ("transcript", CFG.transcript)):
+        if path and not Path(path).is_file():
+            raise WorkflowError(
+                f"annotate: there is no file {path}. Mend the path given as {key}."
+            )
+    if not Path(MODEL, "config.json").is_file():
+        raise WorkflowError(
+            f"annotate: there is no exported model in {MODEL}, and annotating trains none. Make it with "
+            "`snakemake --cores all model`, or name the folder of another: --config model=FOLDER"
+        )
+    beside = [video.with_suffix(suffix) for suffix in (".srt", ".vtt", ".csv")]
+    told = [CFG.transcript] if CFG.transcript else [p for p in beside if p.is_file()]
+    return dict(video=str(video), transcript=[str(path) for path in told])
+
+
+rule annotate:
+    input:
+        unpack(annotated),
+    output:
+        folder=directory(
+            f"{RUN}/annotations/{re.sub(r'[^0-9A-Za-z_.-]', '_', Path(CFG.video).stem or 'none')}"
+        ),
+    log:
+        f"{LOGS}/annotate.log",
+    conda:
+        "../envs/annotate.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        **made_by(
+            "pipeline.annotate",
+            "pipeline.encoders.text",
+            "pipeline.encoders.audio",
+            "pipeline.encoders.inception",
+            cfg=dict(annotate=CFG.annotate, **COMPUTE),
+        ),
+        model=MODEL,
+        # another model in the same folder is another model
+        digests=lambda wildcards: [
+            file_digest(Path(MODEL, name))
+            for name in ("config.json", "weights.safetensors")
+        ],
+        transcript=["--transcript", CFG.transcript] if CFG.transcript else [],
+    shell:
+        "python -m pipeline.annotate --params {params.cfg:q} --model {params.model:q}"
+        " --video {input.video:q} {params.transcript:q} --out {output.folder:q} 2>&1 | tee {log:q}"
