@@ -7,6 +7,7 @@ import yaml
 from workflow import ROOT
 
 from pipeline import codehash, environments
+from pipeline.encoders.registry import ENCODERS
 from pipeline.errors import PipelineError
 
 RULES = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
@@ -111,7 +112,9 @@ def test_a_stage_without_a_group_is_an_error():
 
 def test_every_stage_stands_in_one_group():
     grouped = [module for modules in environments.GROUPS.values() for module in modules]
-    assert len(grouped) == len(set(grouped))
+    # encoders are loaded by several groups, and are no stages
+    stages = [module for module in grouped if module not in ENCODERS.values()]
+    assert len(stages) == len(set(stages))
     for path in (codehash.ROOT / "pipeline").glob("*.py"):
         if "stage.main(" in path.read_text() and path.stem != "stage":
             assert f"pipeline.{path.stem}" in grouped
