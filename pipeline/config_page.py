@@ -31,8 +31,9 @@ INTRODUCTION = """\
 Written by `make config` from the settings in `pipeline/settings/` and `pipeline/config.py`.
 
 Values come from `config.yaml`, then from the files given with `--configfile`, in their order, then from
-`--config`; the last one wins, and sections are merged key by key (a list replaces the whole list). An overlay
-holds just the keys that differ:
+`--config`; the last one wins, and sections are merged key by key (a list replaces the whole list).
+
+An overlay holds just the keys that differ:
 
 ```yaml
 run: longer

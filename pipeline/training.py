@@ -102,7 +102,9 @@ def fit(
     """
     count = len(dataset.dialogues("train"))
     if count == 0:
-        raise PipelineError("split 'train' has no dialogue. Check the splits section of the config.")
+        raise PipelineError(
+            "split 'train' has no dialogue. Check corpus.folds, and the splits that the corpus gives."
+        )
     network.to(device)
     optimizer = torch.optim.AdamW(
         _groups(network, settings.weight_decay), lr=settings.learning_rate, fused=True

@@ -2,11 +2,12 @@
 
 Runs where there is internet (a cluster's head node); every other stage loads the folder offline. Files that
 were placed by hand in `weights/{name}/{revision}/` are taken instead of a download. The folder always holds
-safetensors, whatever format was published.
+safetensors, whatever format was published. A kind of this project's own is copied as it is.
 """
 
 import logging
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from urllib.error import URLError
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer
 
 from pipeline import artefacts, stage
+from pipeline.encoders import registry
 from pipeline.encoders.loading import from_folder
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings
@@ -100,6 +102,12 @@ def convert_hub(source: Path, target: Path) -> None:
         from_folder(AutoTokenizer.from_pretrained, source).save_pretrained(target)
 
 
+def is_own(source: Path) -> bool:
+    """Whether the files are of a kind that a module of this project loads as they are."""
+    config = source / "config.json"
+    return config.is_file() and artefacts.load_json(config).get("model_type") in registry.OWN
+
+
 def convert_facenet(path: Path, target: Path) -> None:
     """Save InceptionResnetV1 without its classifier."""
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -133,6 +141,8 @@ def run(params: Params, *, folder: Path) -> None:
         check_digests(weights, source)
         if weights.name == FACENET:
             convert_facenet(source / FACENET_FILE, target)
+        elif is_own(source):
+            shutil.copytree(source, target, dirs_exist_ok=True)
         else:
             convert_hub(source, target)
 

@@ -1,11 +1,6 @@
 # From raw media to the features of each modality, a shard a job.
 
-# the module that loads public weights of faces builds on the other, so it stands for both kinds of them
-FACE_LOADER = (
-    "pipeline.encoders.visual"
-    if CFG.encoders.standins
-    else "pipeline.encoders.inception"
-)
+from pipeline.encoders import registry
 
 
 rule faces:
@@ -50,7 +45,7 @@ rule text:
     params:
         **made_by(
             "pipeline.text",
-            "pipeline.encoders.text",
+            *registry.modules("text"),
             cfg=dict(encoder=CFG.encoders.text, **COMPUTE),
             unread=["encoder.weights"],
         ),
@@ -80,7 +75,7 @@ rule audio:
     params:
         **made_by(
             "pipeline.audio",
-            "pipeline.encoders.audio",
+            *registry.modules("audio"),
             cfg=dict(encoder=CFG.encoders.audio, **COMPUTE),
             unread=["encoder.weights"],
         ),
@@ -111,7 +106,7 @@ rule visual:
     params:
         **made_by(
             "pipeline.visual",
-            FACE_LOADER,
+            *registry.modules("visual"),
             cfg=dict(encoder=CFG.encoders.visual, **COMPUTE),
             unread=["encoder.weights"],
         ),

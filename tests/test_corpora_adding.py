@@ -1,29 +1,26 @@
-"""The example of docs/corpora.md for a new corpus works as it stands there, and so does its converter."""
+"""The examples of the docs for a new corpus and for arrays from elsewhere work as they stand there."""
 
 import importlib.util
-import re
 import runpy
 
 import fixture_trees as trees
 import numpy as np
 import pytest
+from documents import examples
 from workflow import ROOT
 
 from pipeline import manifest
 from pipeline.corpora import features
 from pipeline.errors import PipelineError
 
-DOC = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
 
-
-def blocks(heading):
-    """The Python examples of one section."""
-    section = DOC.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"```python\n(.*?)```", section, re.S)
+def blocks(page):
+    """The Python examples of one page."""
+    return [example.text for example in examples(ROOT / "docs" / page) if example.language == "python"]
 
 
 def test_a_new_corpus_is_one_module(tmp_path):
-    path = trees.write_text(tmp_path / "mine.py", blocks("Adding a corpus")[0])
+    path = trees.write_text(tmp_path / "mine.py", blocks("new-corpus.md")[0])
     spec = importlib.util.spec_from_file_location("mine", path)
     mine = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(mine)
@@ -51,7 +48,7 @@ def test_numpy_arrays_come_in_as_the_docs_say(tmp_path, monkeypatch, halves):
         split=["train" if n < 12 else "test" for n in range(count)],
         **{name: np.ones((count, 2), np.float32) for name in ("text", "audio", "visual")},
     )
-    code, folds = blocks("Extracted features")
+    code, folds = blocks("corpora/features.md")
     if halves:
         code = code.replace("index.write_parquet", f"{folds}\nindex.write_parquet")
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from workflow import SMALL, copy_project, planned, snakemake, write_overlay
+from documents import examples
+from workflow import ROOT, SMALL, copy_project, planned, snakemake, write_overlay
 
 from pipeline.artefacts import file_digest
 
@@ -82,6 +83,17 @@ def test_every_job_left_a_log_and_a_benchmark(project):
         assert lines[-2].startswith("wrote "), path
         assert lines[-1].startswith("done in "), path
         assert "\r" not in path.read_text(), path
+
+
+def test_the_tutorials_examples_run_on_it(project):
+    path = project / "example.py"
+    for example in examples(ROOT / "docs" / "tutorial.md"):
+        if example.language == "python":
+            path.write_text(example.text.replace("runs/embedded", "runs/small"))
+            environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(project)}
+            subprocess.run([sys.executable, str(path)], cwd=project, env=environment, check=True)
+    assert (project / "dialogue.png").stat().st_size > 1000
+    assert (project / "crops.png").stat().st_size > 1000
 
 
 def test_an_edited_loss_plans_training_and_what_follows_and_nothing_above(project):

@@ -3,7 +3,8 @@
 The folder holds `index.parquet` or `index.csv` (one row an utterance: `utterance`, `dialogue`; optional
 `position`, `speaker`, `text`, `label`, `score`, `group`, `split`), and per modality `text.safetensors` or
 `text.npz` (and so on): `pooled` (U, D) in the order of the index, optional `available` (U,). A modality
-without a file is absent everywhere. Columns `split_<fold>` make folds of those names. See docs/corpora.md.
+without a file is absent everywhere. Columns `split_<fold>` make folds of those names.
+See docs/corpora/features.md.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ def index(folder: Path) -> tuple[Path, pl.DataFrame]:
     path = one_of(folder, "index", (".parquet", ".csv"))
     if path is None:
         raise PipelineError(
-            f"{folder}: there is no index.parquet or index.csv. docs/corpora.md shows how to write one."
+            f"{folder}: there is no index.parquet or index.csv. "
+            "docs/corpora/features.md shows how to write one."
         )
     needed = ("utterance", "dialogue")
     if path.suffix == ".csv":

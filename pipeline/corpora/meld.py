@@ -66,7 +66,7 @@ def _label_file(folder: Path, name: str) -> Path:
     if not found:
         raise PipelineError(
             f"{folder}: there is no {name} in it or below. Place MELD's three label files there "
-            "(docs/corpora.md says where they come from)."
+            "(docs/corpora/meld.md says where they come from)."
         )
     if len({artefacts.file_digest(path) for path in found}) > 1:
         raise PipelineError(

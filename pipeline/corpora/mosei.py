@@ -2,7 +2,7 @@
 
 Every labelled clip is a dialogue of its own (utterance level, no context), and its score is the sentiment in
 -3..3. Video ids can begin with `-` or be digits only: they are text throughout. Official folds come from a
-file that the config names (docs/corpora.md says where it comes from).
+file that the config names (docs/corpora/mosei.md says where it comes from).
 """
 
 import ast

@@ -112,5 +112,5 @@ def _entries(path: Path) -> list[tuple[str, np.ndarray, np.ndarray]]:
     except (OSError, KeyError) as error:
         raise PipelineError(
             f"{path}: not a computational sequence with data/<video>/intervals and features ({error}). "
-            "Take the file of all labels (docs/corpora.md)."
+            "Take the file of all labels (docs/corpora/mosei.md)."
         ) from error

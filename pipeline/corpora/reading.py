@@ -46,7 +46,7 @@ def pinned(file: FileSettings, key: str, what: str) -> Path:
     if not file.path:
         raise PipelineError(
             f"config, key {key}: {what} is needed and not named. Set {key}.path and {key}.sha256; "
-            "docs/corpora.md says where the file comes from."
+            "docs/corpora/ says where the file comes from."
         )
     path = Path(file.path).expanduser()
     if not path.is_file():

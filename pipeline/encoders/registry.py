@@ -1,7 +1,8 @@
 """Which module loads which kind of encoder folder.
 
 Each module has `load(folder, settings, device)`, which returns an encoder with `dimension` and a method
-`encode` (see the modules). The visual kinds are told apart by `model_type` in the folder's config.json.
+`encode` (see the modules). A folder whose config.json names a `model_type` of OWN is of that kind; any other
+is a model of the transformers library. docs/new-encoder.md adds a kind.
 """
 
 from importlib import import_module
@@ -16,6 +17,14 @@ ENCODERS = {
     "visual": "pipeline.encoders.visual",
     "inception_resnet_v1": "pipeline.encoders.inception",
 }
+
+# kinds that are no model of the transformers library, and the modality that each reads
+OWN = {"inception_resnet_v1": "visual"}
+
+
+def modules(modality: str) -> list[str]:
+    """All modules that may load an encoder of this modality: what its features depend on."""
+    return [ENCODERS[modality], *(ENCODERS[kind] for kind, reads in OWN.items() if reads == modality)]
 
 
 def encoder(modality: str, folder: Path) -> ModuleType:
@@ -32,4 +41,4 @@ def encoder(modality: str, folder: Path) -> ModuleType:
             "write this folder."
         )
     kind = artefacts.load_json(folder / "config.json").get("model_type")
-    return import_module(ENCODERS.get(kind, ENCODERS[modality]))
+    return import_module(ENCODERS[kind if OWN.get(kind) == modality else modality])

@@ -54,7 +54,7 @@ class MoseiSettings(Settings):
     labels: str = Field(
         "", description="a .csd file, or a folder or file of CSV batches, below the corpus; empty: search"
     )
-    folds: FileSettings = Field(FileSettings(), description="the official folds (docs/corpora.md)")
+    folds: FileSettings = Field(FileSettings(), description="the official folds (docs/corpora/mosei.md)")
 
 
 class FeaturesSettings(Settings):

@@ -1,0 +1,69 @@
+"""README and docs as the tests read them: shell lines, examples, and the files that a reader is to write."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.S | re.M)
+SUFFIXES = {"python": "py", "yaml": "yaml", "json": "json"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A fenced block of a page, and the paragraph before it."""
+
+    language: str
+    text: str
+    before: str
+
+
+def examples(page: Path) -> list[Example]:
+    """All fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Example(found[1], found[2], text[: found.start()].rstrip().rpartition("\n\n")[2])
+        for found in FENCE.finditer(text)
+    ]
+
+
+def commands(page: Path) -> list[str]:
+    """The shell lines of a page, without their comments."""
+    blocks = "\n".join(example.text for example in examples(page) if example.language == "sh")
+    lines = blocks.replace("\\\n", " ").splitlines()
+    return [line.partition(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def edits(page: Path) -> Iterator[tuple[str, str | None, str]]:
+    """What a page has its reader write: (path, None, text) of a whole file, or (path, name, lines of a dict).
+
+    A file is named in the paragraph before its block; lines go into the dictionary that the paragraph names,
+    of the file that was named last.
+    """
+    path = None
+    for example in examples(page):
+        suffix = SUFFIXES.get(example.language)
+        named = re.findall(rf"`([\w./-]+\.{suffix})`", example.before) if suffix else []
+        path = named[-1] if named else path
+        if into := re.search(r"\bin `([A-Z]+)`", example.before):
+            yield path, into[1], example.text
+        elif named:
+            yield path, None, example.text
+
+
+def follow(page: Path, project: Path) -> None:
+    """Make the edits of a page in a copy of the project."""
+    for name, dictionary, text in edits(page):
+        path = project / name
+        if dictionary is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        else:
+            before = path.read_text()
+            start = before.find(f"\n{dictionary} = {{")
+            assert start >= 0, f"{page.name}: {name} has no {dictionary}"
+            place = before.index("{", start) + 1
+            path.write_text(f"{before[:place]}\n{text}{before[place:]}")
