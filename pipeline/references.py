@@ -27,7 +27,7 @@ class Params(Settings):
     references: Literal["in_sample", "cross_fitted"] = Field(
         "in_sample", description="One teacher for all, or for each utterance one that has not seen it"
     )
-    folds: int = Field(5, ge=2, le=50, description="Number of folds of the training dialogues")
+    folds: int = Field(0, ge=0, le=50, description="Folds of the training dialogues; 0 for in_sample")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
     threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 

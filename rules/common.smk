@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from pipeline import reasons
 from pipeline.codehash import code_lines
+from pipeline.corpora.listing import listing, located
 from pipeline.digests import facts_digest
 from pipeline.environments import group_of, pins
 

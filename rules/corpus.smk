@@ -34,26 +34,35 @@ rule corpus:
 
 def given_files(stem):
     """The files of the extracted features that begin with this name; none may be there, and that is data."""
-    return sorted(str(path) for path in Path(CFG.corpus.folder).glob(f"{stem}.*"))
+    folder = Path(CFG.corpus.folder).expanduser()
+    return sorted(str(path) for path in folder.glob(f"{stem}.*"))
 
 
-def raw_corpus(wildcards):
-    """What the manifest is read from; a folder that is not there stops whatever needs the manifest."""
-    if EMBEDDED:
-        return []
-    from pipeline.corpora.reading import located
-
+def raw_folder():
+    """The folder of a corpus on disk; one that is not there stops whatever needs the manifest."""
     try:
-        folder = located(CFG.corpus.folder)
+        return located(CFG.corpus.folder)
     except PipelineError as error:
         stop(error)
-    return given_files("index") if CFG.corpus.name == "features" else [str(folder)]
+
+
+def raw_files(wildcards):
+    """What the manifest is read from, file by file; of media there are too many, see `raw_listing`."""
+    if EMBEDDED:
+        return []
+    raw_folder()
+    return given_files("index") if CFG.corpus.name == "features" else []
+
+
+def raw_listing(wildcards):
+    """What lies in the folder of a corpus of media, with its transcripts and labels, as one line."""
+    return "" if EMBEDDED or CFG.corpus.name == "features" else listing(raw_folder())
 
 
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
 checkpoint manifest:
     input:
-        raw=raw_corpus,
+        raw=raw_files,
         parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
     output:
         manifest=f"{RUN}/manifest.parquet",

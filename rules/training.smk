@@ -114,7 +114,9 @@ rule references:
         **made_by(
             "pipeline.references",
             cfg=lambda wildcards: dict(
-                references=wildcards.references, folds=CFG.reference_folds, **COMPUTE
+                references=wildcards.references,
+                folds=len(teachers_of(wildcards)["folds"]),
+                **COMPUTE,
             ),
         ),
     shell:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import artefacts, media
+from pipeline.corpora.listing import located
 from pipeline.corpora.rows import ROWS
 from pipeline.errors import PipelineError
 from pipeline.progress import progress
@@ -18,22 +19,6 @@ from pipeline.settings.corpus import CorpusSettings
 log = logging.getLogger("pipeline")
 
 C1 = re.compile("[\x80-\x9f]")
-
-
-def located(folder: str) -> Path:
-    """The folder of the corpus; raises PipelineError if the config names none, or it is not there."""
-    if not folder:
-        raise PipelineError(
-            "config, key corpus.folder: this corpus is read from a folder on disk, and none is named. Set "
-            "the key to where the corpus is unpacked."
-        )
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise PipelineError(
-            f"config, key corpus.folder: there is no folder {path}. Set the key to where the corpus is "
-            "unpacked, as this machine sees it."
-        )
-    return path
 
 
 def root(settings: CorpusSettings) -> Path:

@@ -1,0 +1,202 @@
+"""You edit X, these stages run: every row of the table in docs/reruns.md, by dry runs over a finished run.
+
+The finished run is made of empty files that Snakemake has been told are up to date (--touch), so that a row
+costs one dry run. What is decided by the contents of files is executed, in test_reruns_executed.py.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from workflow import ROOT, SMALL, copy_project, dry_run, snakemake, write_overlay
+
+pytestmark = pytest.mark.slow
+
+DOC = (ROOT / "docs" / "reruns.md").read_text(encoding="utf-8")
+OVERLAY = SMALL | {"compare": ["corekd", "modality_dropout", "corekd_crossfit"], "reference_folds": 2}
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading of docs/reruns.md, row by row."""
+    section = DOC.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+GROUPS = {name.strip("*"): set(re.findall(r"\w+", stages)) for name, stages in table("Names of the table")}
+
+
+def stages(cell: str) -> dict[str, int | None]:
+    """Rules of a cell, with the number of jobs where it is told; a group in bold stands for its stages."""
+    if cell == "nothing":
+        return {}
+    found: dict[str, int | None] = {}
+    for bold, name, count in re.findall(r"(\*\*)?(\w+)(?:\*\*)?(?: \((\d+)\))?(?:, |$)", cell):
+        for rule in GROUPS[name] if bold else [name]:
+            found[rule] = int(count) if count else None
+    return found
+
+
+# what stands in brackets after an edit is for the reader
+ROWS = {re.sub(r" \(now .*\)", "", row[0]): stages(row[1]) for row in table("You edit, these stages run")}
+
+
+def overlay(**keys: object) -> Callable[[Path], None]:
+    """An overlay with other keys, given by their dotted path (with two underscores for a dot)."""
+
+    def edit(project: Path) -> None:
+        settings = json.loads(json.dumps(OVERLAY))
+        for path, value in keys.items():
+            *sections, last = path.split("__")
+            place = settings
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[last] = value
+        write_overlay(project, settings)
+
+    return edit
+
+
+def rewrite(name: str, pattern: str, text: str) -> Callable[[Path], None]:
+    """Replace what matches in a file of the project; something must."""
+
+    def edit(project: Path) -> None:
+        edited, count = re.subn(pattern, text, (project / name).read_text(), flags=re.M)
+        assert count, f"{name} has nothing like {pattern}"
+        (project / name).write_text(edited)
+
+    return edit
+
+
+def touch_all(project: Path) -> None:
+    for path in project.rglob("*"):
+        if path.is_file() and "runs" not in path.parts and ".snakemake" not in path.parts:
+            os.utime(path)
+
+
+# config keys of the table, and another value than the run has
+VALUES = {
+    "embedded.process.irony": 0.3,
+    "standins.audio.steps": 4,
+    "corpus.validation": 0.3,
+    "corpus.meld.longest": 20,
+    "faces.max_crops": 3,
+    "encoders.text.layers": [-2],
+    "encoders.text.weights.revision": "0" * 40,
+    "network.hidden": 32,
+    "training.epochs": 3,
+    "training.validation.fixed": 2.0,
+    "teacher.auxiliary": 0.1,
+    "objective.nce": 0.7,
+    "variants.modality_dropout.label_smoothing": 0.1,
+    "reference_folds": 3,
+    "protocol.conflict.draws": 2,
+    "protocol.fixed": ["t"],
+    "report.resamples": 200,
+    "threads": 2,
+}
+EDITS = {
+    "a comment": rewrite("models/losses.py", r"\Z", "\n# why\n"),
+    "a docstring": rewrite("models/losses.py", r'\A"""', '"""One more sentence. '),
+    "all files touched, as by a git checkout": touch_all,
+    "the command of the rule `masks`": rewrite(
+        "rules/results.smk", "python -m pipeline.masks", "nice python -m pipeline.masks"
+    ),
+    "a new seed": overlay(seeds=[0, 1, 2]),
+    "a seed removed": overlay(seeds=[0]),
+    "a new variant (`csa`)": overlay(compare=[*OVERLAY["compare"], "csa"]),
+    "a variant removed": overlay(compare=["corekd", "corekd_crossfit"]),
+    **{f"`{key}`": overlay(**{key.replace(".", "__"): value}) for key, value in VALUES.items()},
+}
+
+
+def edit_of(row: str) -> Callable[[Path], None]:
+    """The edit that a row of the table names."""
+    if row in EDITS:
+        return EDITS[row]
+    if package := re.fullmatch(r"a bumped pin: `([\w-]+)`", row):
+        return rewrite("requirements.lock", rf"^{package[1]}==\S+", f"{package[1]}==99.9")
+    return rewrite(re.fullmatch(r"`([\w/]+\.py)`", row)[1], r"\Z", "\nEDITED = 1\n")
+
+
+def plan(project: Path) -> tuple[dict[str, int], str]:
+    """Rules that a dry run plans with their number of jobs, and all that it says."""
+    said = dry_run(project, "--configfile", "small.json")
+    counts = said.partition("Job stats:")[2].partition("Reasons:")[0]
+    found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", counts, re.M)}
+    return {rule: count for rule, count in found.items() if rule not in ("all", "total")}, said
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, dict[str, int]]:
+    """A project whose run is finished, as far as Snakemake can know, and the number of jobs of each rule."""
+    project = copy_project(tmp_path_factory.mktemp("reruns"))
+    write_overlay(project, OVERLAY)
+    jobs, said = plan(project)
+    for outputs in re.findall(r"^    output: (.+)$", said, re.M):
+        for path in map(project.joinpath, outputs.split(", ")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if path.suffix else path.mkdir()
+    snakemake(project, "--touch", "--forceall", "--cores", "1", "--configfile", "small.json")
+    assert plan(project)[0] == {}
+    return project, jobs
+
+
+def after(finished: Path, folder: Path, edit: Callable[[Path], None]) -> tuple[dict[str, int], str]:
+    """The plan for an edited copy of the finished project."""
+    project = folder / "edited"
+    shutil.copytree(finished, project)
+    edit(project)
+    return plan(project)
+
+
+@pytest.fixture(scope="module")
+def planned_after(request, finished, tmp_path_factory) -> dict[str, Future]:
+    """What each row of the chosen tests plans, and what is said of it; two at a time."""
+    asked = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    rows = dict.fromkeys(call.params["row"] for call in asked if call)
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            row: pool.submit(after, finished[0], tmp_path_factory.mktemp("row"), edit_of(row)) for row in rows
+        }
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_table_says_what_is_planned(finished, planned_after, row):
+    jobs = finished[1]
+    wanted = {rule: count or jobs[rule] for rule, count in ROWS[row].items()}
+    assert planned_after[row].result()[0] == wanted
+
+
+def test_the_table_is_large_enough_and_every_stage_is_in_it():
+    assert len(ROWS) >= 20
+    rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    embedded = set(re.findall(r"^ *(?:rule|checkpoint|use rule \w+ as) (\w+)", rules, re.M)) - {
+        "given",
+        "weights",
+    }
+    assert GROUPS["everything"] == embedded
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("`training.epochs`", "before: 'training.epochs=2' now: 'training.epochs=3'"),
+        ("`models/losses.py`", r"before: 'models/losses.py \w+' now: 'models/losses.py \w+' "),
+        ("a bumped pin: `matplotlib`", r"before: 'matplotlib==[\d.]+' now: 'matplotlib==99.9'"),
+        (
+            "`variants.modality_dropout.label_smoothing`",
+            "before: 'objective.label_smoothing=0.05' now: 'objective.label_smoothing=0.1'",
+        ),
+    ],
+)
+def test_the_reason_names_the_file_the_pin_or_the_key_and_nothing_else(planned_after, row, named):
+    said = planned_after[row].result()[1]
+    reasons = set(re.findall(r"reason: Params have changed.*: (before: .*)", said))
+    assert reasons
+    assert all(re.fullmatch(named + " ?", reason) for reason in reasons), reasons
