@@ -61,7 +61,7 @@ def test_a_dialogue_that_comes_is_edited_or_goes_runs_its_own_shard_alone(videos
     trees.write_clip(folder / f"{name}.mp4")
     trees.write_text(folder / f"{name}.csv", trees.CUES)
     # before the manifest is made anew, nobody can know which shards will change
-    assert planned(videos, *TEXTS, "--configfile", "small.json") == {"manifest": 1, "text": SHARDS}
+    assert planned(videos, "--configfile", "small.json", "--", *TEXTS) == {"manifest": 1, "text": SHARDS}
     assert run(videos, *TEXTS) == {"manifest": 1, "text": 1}
     now = state(videos / "runs")
     changed = {path for path in now if path.startswith("small/features") and now[path] != before.get(path)}
@@ -84,7 +84,7 @@ def test_a_dialogue_that_comes_is_edited_or_goes_runs_its_own_shard_alone(videos
 def test_a_touched_corpus_runs_nothing(videos):
     for path in (videos / "talks", *(videos / "talks").iterdir()):
         os.utime(path)
-    assert planned(videos, *TEXTS, "--configfile", "small.json") == {}
+    assert planned(videos, "--configfile", "small.json", "--", *TEXTS) == {}
 
 
 @pytest.fixture(scope="module")
