@@ -1,11 +1,13 @@
 """The search tunes on validation, can be interrupted, and records what it tried."""
 
 import pytest
+import yaml
 from trained_world import SMALL, World
 from workflow import SMALL as SMALL_RUN
-from workflow import copy_project, planned, write_overlay
+from workflow import ROOT, copy_project, planned, write_overlay
 
 from pipeline import artefacts, search
+from pipeline.config import merged, read_config
 from pipeline.errors import PipelineError
 from pipeline.resume import ResumeFolder
 from pipeline.settings.search import SearchSettings
@@ -167,3 +169,28 @@ def test_searches_are_planned_with_what_their_trials_read(tmp_path):
     overlay = write_overlay(folder, {**SMALL_RUN, "search": none})
     jobs = planned(folder, "--configfile", str(overlay), "--cores", "1", "searches")
     assert "teacher" not in jobs
+
+
+RECORDS = sorted((ROOT / "config" / "searches").glob("*.json"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
+def test_an_overlay_says_what_its_recorded_search_found(record):
+    """config/searches/<overlay>.json holds the searches, by variant, that the overlay's values come from."""
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    overlay = yaml.safe_load((ROOT / "config" / f"{record.stem}.yaml").read_text())
+    config = read_config(merged(base, overlay))
+    searches = artefacts.load_json(record)["searches"]
+    assert set(searches) == set(config.search.spaces)
+    for variant, found in searches.items():
+        best = max(found["trials"], key=lambda trial: trial["validation"])
+        assert best["values"] == found["best"]["values"]
+        objective = {"objective": config.objective_of(variant)}
+        sections = {**objective, "training": config.training, "network": config.network}
+        for key, value in best["values"].items():
+            section, *path = key.split(".")
+            said = sections[section]
+            for part in path:
+                said = getattr(said, part)
+            near = pytest.approx(value, rel=0.01) if isinstance(value, float) else value
+            assert said == near, f"{variant}: {key}"
