@@ -41,6 +41,17 @@ INSTALLED_AS = {"cv2": "opencv-python-headless", "sklearn": "scikit-learn", "yam
 LOCK = ROOT / "requirements.lock"
 FOLDER = ROOT / "envs"
 PYTHON = "3.11"  # of the environments; the lock holds for every later one, too
+# what the environments are for, wherever they are written
+TARGET = {
+    "python_version": PYTHON,
+    "python_full_version": f"{PYTHON}.0",
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+    "os_name": "posix",
+}
 HEAD = f"""\
 # The stages of the group {{group}}. Written by `make lock` from requirements.lock; a test holds both in step.
 channels:
@@ -125,7 +136,7 @@ def environment(group: str, lock: Path = LOCK) -> str:
     """The text of `envs/<group>.yaml`: everything from PyPI, for conda-forge need not have these versions."""
     lines = []
     for entry in needed(group, lock):
-        if entry.holds(python_version=PYTHON, python_full_version=f"{PYTHON}.0"):
+        if entry.holds(**TARGET):
             lines.append(f'      - "{entry.name}=={entry.version}"\n')
     return HEAD.format(group=group) + "".join(sorted(lines))
 
