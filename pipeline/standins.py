@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import polars as pl
 from pydantic import Field
+from transformers.utils import logging as transformers_logging
 
 from pipeline import artefacts, device, stage
 from pipeline.errors import PipelineError
@@ -37,6 +38,7 @@ def run(params: Params, *, utterances: list[Path], text: Path, audio: Path, visu
 
     Raises PipelineError if the tables hold no training text.
     """
+    transformers_logging.disable_progress_bar()  # it would tear the job's log
     chosen = device.prepare(params.device, params.threads)
     cv2.setNumThreads(1)
     _text(params, training_text(utterances), text)
