@@ -3,8 +3,8 @@
 import pytest
 import yaml
 from trained_world import SMALL, World
-from workflow import SMALL as SMALL_RUN
 from workflow import ROOT, copy_project, planned, write_overlay
+from workflow import SMALL as SMALL_RUN
 
 from pipeline import artefacts, search
 from pipeline.config import merged, read_config
