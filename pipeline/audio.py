@@ -11,11 +11,13 @@ from pydantic import Field
 from pipeline import artefacts, device, media, stage
 from pipeline.encoders import registry
 from pipeline.features import FeatureTable
-from pipeline.progress import progress
+from pipeline.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import AudioSettings
 
 log = logging.getLogger("pipeline")
+
+PIECE = 32  # utterances, at least, that are kept together if the stage is interrupted
 
 
 class Params(Settings):
@@ -61,22 +63,36 @@ def heard(
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
-    """Encode the sound of one shard, one media file at a time."""
+    """Encode the sound of one shard, one media file at a time; an interrupted shard goes on by pieces."""
     torch_device = device.prepare(params.device, params.threads)
     table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
+    files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
     model = registry.encoder("audio", encoder).load(encoder, params.encoder, torch_device)
+
+    def encoded(piece: list[list[dict[str, Any]]]) -> Piece:
+        names = [row["utterance"] for rows in piece for row in rows]
+        part = FeatureTable(names, model.dimension, params.encoder.frames)
+        for rows in piece:
+            sounds, reasons = heard(rows, params.encoder, model.shortest)
+            for name, reason in reasons:
+                part.absent(name, reason)
+            for (name, _), frames in zip(sounds, model.encode([sound for _, sound in sounds]), strict=True):
+                part.add(name, frames)
+        return part.packed()
+
+    inputs = [shard, encoder, *(Path(rows[0]["media"]) for rows in files)]
+    settings = params.model_dump(mode="json")
+    digest = run_digest("pipeline.audio", settings, inputs, torch_device.type, also=[type(model).__module__])
+    pieces = Pieces(features, digest)
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
     for name, reason in table.filter(pl.col("withheld").is_not_null())["utterance", "withheld"].iter_rows():
         output.absent(name, reason)
-    for group in progress(used.partition_by("media", maintain_order=True), "files"):
-        sounds, reasons = heard(group.to_dicts(), params.encoder, model.shortest)
-        for name, reason in reasons:
-            output.absent(name, reason)
-        for (name, _), frames in zip(sounds, model.encode([sound for _, sound in sounds]), strict=True):
-            output.add(name, frames)
+    for piece in pieces.of(in_pieces(files, PIECE), encoded):
+        output.put(piece)
     media.check_readable(table["media"].to_list(), output.reason)
     output.save(features, index)
+    pieces.clear()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pipeline.faces_align import align, middle_patch
 from pipeline.faces_detect import Detector, Face
 from pipeline.faces_speaker import choose
 from pipeline.faces_tracking import Crop, Track, Tracker
-from pipeline.progress import progress
+from pipeline.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.faces import FacesSettings
 
@@ -28,6 +28,7 @@ log = logging.getLogger("pipeline")
 
 NO_FACE = "no_face"
 NO_SPEAKING_FACE = "no_speaking_face"
+PIECE = 16  # utterances, at least, that are kept together if the stage is interrupted
 
 
 class Params(Settings):
@@ -247,39 +248,66 @@ def of_file(rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Dete
             watches[which] = None
 
 
+def of_files(
+    files: list[list[dict[str, Any]]], detector: Detector
+) -> tuple[list[dict], list[dict], list[np.ndarray]]:
+    """Utterance rows, crop rows and crops of several media files; a file that cannot be read is absences."""
+    utterances: dict[str, dict] = {}
+    boxes: list[dict] = []
+    crops: list[np.ndarray] = []
+    for rows in files:
+        try:
+            sound = sound_of(Path(rows[0]["media"]), detector.settings)
+            for found in of_file(rows, sound, detector):
+                utterances[found.facts["utterance"]] = found.facts
+                boxes += found.rows
+                crops += found.crops
+        except media.MediaAbsence as absence:
+            log.info("%s", absence)
+            for row in rows:
+                utterances.setdefault(row["utterance"], absent(row, absence.reason))
+    return list(utterances.values()), boxes, crops
+
+
+def _stacked(crops: list[np.ndarray], settings: FacesSettings) -> np.ndarray:
+    return np.stack(crops) if crops else np.zeros((0, settings.crop_size, settings.crop_size, 3), np.uint8)
+
+
 def run(params: Params, *, shard: Path, folder: Path) -> None:
-    """Find, choose and cut the faces of one shard."""
+    """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces."""
     torch_device = device.prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
     detector = Detector(params.faces, torch_device)
     table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     kept_back = table.filter(pl.col("withheld").is_not_null()).to_dicts()
+    files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
+
+    def found(piece: list[list[dict[str, Any]]]) -> Piece:
+        utterances, boxes, crops = of_files(piece, detector)
+        return {"crops": _stacked(crops, params.faces)}, {"utterances": utterances, "boxes": boxes}
+
+    inputs = [shard, *(Path(rows[0]["media"]) for rows in files)]
+    settings = params.model_dump(mode="json")
+    pieces = Pieces(folder, run_digest("pipeline.faces", settings, inputs, torch_device.type))
     utterances: dict[str, dict] = {row["utterance"]: absent(row, row["withheld"]) for row in kept_back}
     crop_rows: dict[str, list[dict]] = {}
     crops: dict[str, list[np.ndarray]] = {}
-    for group in progress(used.partition_by("media", maintain_order=True), "files"):
-        rows = group.to_dicts()
-        try:
-            sound = sound_of(Path(rows[0]["media"]), params.faces)
-            for found in of_file(rows, sound, detector):
-                name = found.facts["utterance"]
-                utterances[name], crop_rows[name], crops[name] = found.facts, found.rows, found.crops
-        except media.MediaAbsence as absence:
-            log.info("%s", absence)
-            for row in rows:
-                utterances.setdefault(row["utterance"], absent(row, absence.reason))
+    for arrays, told in pieces.of(in_pieces(files, PIECE), found):
+        utterances |= {row["utterance"]: row for row in told["utterances"]}
+        for row, pixels in zip(told["boxes"], arrays["crops"], strict=True):
+            crop_rows.setdefault(row["utterance"], []).append(row)
+            crops.setdefault(row["utterance"], []).append(pixels)
     media.check_readable(table["media"].to_list(), [facts["reason"] for facts in utterances.values()])
     order = table["utterance"].to_list()
-    size = params.faces.crop_size
-    pixels = [pixel for name in order for pixel in crops.get(name, [])]
+    array = _stacked([pixels for name in order for pixels in crops.get(name, [])], params.faces)
     with artefacts.replacing_folder(folder) as target:
-        array = np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)
         artefacts.save_tensors(target / "crops.safetensors", {"crops": array})
         boxes = [row for name in order for row in crop_rows.get(name, [])]
         artefacts.save_table(target / "crops.parquet", pl.DataFrame(boxes, schema=CROPS))
         facts = pl.DataFrame([utterances[name] for name in order], schema=UTTERANCES)
         artefacts.save_table(target / "utterances.parquet", facts)
+    pieces.clear()
     absences = facts["reason"].drop_nulls().value_counts(sort=True).iter_rows()
     log.info("%d utterances, %d crops, absent: %s", len(order), len(array), dict(absences))
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline import artefacts
 from pipeline.errors import PipelineError
+from pipeline.partial import Piece
 
 log = logging.getLogger("pipeline")
 
@@ -24,7 +25,7 @@ class FeatureTable:
         self.place = {name: place for place, name in enumerate(utterances)}
         self.count = [0] * len(utterances)
         self.reason: list[str | None] = ["not_processed"] * len(utterances)
-        self.frames: list[np.ndarray] = [np.zeros((0, dimension), np.float32)] * len(utterances)
+        self.frames = [self._no_frames()] * len(utterances)
 
     def add(self, utterance: str, frames: np.ndarray) -> None:
         """The unpooled features of one utterance: float32 (n >= 1, dimension), pooled by their mean.
@@ -46,13 +47,33 @@ class FeatureTable:
         """Record why an utterance has no features."""
         self.reason[self.place[utterance]] = reason
 
+    def packed(self) -> Piece:
+        """All that the table holds, as a piece of a larger one (`put`)."""
+        arrays = {"pooled": self.pooled, "frames": np.concatenate([self._no_frames(), *self.frames])}
+        return arrays, {"utterances": self.utterances, "count": self.count, "reason": self.reason}
+
+    def put(self, piece: Piece) -> None:
+        """Take over the utterances of a smaller table, as `packed` gave it."""
+        arrays, facts = piece
+        first = 0
+        for own, name in enumerate(facts["utterances"]):
+            place = self.place[name]
+            self.pooled[place] = arrays["pooled"][own]
+            self.count[place], self.reason[place] = facts["count"][own], facts["reason"][own]
+            if self.keep_frames:
+                self.frames[place] = arrays["frames"][first : first + self.count[place]]
+                first += self.count[place]
+
+    def _no_frames(self) -> np.ndarray:
+        return np.zeros((0, self.dimension), np.float32)
+
     def save(self, features: Path, index: Path) -> None:
         """Write both files; raises if an utterance was neither added nor declared absent."""
         if "not_processed" in self.reason:
             raise RuntimeError(f"{self.utterances[self.reason.index('not_processed')]} was forgotten")
         arrays = {"pooled": self.pooled}
         if self.keep_frames:
-            arrays["frames"] = np.concatenate([np.zeros((0, self.dimension), np.float32), *self.frames])
+            arrays["frames"] = np.concatenate([self._no_frames(), *self.frames])
             arrays["offsets"] = np.cumsum([0, *self.count], dtype=np.int64)
         table = pl.DataFrame(
             {

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError
 from pipeline import artefacts, device, stage, student
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
-from pipeline.resume import ResumeFolder, leaving_on_sigterm, run_digest
+from pipeline.partial import PartialFolder, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
@@ -72,9 +72,9 @@ def run(
         "pipeline.search",
         params.model_dump(mode="json"),
         [dataset, masks, *references, *teacher],
-        where,
+        where.type,
     )
-    resume = ResumeFolder(trials, digest)
+    resume = PartialFolder(trials, digest)
 
     def score(values: Mapping[str, object]) -> dict[str, float]:
         chosen = with_values(params, values)
@@ -93,8 +93,7 @@ def run(
             if name.startswith("val")
         }
 
-    with leaving_on_sigterm():
-        rows = search(params, score, resume)
+    rows = search(params, score, resume)
     finish(params, rows, trials=trials, best=best)
     resume.clear()
 
@@ -107,7 +106,7 @@ def by_kind(references: list[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def search(params: Params, score, resume: ResumeFolder) -> list[dict]:
+def search(params: Params, score, resume: PartialFolder) -> list[dict]:
     """All trials: `number`, `values` by key, and the validation scores. `score` maps values to scores."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = {key: distribution(values) for key, values in params.space.items()}

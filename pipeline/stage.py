@@ -17,9 +17,11 @@ import logging
 import os
 import platform
 import resource
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,6 +74,19 @@ def read_params(params_type: type[P], text: str) -> P:
         ) from error
 
 
+@contextmanager
+def leaving_on_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM (a cluster's walltime or preemption) leaves by SystemExit, status 143.
+
+    So temporary files are cleaned up on the way out.
+    """
+    former = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
 def main(
     run: Callable[..., None],
     params_type: type[P],
@@ -97,7 +112,8 @@ def main(
         for flag in _names(outputs):
             for path in _paths(arguments[flag]):
                 path.parent.mkdir(parents=True, exist_ok=True)
-        run(params, **arguments)
+        with leaving_on_sigterm():
+            run(params, **arguments)
     except PipelineError as error:
         log.error("error: %s", error)
         log.info("failed after %s", cost(start))

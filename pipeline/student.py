@@ -14,7 +14,8 @@ from models.views import ConflictRates, Donors, conflict_view, incomplete_view
 from pipeline import artefacts, checkpoint, device, stage, training
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
-from pipeline.resume import ResumeFolder, run_digest
+from pipeline.partial import run_digest
+from pipeline.resume import ResumeFolder
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
@@ -60,7 +61,7 @@ def run(
     if objective.needs_references:
         read.append(_only(references, "--references", "a term of the objective compares with the teacher"))
     resume = ResumeFolder(
-        weights, run_digest("pipeline.student", params.model_dump(mode="json"), read, where)
+        weights, run_digest("pipeline.student", params.model_dump(mode="json"), read, where.type)
     )
     network, done = train(params, data, masks, references, teacher, where, resume)
     training.write(done, network, objective.modalities, weights=weights, epochs=epochs, history=history)

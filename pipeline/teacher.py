@@ -13,7 +13,8 @@ from models.objective import Options, Weights, terms_of
 from pipeline import device, stage, training
 from pipeline.crossfit import fold_dialogues
 from pipeline.data import Dataset
-from pipeline.resume import ResumeFolder, run_digest
+from pipeline.partial import run_digest
+from pipeline.resume import ResumeFolder
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import TeacherObjectiveSettings
@@ -66,7 +67,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     validator = Validator(
         data, None, only_complete, MODALITIES, regression_score=params.training.regression_score, device=where
     )
-    digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], where)
+    digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], where.type)
     resume = ResumeFolder(weights, digest)
     done = training.fit(
         network,

@@ -8,13 +8,16 @@ from pydantic import Field
 
 from pipeline import artefacts, device, stage
 from pipeline.encoders import registry
+from pipeline.encoders.loading import by_length
 from pipeline.features import FeatureTable
+from pipeline.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import TextSettings
 
 log = logging.getLogger("pipeline")
 
 NO_TEXT = "no_text"
+PIECE = 256  # utterances, at least, that are kept together if the stage is interrupted
 
 
 class Params(Settings):
@@ -26,7 +29,10 @@ class Params(Settings):
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
-    """Encode the text of one shard; an utterance without words is absent (no_text)."""
+    """Encode the text of one shard; an utterance without words is absent (no_text).
+
+    An interrupted shard goes on by pieces.
+    """
     torch_device = device.prepare(params.device, params.threads)
     table = artefacts.load_table(shard, ["utterance", "text"])
     model = registry.encoder("text", encoder).load(encoder, params.encoder, torch_device)
@@ -35,12 +41,29 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     for name, text in table.iter_rows():
         if text is None or not text.strip():
             output.absent(name, NO_TEXT)
-    encoded = model.encode([text for _, text in spoken])
-    for (name, _), frames in zip(spoken, encoded, strict=True):
-        output.add(name, frames)
-    if model.cut:
-        log.info("%d utterances were cut after %d tokens", model.cut, model.most)
+
+    def encoded(piece: list[list[int]]) -> Piece:
+        own = [spoken[place] for batch in piece for place in batch]
+        part = FeatureTable([name for name, _ in own], model.dimension, params.encoder.frames)
+        for (name, _), frames in zip(own, model.encode([text for _, text in own]), strict=True):
+            part.add(name, frames)
+        return part.packed()
+
+    settings = params.model_dump(mode="json")
+    digest = run_digest(
+        "pipeline.text", settings, [shard, encoder], torch_device.type, also=[type(model).__module__]
+    )
+    pieces = Pieces(features, digest)
+    lengths = model.lengths([text for _, text in spoken])
+    # whole batches in the encoder's own order, so that pieces change no batch
+    batches = by_length(lengths, params.encoder.batch, equal=False)
+    for piece in pieces.of(in_pieces(batches, PIECE), encoded):
+        output.put(piece)
+    cut = sum(length >= model.most for length in lengths)
+    if cut:
+        log.info("%d utterances were cut after %d tokens", cut, model.most)
     output.save(features, index)
+    pieces.clear()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from models.objective import Weights, total
 from pipeline import artefacts, checkpoint
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
-from pipeline.resume import ResumeFolder, leaving_on_sigterm, optimizer_tensors, restore_optimizer
+from pipeline.resume import ResumeFolder, optimizer_tensors, restore_optimizer
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.training import TrainingSettings
 from pipeline.validation import Validator
@@ -112,32 +112,31 @@ def fit(
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
     steps = settings.epochs * math.ceil(count / settings.batch)
     epochs, history = ([], []) if resume is None else _restore(resume, network, averaged, optimizer)
-    with leaving_on_sigterm():
-        for epoch in range(len(history) + 1, settings.epochs + 1):
-            if _is_over(history, settings.patience):
-                break
-            torch.manual_seed(stream(seed, DROPOUT, epoch))
-            order = torch.Generator().manual_seed(stream(seed, ORDER, epoch))
-            views = torch.Generator().manual_seed(stream(seed, VIEWS, epoch))
-            network.train()
-            sums: dict[str, list[float]] = {}
-            step = (epoch - 1) * math.ceil(count / settings.batch)
-            for batch in dataset.batches(["train"], settings.batch, order):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, steps, settings)
-                terms = compute_terms(network, batch, views)
-                _step(total(terms, weights), network, optimizer, settings.clip, epoch)
-                averaged.update_parameters(network)
-                for name, value in terms.items():
-                    sums.setdefault(name, []).append(float(value.detach()))
-                step += 1
-            current = averaged.module if settings.averaging > 0 else network
-            row = {"epoch": epoch, **{name: float(np.mean(values)) for name, values in sums.items()}}
-            history.append(row | validator(current))
-            epochs.append(checkpoint.parameters_of(current))
-            if resume is not None:
-                resume.save(epoch, epochs[-1], _state(network, averaged, optimizer), history)
-            log.info("epoch %d of %d, validation %.4f", epoch, settings.epochs, history[-1]["validation"])
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        if _is_over(history, settings.patience):
+            break
+        torch.manual_seed(stream(seed, DROPOUT, epoch))
+        order = torch.Generator().manual_seed(stream(seed, ORDER, epoch))
+        views = torch.Generator().manual_seed(stream(seed, VIEWS, epoch))
+        network.train()
+        sums: dict[str, list[float]] = {}
+        step = (epoch - 1) * math.ceil(count / settings.batch)
+        for batch in dataset.batches(["train"], settings.batch, order):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, steps, settings)
+            terms = compute_terms(network, batch, views)
+            _step(total(terms, weights), network, optimizer, settings.clip, epoch)
+            averaged.update_parameters(network)
+            for name, value in terms.items():
+                sums.setdefault(name, []).append(float(value.detach()))
+            step += 1
+        current = averaged.module if settings.averaging > 0 else network
+        row = {"epoch": epoch, **{name: float(np.mean(values)) for name, values in sums.items()}}
+        history.append(row | validator(current))
+        epochs.append(checkpoint.parameters_of(current))
+        if resume is not None:
+            resume.save(epoch, epochs[-1], _state(network, averaged, optimizer), history)
+        log.info("epoch %d of %d, validation %.4f", epoch, settings.epochs, history[-1]["validation"])
     return Fit(history, epochs, _best(history))
 
 

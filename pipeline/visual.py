@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from pipeline import artefacts, device, stage
 from pipeline.encoders import registry
 from pipeline.errors import PipelineError
 from pipeline.features import FeatureTable
+from pipeline.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import VisualSettings
+
+PIECE = 512  # crops, at least, that are kept together if the stage is interrupted
 
 
 class Params(Settings):
@@ -24,7 +28,7 @@ class Params(Settings):
 def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Path, index: Path) -> None:
     """Encode the crops of one shard; an utterance without a face is absent with the reason of stage faces.
 
-    Raises PipelineError if the faces belong to another shard.
+    An interrupted shard goes on by pieces. Raises PipelineError if the faces belong to another shard.
     """
     torch_device = device.prepare(params.device, params.threads)
     names = artefacts.load_table(shard, ["utterance"])["utterance"].to_list()
@@ -37,7 +41,22 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
         )
     model = registry.encoder("visual", encoder).load(encoder, params.encoder, torch_device)
     output = FeatureTable(names, model.dimension, params.encoder.frames)
-    encoded = model.encode(crops)
+    settings = params.model_dump(mode="json")
+    digest = run_digest(
+        "pipeline.visual", settings, [shard, faces, encoder], torch_device.type, also=[type(model).__module__]
+    )
+    pieces = Pieces(features, digest)
+    # whole batches, so that pieces change no batch
+    batches = [
+        range(len(crops))[low : low + params.encoder.batch]
+        for low in range(0, len(crops), params.encoder.batch)
+    ]
+
+    def encode(piece: list[range]) -> Piece:
+        return {"features": model.encode(crops[piece[0].start : piece[-1].stop])}, None
+
+    done = [arrays["features"] for arrays, _ in pieces.of(in_pieces(batches, PIECE), encode)]
+    encoded = np.concatenate(done) if done else np.zeros((0, model.dimension), np.float32)
     first = 0
     for name, reason, count in found.iter_rows():
         if reason is not None:
@@ -46,6 +65,7 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
         output.add(name, encoded[first : first + count])
         first += count
     output.save(features, index)
+    pieces.clear()
 
 
 if __name__ == "__main__":

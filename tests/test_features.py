@@ -103,7 +103,8 @@ def test_text_in_a_batch_equals_text_alone(text_folder):
 def test_long_text_is_cut_and_counted(text_folder):
     model = registry.encoder("text", text_folder).load(text_folder, TextSettings(), CPU)
     assert len(model.encode([" ".join(WORDS * 9)])[0]) == 30
-    assert model.cut == 1
+    assert model.lengths([" ".join(WORDS * 9), "we see"]) == [32, 4]
+    assert model.most == 32
 
 
 def test_layers_are_averaged_and_checked(text_folder):

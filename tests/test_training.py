@@ -153,7 +153,7 @@ def test_sigterm_leaves_with_its_status_and_the_state(world, monkeypatch):
 
     monkeypatch.setattr(ResumeFolder, "save", save_and_kill)
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as left, stage.leaving_on_sigterm():
         world.train_student("killed", {})
     assert left.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before

@@ -26,7 +26,11 @@ class TextEncoder:
         positions = getattr(model.config, "max_position_embeddings", None)
         if positions is not None:
             self.most = min(self.most, positions - 2)
-        self.cut = 0  # sentences that were longer than the encoder reads
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as the encoder reads it."""
+        read = (self.tokenizer(text, truncation=True, max_length=self.most) for text in texts)
+        return [len(row["input_ids"]) for row in read]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -35,7 +39,6 @@ class TextEncoder:
             self.tokenizer(text, truncation=True, max_length=self.most, return_special_tokens_mask=True)
             for text in texts
         ]
-        self.cut += sum(len(row["input_ids"]) >= self.most for row in encoded)
         lengths = [len(row["input_ids"]) for row in encoded]
         features: list[np.ndarray | None] = [None] * len(texts)
         for places in by_length(lengths, self.settings.batch, equal=False):

@@ -1,0 +1,138 @@
+"""Extraction shards that are killed: they go on from their last whole piece, and end in the same bytes."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import fixture_encoders
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import corpus, faces, manifest, partial
+from pipeline.digests import file_digest
+from pipeline.settings.corpus import CorpusSettings
+from pipeline.settings.process import ProcessSettings
+
+# utterances (visual: crops) that the tests have in a piece
+PIECES = {"faces": 3, "text": 3, "audio": 3, "visual": 12}
+BATCH = {"encoder": {"batch": 2}}
+SETTINGS = {"faces": {}, "text": BATCH, "audio": BATCH, "visual": {"encoder": {"batch": 4}}}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A shard of drawn dialogues, tiny encoders, and the shard's faces."""
+    folder = tmp_path_factory.mktemp("shard")
+    process = ProcessSettings(dialogues=4, utterances=3)
+    corpus.run(corpus.Params(process=process, seed=5, parts=4), folder=folder / "part")
+    tables = {"manifest": folder / "manifest.parquet", "facts": folder / "facts.json"}
+    manifest.run(
+        manifest.Params(corpus=CorpusSettings(shards=1)),
+        parts=[folder / "part"],
+        shards=[folder / "shard.parquet"],
+        **tables,
+    )
+    fixture_encoders.place(folder)
+    for name in ("text", "audio", "visual"):
+        (found,) = (folder / "weights").glob(f"tests--{name}/*")
+        found.rename(folder / name)
+    faces.run(faces.Params(device="cpu"), shard=folder / "shard.parquet", folder=folder / "faces")
+    return folder
+
+
+def paths(stage: str, world: Path, target: Path) -> dict[str, Path]:
+    """Inputs and outputs of a stage by their flags."""
+    if stage == "faces":
+        return {"shard": world / "shard.parquet", "folder": target / "0"}
+    extra = {"faces": world / "faces"} if stage == "visual" else {}
+    made = {"features": target / "0.safetensors", "index": target / "0.parquet"}
+    return {"shard": world / "shard.parquet", "encoder": world / stage} | extra | made
+
+
+def params(stage: str, **more) -> dict:
+    return {"device": "cpu"} | SETTINGS[stage] | more
+
+
+def run(stage: str, world: Path, target: Path, **more) -> dict[str, str]:
+    """Run a stage in this process; the digests of what it leaves."""
+    module = import_module(f"pipeline.{stage}")
+    target.mkdir(parents=True, exist_ok=True)
+    module.run(module.Params(**params(stage, **more)), **paths(stage, world, target))
+    return {str(path.relative_to(target)): file_digest(path) for path in target.rglob("*") if path.is_file()}
+
+
+def kill(stage: str, world: Path, target: Path, signal: str = "SIGKILL") -> int:
+    """Run a stage in a process that is killed after its first piece; its status."""
+    flags = [text for flag, path in paths(stage, world, target).items() for text in (f"--{flag}", str(path))]
+    script = Path(__file__).with_name("killed_stage.py")
+    command = [sys.executable, script, signal, str(PIECES[stage]), stage]
+    done = subprocess.run(
+        [*command, "--params", json.dumps(params(stage)), *flags],
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    return done.returncode
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    for stage, size in PIECES.items():
+        monkeypatch.setattr(import_module(f"pipeline.{stage}"), "PIECE", size)
+
+
+@pytest.mark.parametrize("stage", PIECES)
+def test_a_killed_shard_goes_on_and_ends_in_the_same_bytes(world, tmp_path, caplog, stage):
+    whole = run(stage, world, tmp_path / "whole")
+    broken = tmp_path / "broken"
+    assert kill(stage, world, broken) == -9
+    assert [path.name for path in broken.rglob("*") if path.is_file()] == ["00000.safetensors"]
+    with caplog.at_level(logging.INFO, "pipeline"):
+        assert run(stage, world, broken) == whole
+    assert "resumed: 1 of " in caplog.text
+
+
+def test_sigterm_leaves_only_whole_pieces_and_its_status(world, tmp_path):
+    assert kill("audio", world, tmp_path, "SIGTERM") == 143
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["00000.safetensors"]
+
+
+@pytest.mark.parametrize("edit", ["settings", "code", "medium"])
+def test_an_edit_never_resumes(world, tmp_path, monkeypatch, caplog, edit):
+    assert kill("audio", world, tmp_path) == -9
+    (stale,) = tmp_path.glob(".resume-0-*")
+    more = {"encoder": BATCH["encoder"] | {"silence": -50.0}} if edit == "settings" else {}
+    if edit == "code":
+        monkeypatch.setattr(partial, "code_digest", lambda *modules: "another")
+    if edit == "medium":
+        video = next((world / "part").rglob("*.mp4"))
+        shutil.copy2(video, tmp_path / "kept")
+        video.write_bytes(video.read_bytes() + b"\0")
+    with caplog.at_level(logging.INFO, "pipeline"):
+        run("audio", world, tmp_path, **more)
+    if edit == "medium":
+        shutil.move(tmp_path / "kept", video)
+    assert "resumed" not in caplog.text
+    assert not stale.exists()
+
+
+def test_shards_that_share_a_folder_leave_each_other_alone(tmp_path):
+    for shard in ("0", "00", "1"):
+        pieces = partial.Pieces(tmp_path / f"{shard}.safetensors", "digest" + shard * 20)
+        list(pieces.of([shard], lambda own: ({}, own)))
+    assert len(list(tmp_path.glob(".resume-*"))) == 3
+
+
+@given(st.lists(st.integers(1, 9)), st.integers(1, 12))
+def test_pieces_are_consecutive_whole_groups(sizes, least):
+    groups = [range(size) for size in sizes]
+    pieces = partial.in_pieces(groups, least)
+    assert [group for piece in pieces for group in piece] == groups
+    assert all(sum(map(len, piece)) >= least for piece in pieces[:-1])
+    assert all(sum(map(len, piece[:-1])) < least for piece in pieces)
