@@ -82,5 +82,13 @@ rule model:
         model_folders(),
 
 
+onstart:
+    if CFG.device == "auto" and not workflow.local_exec:
+        raise WorkflowError(
+            "config, key 'device': on a cluster 'auto' would be settled by the machine that submits the jobs. Say "
+            "cuda or cpu; a --config on the command line replaces that of the profile, so repeat device there."
+        )
+
+
 onsuccess:
     print_summary()

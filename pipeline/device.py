@@ -1,6 +1,7 @@
 """Where torch computes: the one place that picks a device and fixes threads and determinism."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -33,3 +34,13 @@ def prepare(device: str, threads: int) -> torch.device:
         why = "no GPU is visible" if device == "auto" else "as configured"
         log.info("device cpu (%s), %d thread(s)", why, threads)
     return chosen
+
+
+def encoding(device: torch.device) -> AbstractContextManager:
+    """The precision of an encoder's forward pass: bfloat16 on a GPU that has it, float32 everywhere else.
+
+    The encoders are large and their features are averaged, so they bear it; training stays in float32.
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()

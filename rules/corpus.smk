@@ -5,6 +5,11 @@ OTHER_CORPORA = [f"corpus.{section}" for section in CFG.corpus.unread]
 PARTS = range(CFG.embedded.parts) if EMBEDDED else []
 
 
+# raw video comes from where a person starts the run; on a cluster that is the head node
+localrules:
+    corpus,
+
+
 rule corpus:
     output:
         folder=directory(f"{RUN}/corpus/{{part}}"),

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from pathlib import Path
 
+import fixture_encoders
 import numpy as np
 import polars as pl
 import pytest
@@ -98,6 +99,27 @@ def test_text_in_a_batch_equals_text_alone(text_folder):
     for one, other, words in zip(batched.encode(texts), alone.encode(texts), texts, strict=True):
         assert one.shape == (len(words.split()), 16)
         assert one == pytest.approx(other, abs=1e-5)
+
+
+@pytest.mark.parametrize("modality", ["text", "audio", "visual"])
+def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_path, monkeypatch):
+    """As on a GPU that has bfloat16, here on the CPU."""
+    fixture_encoders.place(tmp_path)
+    (folder,) = (tmp_path / "weights").glob(f"tests--{modality}/*")
+    generator = np.random.default_rng(0)
+    inputs = {
+        "text": ["Words of an utterance", "an utterance"],
+        "audio": [generator.standard_normal(4000).astype(np.float32)],
+        "visual": generator.integers(0, 256, (3, 40, 40, 3), dtype=np.uint8),
+    }[modality]
+    settings = {"text": TextSettings, "audio": AudioSettings, "visual": VisualSettings}[modality]()
+    module = registry.encoder(modality, folder)
+    full = np.concatenate(list(module.load(folder, settings, CPU).encode(inputs)))
+    monkeypatch.setattr(module, "encoding", lambda device: torch.autocast("cpu", torch.bfloat16))
+    half = np.concatenate(list(module.load(folder, settings, CPU).encode(inputs)))
+    assert half.dtype == np.float32
+    error = np.linalg.norm(half - full) / np.linalg.norm(full)
+    assert 0 < error < 0.05
 
 
 def test_long_text_is_cut_and_counted(text_folder):

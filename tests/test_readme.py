@@ -49,8 +49,6 @@ def test_the_readme_has_its_two_commands():
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", PLANS, ids=" ".join)
 def test_every_snakemake_command_can_be_planned(project, arguments):
-    if "--workflow-profile" in arguments:
-        pytest.skip("a cluster's profile is tried where there is a cluster")
     done = snakemake(project, *arguments, "-n", check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 

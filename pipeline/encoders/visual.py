@@ -1,6 +1,5 @@
 """Face encoders of the transformers library: pooled output of a convolutional or transformer image model."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from pipeline import artefacts
+from pipeline.device import encoding
 from pipeline.encoders.loading import checked_layers, from_folder, mean_layers
 from pipeline.errors import PipelineError
 from pipeline.settings.encoders import VisualSettings
@@ -61,10 +61,12 @@ class VisualEncoder:
     @torch.inference_mode()
     def encode(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n d"]:
         """Float32 features of crops, RGB."""
-        pieces: Sequence[np.ndarray] = [
-            self._pooled(self.inputs(crops[low : low + self.settings.batch]).to(self.device)).cpu().numpy()
-            for low in range(0, len(crops), self.settings.batch)
-        ]
+        pieces: list[np.ndarray] = []
+        for low in range(0, len(crops), self.settings.batch):
+            pixels = self.inputs(crops[low : low + self.settings.batch]).to(self.device)
+            with encoding(self.device):
+                pooled = self._pooled(pixels)
+            pieces.append(pooled.float().cpu().numpy())
         return np.concatenate(pieces) if pieces else np.zeros((0, self.dimension), np.float32)
 
 

@@ -144,14 +144,19 @@ class Cluster:
         except BaseException as error:
             for path in self.folder.glob("*.out"):
                 error.add_note(f"{path.name}: {path.read_text()[-1500:]}")
-            self.__exit__()
+            self.stop()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Cancel what runs, end the daemons and take the settings away; once is enough."""
+        if not self.daemons:
+            return
         said("scancel", "--user", "root")
-        if self.daemons:
-            time.sleep(1)
+        time.sleep(1)
         for daemon in reversed(self.daemons):
             daemon.terminate()
             try:
@@ -159,6 +164,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        self.daemons = []
         for name in ("slurm", "gres", "cgroup", "slurmdbd"):
             path = SETTINGS / f"{name}.conf"
             if path.exists() and MARK in path.read_text():

@@ -1,0 +1,176 @@
+"""The whole pipeline on a real SLURM with two fake GPUs, disturbed or not, with accounting and without."""
+
+import os
+import re
+import shutil
+
+import pytest
+from cluster import Cluster, why_not
+from cluster_run import HERE, RUN, Running, artefacts_of, cancel, lose, of, prepare, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
+
+GPU = {"standins", "faces", "text", "audio", "visual", "teacher", "references", "student", "evaluate"}
+CPU = {
+    "manifest",
+    "splits",
+    "dataset",
+    "masks",
+    "conflicts",
+    "ceilings",
+    "scores",
+    "tables",
+    "figures",
+    "across",
+}
+# what must have ended before what begins
+AFTER = {
+    "faces": ["manifest"],
+    "text": ["manifest", "standins"],
+    "audio": ["manifest", "standins"],
+    "visual": ["manifest", "standins", "faces"],
+    "dataset": ["splits", "text", "audio", "visual"],
+    "masks": ["dataset"],
+    "conflicts": ["dataset"],
+    "teacher": ["dataset"],
+    "references": ["teacher"],
+    "student": ["references", "masks"],
+    "evaluate": ["teacher", "conflicts"],
+    "scores": ["evaluate", "ceilings", "student"],
+    "tables": ["scores"],
+    "figures": ["scores"],
+    "across": ["scores"],
+}
+
+
+def needed(*, accounting: bool) -> None:
+    """Skip, or fail if REQUIRE_SLURM says so, where no cluster can be started."""
+    reason = why_not(accounting=accounting)
+    if reason and os.environ.get("REQUIRE_SLURM"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A cluster without accounting."""
+    needed(accounting=False)
+    with Cluster(accounting=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def whole(plain, tmp_path_factory):
+    """The undisturbed run from nothing to the tables: its folder, and SLURM's records of it."""
+    folder = prepare(tmp_path_factory.mktemp("whole"))
+    run(folder)
+    return folder, plain.jobs()
+
+
+def test_every_stage_with_a_network_has_a_gpu_and_no_other(whole):
+    _, jobs = whole
+    assert {job.rule for job in jobs if job.gpus == 1} == GPU
+    assert {job.rule for job in jobs if job.gpus == 0} == CPU
+    # the stages corpus and weights stay where Snakemake runs
+    assert {job.rule for job in jobs} == GPU | CPU
+    assert {job.state for job in jobs} == {"COMPLETED"}
+
+
+def test_no_job_began_before_its_inputs_were_made(whole):
+    _, jobs = whole
+    ends = {rule: max(job.end for job in jobs if job.rule == rule) for rule in GPU | CPU}
+    for rule, before in AFTER.items():
+        begins = min(job.start for job in jobs if job.rule == rule)
+        for other in before:
+            assert begins >= ends[other], f"{rule} before {other}"
+    # the first evaluation is that of the teacher
+    assert max(job.start for job in jobs if job.rule == "evaluate") >= ends["student"]
+
+
+def test_logs_lie_where_the_documentation_says(whole):
+    folder, _ = whole
+    log = (folder / RUN / "logs/teacher/main-0.log").read_text()
+    assert "device cpu (as configured)" in log
+    assert not list((folder / "runs/slurm-logs").rglob("*.log")), "those of jobs that went well are deleted"
+
+
+def test_cuda_is_asked_for_and_its_absence_is_an_error(plain, whole, tmp_path):
+    """The profile as it is: the fake GPU is none, and the log says what is missing."""
+    folder = tmp_path / "cuda"
+    shutil.copytree(whole[0], folder)
+    options = ["--retries", "0", *HERE[2:]]
+    with Running(folder, str(RUN / "encoders/text"), options=options) as running:
+        assert running.finish() != 0
+    assert "torch sees no GPU" in (folder / RUN / "logs/standins.log").read_text()
+    kept = list((folder / "runs/slurm-logs").rglob("*.log"))
+    assert kept, "SLURM's own log of a failed job is kept"
+
+
+def test_auto_is_refused_on_a_cluster(plain, tmp_path):
+    folder = prepare(tmp_path)
+    with Running(folder, options=["--config", "device=auto"]) as running:
+        assert running.finish() != 0
+    assert "key 'device'" in running.output()
+    assert not (folder / "runs").exists() or not list((folder / "runs").rglob("*.parquet"))
+
+
+def starve(folder, stage: str) -> None:
+    """Give a stage too little memory at its first attempt, in the profile of the copy."""
+    path = folder / "profiles" / "slurm" / "config.v9+.yaml"
+    text, count = re.subn(rf"(  {stage}: .*mem_mb: )\d+( \* attempt)", r"\g<1>250\2", path.read_text())
+    assert count == 1
+    path.write_text(text)
+
+
+def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, tmp_path):
+    """Training again: the teacher is cancelled, the student loses its node, the tables run out of memory."""
+    folder = tmp_path / "again"
+    shutil.copytree(whole[0], folder)
+    for made in ("main/teacher", "main/references", "main/student", "main/predictions", "results"):
+        shutil.rmtree(folder / RUN / made)
+    starve(folder, "tables")
+    before = {job.number for job in plain.jobs()}
+    with Running(folder) as running:
+        teacher = cancel(plain, running, "teacher", "main/teacher/0/.resume-*/state.safetensors")
+        student = lose(plain, running, "student", "main/student/corekd/0/.resume-*/state.safetensors")
+        assert running.finish() == 0, running.output()
+    check(plain, before, teacher, student, folder)
+    assert artefacts_of(folder) == artefacts_of(whole[0])
+
+
+def check(cluster, before, cancelled, lost, folder) -> None:
+    """SLURM's records of the three disturbances, and that work was taken up again."""
+    jobs = [job for job in cluster.jobs() if job.number not in before]
+    assert of(cluster, cancelled).state == "CANCELLED"
+    assert [job.state for job in jobs if job.rule == cancelled.rule] == ["CANCELLED", "COMPLETED"]
+    assert of(cluster, lost).state == "COMPLETED"
+    assert of(cluster, lost).restarts == 1
+    tables = [job for job in jobs if job.rule == "tables"]
+    assert tables[0].state == "OUT_OF_MEMORY"
+    assert tables[-1].state == "COMPLETED"
+    assert [job.memory for job in tables] == [250 * attempt for attempt in range(1, len(tables) + 1)]
+    for rule in ("teacher", "student"):
+        (log,) = (folder / RUN / "logs" / rule).glob("*.log")
+        assert "resumed after epoch" in log.read_text()
+
+
+def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
+    """The same in one go on a cluster with a database; a shard of faces is cancelled, too."""
+    needed(accounting=True)
+    plain.stop()
+    folder = prepare(tmp_path / "accounted")
+    starve(folder, "tables")
+    with Cluster(accounting=True) as cluster:
+        with Running(folder) as running:
+            faces = cancel(cluster, running, "faces", "faces/.resume-0-*/00000.safetensors")
+            teacher = cancel(cluster, running, "teacher", "main/teacher/0/.resume-*/state.safetensors")
+            student = lose(cluster, running, "student", "main/student/corekd/0/.resume-*/state.safetensors")
+            assert running.finish() == 0, running.output()
+        check(cluster, set(), teacher, student, folder)
+        assert of(cluster, faces).state == "CANCELLED"
+        assert "resumed: 1 of 2 pieces" in (folder / RUN / "logs/faces/0.log").read_text()
+        jobs, accounted = cluster.jobs(), cluster.accounted()
+    assert accounted == {job.number: (job.state, job.gpus == 1) for job in jobs}
+    assert {job.rule for job in jobs if job.gpus} == GPU
+    assert artefacts_of(folder) == artefacts_of(whole[0])

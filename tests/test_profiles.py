@@ -1,0 +1,58 @@
+"""The two profiles name every stage, and say the same of GPUs as the rules do."""
+
+import re
+from pathlib import Path
+
+import yaml
+from workflow import ROOT
+
+HEAD_NODE = {"corpus", "weights"}
+
+
+def rules() -> dict[str, str]:
+    """The text of every rule that has a job, by name."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    found = {}
+    for place in re.finditer(r"^ *(?:rule|checkpoint|use rule \w+ as) (\w+)(?: with)?:$", text, re.M):
+        rest = text[place.end() :]
+        end = re.search(r"^ *(?:rule|checkpoint|use rule \w+ as) \w+.*:$", rest, re.M)
+        found[place[1]] = rest[: end.start()] if end else rest
+    return found
+
+
+def profile(name: str) -> dict:
+    return yaml.safe_load(Path(ROOT, "profiles", name, "config.v9+.yaml").read_text())
+
+
+def test_every_stage_has_its_row_in_the_slurm_profile():
+    rows = profile("slurm")["set-resources"]
+    assert set(rows) == set(rules()) - HEAD_NODE
+    for name, row in rows.items():
+        assert re.fullmatch(r"\d+ \* attempt", row["mem_mb"]), name
+        assert row["runtime"] > 0, name
+
+
+def test_the_stages_with_a_network_have_a_gpu_and_no_other():
+    texts = rules()
+    # a copy of a rule has its resources
+    networks = {name for name, text in texts.items() if "gpu=GPU" in text} | {"held_out_teacher"}
+    rows = profile("slurm")["set-resources"]
+    assert {name for name, row in rows.items() if row.get("gpu") == 1} == networks
+    assert all((row.get("slurm_partition") == "gpu") == ("gpu" in row) for row in rows.values())
+    imports = {name for name, text in texts.items() if "**COMPUTE" in text} - {"held_out_teacher"}
+    assert imports <= networks, "a stage that is told a device has a GPU"
+
+
+def test_the_corpus_and_the_weights_stay_on_the_head_node():
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    blocks = re.findall(r"localrules:\s+((?:\w+,\s+)+)", text)
+    assert {name.strip() for block in blocks for name in block.split(",") if name.strip()} == HEAD_NODE
+
+
+def test_a_workstation_runs_one_gpu_job_at_a_time():
+    assert profile("default")["resources"] == ["gpu=1"]
+
+
+def test_no_rule_has_retries_of_its_own():
+    assert all("retries:" not in text for text in rules().values())
+    assert profile("slurm")["retries"] > 0
