@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from dialogues import write_dataset
 from pydantic import ValidationError
 from scipy.stats import ortho_group
 from trained_world import SMALL, World, outputs
