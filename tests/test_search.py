@@ -9,7 +9,7 @@ from workflow import SMALL as SMALL_RUN
 from pipeline import artefacts, search
 from pipeline.config import merged, read_config
 from pipeline.errors import PipelineError
-from pipeline.resume import ResumeFolder
+from pipeline.partial import PartialFolder
 from pipeline.settings.search import SearchSettings
 
 SPACE = {
@@ -129,7 +129,7 @@ def test_a_trial_is_the_mean_over_its_seeds(world):
 )
 def test_a_wrong_space_names_its_key(world, space, said):
     with pytest.raises(PipelineError, match=said):
-        search.search(params(space=space), dict, ResumeFolder(world.root / "x", "digest"))
+        search.search(params(space=space), dict, PartialFolder(world.root / "x", "digest"))
 
 
 def test_a_value_that_no_setting_allows_names_its_key():
