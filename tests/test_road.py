@@ -96,31 +96,6 @@ def test_the_tutorials_examples_run_on_it(project):
     assert (project / "crops.png").stat().st_size > 1000
 
 
-def test_an_edited_loss_plans_training_and_what_follows_and_nothing_above(project):
-    path = project / "models" / "losses.py"
-    text = path.read_text()
-    try:
-        path.write_text(text + "\n# a comment changes nothing\n")
-        assert planned(project, "--configfile", "small.json") == {}
-        path.write_text(text + "\nEDITED = 1\n")
-        plan = planned(project, "--configfile", "small.json")
-        assert {"teacher", "student", "references", "evaluate", "scores", "tables", "figures"} <= set(plan)
-        above = {"corpus", "manifest", "splits", "standins", "faces", "text", "audio", "visual", "dataset"}
-        assert not (above | {"masks", "conflicts", "ceilings"}) & set(plan)
-    finally:
-        path.write_text(text)
-    assert planned(project, "--configfile", "small.json") == {}
-
-
-def test_one_key_of_one_variant_reruns_that_variant_alone(project):
-    overlay = SMALL | {"variants": {"modality_dropout": {"label_smoothing": 0.1}}}
-    write_overlay(project, overlay, "edited.json")
-    plan = planned(project, "--configfile", "edited.json")
-    assert plan["student"] == 2
-    assert plan["evaluate"] == 2
-    assert "teacher" not in plan
-
-
 def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
     """SIGKILL for Snakemake and all its jobs in the middle of training; then the same command again."""
     import shutil
