@@ -94,6 +94,7 @@ checkpoint manifest:
                 *OTHER_CORPORA,
             ],
         ),
+        files=raw_listing,
     shell:
         "python -m pipeline.manifest --params {params.cfg:q} --parts {input.parts:q}"
         " --manifest {output.manifest:q} --facts {output.facts:q} --shards {output.shards:q}"
