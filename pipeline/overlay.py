@@ -17,7 +17,9 @@ COLOURS = (
     *((155, 100, 205), (105, 175, 85), (230, 120, 180), (90, 190, 200), (170, 125, 90)),
 )
 FACE_NAMES = {"text": "words", "audio": "voice", "visual": "face"}
-HELD = 1.0  # seconds for which a box stays after the last detection
+# a box stays for so long (s) before the first and after the last detection; further on, the face has moved
+HELD = 0.15
+LOST = 1.0  # a face that was not seen for longer (s) has no box in between
 RANGE = 3.0  # scores are drawn from -RANGE to RANGE, those of CMU-MOSEI
 
 
@@ -81,15 +83,13 @@ class Painter:
         times, boxes = self.paths.get(place, (np.zeros(0), None))
         if not len(times) or time < times[0] - HELD or time > times[-1] + HELD:
             return None
-        after = int(np.clip(np.searchsorted(times, time), 1, len(times) - 1)) if len(times) > 1 else 0
-        if not after or time <= times[0] or time >= times[-1]:
+        if time <= times[0] or time >= times[-1]:
             return boxes[0] if time <= times[0] else boxes[-1]
+        after = int(np.searchsorted(times, time))
         gap = times[after] - times[after - 1]
+        if gap > LOST:
+            return None
         share = (time - times[after - 1]) / gap
-        if gap > 2 * HELD:
-            # lost in between: not there, half-way from one place to another
-            near = share * gap < HELD, (1 - share) * gap < HELD
-            return boxes[after - 1] if near[0] else boxes[after] if near[1] else None
         return (1 - share) * boxes[after - 1] + share * boxes[after]
 
     def paint(self, picture: np.ndarray, time: float) -> np.ndarray:
@@ -106,7 +106,7 @@ class Painter:
         self._timeline(band, time)
         self._bars(band, place)
         if self.notice:
-            self._text(band, self.notice, 8, 137, DIM, 10.5)
+            self._text(band, self.notice, 8, 137, DIM, 10)
         return canvas
 
     def _text(

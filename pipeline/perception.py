@@ -138,7 +138,9 @@ def utterances(
     else:
         spans = [] if video.sound is None else speech.utterances(video.sound, settings)
         cut = "speech" if spans else "windows"
-        facts["why"] = f"no sound ({video.deaf})" if video.sound is None else "no speech was found in it"
+        facts["why"] = (
+            f"no sound ({video.deaf})" if video.sound is None else "no speech was found in its sound"
+        )
         spans = spans or speech.windows(video.duration, settings.window)
         nobody = {"speaker": transcripts.UNKNOWN, "text": None}
         told = [{"start": start, "end": end, **nobody} for start, end in spans]

@@ -1,0 +1,252 @@
+"""Annotating: whatever a video holds or lacks ends in annotations, or in one paragraph on what is missing."""
+
+import csv
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import fixture_trees as trees
+import numpy as np
+import polars as pl
+import pysubs2
+import pytest
+from fixture_model import FACE, LABELS, write_model, write_talk
+
+from pipeline import annotate, film, media
+from pipeline.errors import PipelineError
+from pipeline.model import load
+from pipeline.model_facts import EMBEDDED_NOTICE
+from pipeline.settings.annotate import AnnotateSettings, FilmSettings
+
+SRT = "1\n00:00:00,500 --> 00:00:01,500\nWords of an utterance\n\n2\n00:00:02,200 --> 00:00:03,400\n\n"
+VTT = "WEBVTT\n\n00:00.500 --> 00:01.500\n<v Ann>Words of\n\n00:02.200 --> 00:03.400\n<v Ben>an utterance\n"
+UNDRAWN = AnnotateSettings(film=FilmSettings(drawn=False))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("exported") / "model")
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory):
+    """A face, and two bursts of a voice."""
+    return write_talk(tmp_path_factory.mktemp("talk") / "talk.mp4")
+
+
+@pytest.fixture(scope="module")
+def drawn(model, talk, tmp_path_factory):
+    """The talk annotated with a transcript: the table and the folder of files."""
+    base = tmp_path_factory.mktemp("drawn")
+    told = trees.write_text(base / "talk.vtt", VTT)
+    rows = model.annotate(talk, told, base / "out")
+    return rows, base / "out"
+
+
+def reasons(rows: pl.DataFrame) -> list[set]:
+    return [set(rows[f"reason_{name}"]) for name in ("text", "audio", "visual")]
+
+
+def test_with_a_transcript_everything_is_read(drawn):
+    rows, _ = drawn
+    assert rows["start"].to_list() == [0.5, 2.2] and rows["end"].to_list() == [1.5, 3.4]
+    assert rows["speaker"].to_list() == ["Ann", "Ben"]
+    assert rows["text"].to_list() == ["Words of", "an utterance"]
+    assert reasons(rows)[:2] == [{None}, {None}]
+    shares = rows.select(f"p_{label}" for label in LABELS).to_numpy()
+    assert shares.sum(1) == pytest.approx(np.ones(2), abs=1e-5)
+    assert rows["label"].to_list() == [LABELS[place] for place in shares.argmax(1)]
+    assert rows["confidence"].to_numpy() == pytest.approx(shares.max(1))
+    assert set(rows["notice"]) == {EMBEDDED_NOTICE}
+
+
+def test_every_file_says_the_same_and_says_the_notice(drawn):
+    rows, out = drawn
+    assert pl.read_parquet(out / "annotations.parquet").equals(rows)
+    table = list(csv.DictReader((out / "annotations.csv").open()))
+    assert [row["label"] for row in table] == rows["label"].to_list()
+    assert table[0]["notice"] == EMBEDDED_NOTICE
+    lines = [json.loads(line) for line in (out / "annotations.jsonl").read_text().splitlines()]
+    assert [line["label"] for line in lines] == rows["label"].to_list()
+    assert lines[0]["probabilities"].keys() == set(LABELS)
+    assert lines[1]["notice"] == EMBEDDED_NOTICE
+    for name in ("annotations.srt", "annotations.vtt"):
+        notice, *cues = pysubs2.load(str(out / name))
+        assert EMBEDDED_NOTICE in notice.plaintext
+        assert [(cue.start, cue.end) for cue in cues] == [(500, 1500), (2200, 3400)]
+        for cue, row in zip(cues, rows.iter_rows(named=True), strict=True):
+            assert row["label"] in cue.plaintext and row["text"] in cue.plaintext
+    about = json.loads((out / "about.json").read_text())
+    assert about["notice"] == EMBEDDED_NOTICE
+    assert about["cut"] == "transcript"
+
+
+def test_the_film_is_as_long_as_the_video_and_keeps_its_sound(drawn, talk):
+    _, out = drawn
+    before, after = media.probe(talk), media.probe(out / "annotated.mp4")
+    assert after.duration == pytest.approx(before.duration, abs=0.15)
+    assert after.frame_rate == pytest.approx(before.frame_rate)
+    assert after.width == 640 and after.height > 320
+    kept, given = media.audio(out / "annotated.mp4"), media.audio(talk)
+    for start, end in ((0.6, 1.4), (2.3, 3.3), (1.7, 2.1)):
+        assert media.level(media.cut(kept, start, end, talk)) == pytest.approx(
+            media.level(media.cut(given, start, end, talk)), abs=1.5
+        )
+
+
+def test_the_box_lies_on_the_face_and_the_timeline_on_its_times(drawn, talk):
+    _, out = drawn
+    boxes = pl.read_parquet(out / "faces.parquet")
+    assert len(boxes), "the drawn face was not found"
+    left, top = FACE
+    centre = (boxes["x0"] + boxes["x1"]).median() / 2, (boxes["y0"] + boxes["y1"]).median() / 2
+    assert centre == pytest.approx((left + trees.SIDE / 2, top + trees.SIDE / 2), abs=14)
+    box = boxes.filter(utterance=0).select("x0", "y0", "x1", "y1").median().row(0)
+    during, between = media.frames(out / "annotated.mp4", [1.0, 1.8])
+    (plain,) = media.frames(talk, [1.0])
+    large = np.repeat(np.repeat(plain.picture, 2, 0), 2, 1).astype(int)
+    changed = np.abs(during.picture[:320].astype(int) - large).sum(2) > 120
+    x0, y0, x1, y1 = (round(2 * value) for value in box)
+    sides = [changed[y0 - 3 : y0 + 4, x0:x1], changed[y1 - 3 : y1 + 4, x0:x1]]
+    sides += [changed[y0:y1, x0 - 3 : x0 + 4].T, changed[y0:y1, x1 - 3 : x1 + 4].T]
+    # a line of two pixels or more along each side
+    assert all(side.any(0).mean() > 0.9 for side in sides)
+    assert not (np.abs(between.picture[:320].astype(int) - large).sum(2) > 120).any()
+    # the timeline (32 to 56 below the picture) is coloured where somebody speaks
+    colours = between.picture[320 + 36 : 320 + 52].astype(int)
+    bright = np.ptp(colours, axis=2).mean(0) > 25
+    times = (np.arange(640) - 8) / 624 * 4
+    inside = ((times > 0.6) & (times < 1.4)) | ((times > 2.3) & (times < 3.3))
+    outside = (times > 3.6) & (times < 3.9)
+    assert bright[inside].mean() > 0.9 and not bright[outside].any()
+
+
+def test_without_a_transcript_the_speech_is_found_and_text_is_missing(model, talk):
+    rows = model.annotate(talk, settings=UNDRAWN)
+    assert rows["start"].to_numpy() == pytest.approx([0.5, 2.2], abs=0.25)
+    assert reasons(rows)[:2] == [{"no_transcript"}, {None}]
+    assert set(rows["speaker"]) == {None}
+    assert not set(rows["modalities"]) & {"", "text"}
+
+
+def test_a_transcript_beside_the_video_is_taken_unless_there_are_two(model, talk, tmp_path):
+    video = shutil.copy(talk, tmp_path / "talk.mp4")
+    trees.write_text(tmp_path / "talk.srt", SRT)
+    rows = model.annotate(Path(video), settings=UNDRAWN)
+    assert rows["text"].to_list() == ["Words of an utterance", None]
+    assert rows["reason_text"].to_list() == [None, "no_text"]
+    trees.write_text(tmp_path / "talk.vtt", VTT)
+    with pytest.raises(PipelineError, match=r"talk\.srt and talk\.vtt: two transcripts"):
+        model.annotate(Path(video), settings=UNDRAWN)
+
+
+def test_without_sound_the_picture_alone_is_judged_in_pieces(model, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    video = write_talk(tmp_path / "mute.mp4", 9.0, bursts=None)
+    rows = model.annotate(video, out=tmp_path / "out")
+    assert rows["end"].to_list() == pytest.approx([3, 6, 9])
+    assert set(rows["modalities"]) == {"visual"}
+    assert reasons(rows) == [{"no_transcript"}, {"no_audio_track"}, {None}]
+    assert "no sound (no_audio_track): the video was cut into equal pieces" in caplog.text
+    assert media.probe(tmp_path / "out" / "annotated.mp4").sample_rate is None
+
+
+def test_a_steady_tone_is_no_speech(model, tmp_path):
+    video = trees.write_clip(tmp_path / "tone.mp4", 3.0)
+    rows = model.annotate(video, settings=UNDRAWN)
+    assert reasons(rows)[1:] == [{"no_speech"}, {None}]
+
+
+def test_without_a_face_the_voice_is_judged(model, tmp_path):
+    rows = model.annotate(write_talk(tmp_path / "wall.mp4", faces=0), settings=UNDRAWN)
+    assert set(rows["modalities"]) == {"audio"}
+    assert reasons(rows)[2] == {"no_face"}
+
+
+def test_sound_alone_is_annotated_and_drawn(model, tmp_path):
+    rows = model.annotate(write_talk(tmp_path / "radio.mp4", faces=None), out=tmp_path / "out")
+    assert reasons(rows) == [{"no_transcript"}, {None}, {"no_video_stream"}]
+    assert media.probe(tmp_path / "out" / "annotated.mp4").duration == pytest.approx(4, abs=0.15)
+
+
+def test_where_there_is_nothing_it_says_what_is_missing(model, tmp_path):
+    video = write_talk(tmp_path / "nothing.mp4", faces=0, bursts=None)
+    said = r"nothing in it can be judged.*no_transcript 1.*no_audio_track 1.*no_face 1"
+    with pytest.raises(PipelineError, match=said):
+        model.annotate(video, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_alone_are_enough(model, tmp_path):
+    video = write_talk(tmp_path / "slides.mp4", faces=0, bursts=None)
+    rows = model.annotate(video, trees.write_text(tmp_path / "t.srt", SRT), settings=UNDRAWN)
+    assert rows["modalities"].to_list() == ["text", ""]
+
+
+def test_a_score_is_written_and_drawn(tmp_path, talk):
+    model = load(write_model(tmp_path / "model", regression=True, notice=""))
+    rows = model.annotate(talk, trees.write_text(tmp_path / "t.vtt", VTT), tmp_path / "out")
+    assert rows.schema["score"] == pl.Float32 and "label" not in rows.columns
+    lines = [json.loads(line) for line in (tmp_path / "out" / "annotations.jsonl").open()]
+    assert [line["score"] for line in lines] == rows["score"].to_list()
+    assert "notice" not in lines[0] and set(rows["notice"]) == {None}
+    assert len(pysubs2.load(str(tmp_path / "out" / "annotations.srt"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1\n00:00:01,000 -> x\n00:00:0a,000 --> 00:00:02,000\nhello\n", r"t\.srt, line 3"),
+        ("1\n00:00:03,000 --> 00:00:02,000\nhello\n", r"t\.srt, line 2: ends at 2"),
+        ("no cues here\n", r"t\.srt: it holds no utterance"),
+    ],
+)
+def test_a_wrong_line_of_a_transcript_is_named(model, talk, tmp_path, text, said):
+    with pytest.raises(PipelineError, match=said):
+        model.annotate(talk, trees.write_text(tmp_path / "t.srt", text), settings=UNDRAWN)
+
+
+def test_a_missing_or_broken_video_is_named(model, tmp_path):
+    with pytest.raises(PipelineError, match=r"gone\.mp4: file_missing"):
+        model.annotate(tmp_path / "gone.mp4", settings=UNDRAWN)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing of the kind" * 99)
+    with pytest.raises(PipelineError, match=r"broken\.mp4: undecodable"):
+        model.annotate(broken, settings=UNDRAWN)
+
+
+def test_the_shell_line_needs_no_settings(folder, tmp_path):
+    video = write_talk(tmp_path / "talk.mp4", 2.0, bursts=None)
+    command = [sys.executable, "-m", "pipeline.annotate", "--model", folder, "--video", video]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=True, cwd=trees_root()
+    )
+    assert EMBEDDED_NOTICE in done.stderr
+    assert (tmp_path / "out" / "annotated.mp4").is_file()
+    gone = subprocess.run(
+        [*command[:-1], tmp_path / "gone.mp4", "--out", tmp_path / "other"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=trees_root(),
+    )
+    assert gone.returncode == 1 and "Traceback" not in gone.stderr
+
+
+def trees_root() -> Path:
+    return Path(annotate.__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn_at"), [((320, 240), (640, 480)), ((1920, 1080), (1280, 720)), ((1080, 1920), (720, 1280))]
+)
+def test_small_pictures_are_enlarged_and_large_ones_reduced(size, drawn_at):
+    assert film.even_size(*size, FilmSettings()) == drawn_at
