@@ -113,12 +113,14 @@ def test_the_box_lies_on_the_face_and_the_timeline_on_its_times(drawn, talk):
     during, between = media.frames(out / "annotated.mp4", [1.0, 1.8])
     (plain,) = media.frames(talk, [1.0])
     large = np.repeat(np.repeat(plain.picture, 2, 0), 2, 1).astype(int)
-    changed = np.abs(during.picture[:320].astype(int) - large).sum(2) > 120
+    # the grey of the first label is not far from the wall's
+    changed = np.abs(during.picture[:320].astype(int) - large).sum(2) > 50
     x0, y0, x1, y1 = (round(2 * value) for value in box)
     sides = [changed[y0 - 3 : y0 + 4, x0:x1], changed[y1 - 3 : y1 + 4, x0:x1]]
     sides += [changed[y0:y1, x0 - 3 : x0 + 4].T, changed[y0:y1, x1 - 3 : x1 + 4].T]
     # a line of two pixels or more along each side
-    assert all(side.any(0).mean() > 0.9 for side in sides)
+    shares = [side.any(0).mean() for side in sides]
+    assert min(shares) > 0.9, shares
     assert not (np.abs(between.picture[:320].astype(int) - large).sum(2) > 120).any()
     # the timeline (32 to 56 below the picture) is coloured where somebody speaks
     colours = between.picture[320 + 36 : 320 + 52].astype(int)

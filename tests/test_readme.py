@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from documents import PAGES, commands, follow
+from documents import PAGES, commands, examples, follow
+from fixture_model import write_model, write_talk
 from fixture_trees import write_clip
 from workflow import ROOT, copy_project, snakemake
 
@@ -36,6 +37,10 @@ def project(tmp_path_factory) -> Path:
     for overlay in (folder / "config").glob("*.yaml"):
         corpus = yaml.safe_load(overlay.read_text()).get("corpus", {})
         (folder / corpus.get("folder", "data")).mkdir(parents=True, exist_ok=True)
+    # what the pages annotate, and with what
+    write_talk(folder / "talk.mp4", 2.0, bursts=((0.5, 1.5),))
+    (folder / "talk.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nWords\n")
+    write_model(folder / "runs" / "embedded" / "model" / "corekd" / "0")
     return folder
 
 
@@ -106,3 +111,17 @@ def test_the_new_encoder_of_the_docs_encodes(project):
     )
     assert artefacts.load_tensors(project / "f.safetensors")["pooled"].shape == (1, 40)
     assert pl.read_parquet(project / "i.parquet")["available"].all()
+
+
+@pytest.mark.slow
+def test_the_lines_that_load_a_model_annotate_a_video(project):
+    lines = {example.text for page in PAGES for example in examples(page) if "import load" in example.text}
+    assert len(lines) == 1, "README and docs/annotate.md show the same lines"
+    subprocess.run([sys.executable, "-c", lines.pop()], cwd=project, check=True)
+    table = pl.read_parquet(project / "annotated" / "annotations.parquet")
+    assert table["text"].to_list() == ["Words"]
+    shell = [line for page in PAGES for line in commands(page) if "pipeline.annotate" in line]
+    subprocess.run(
+        [sys.executable, *shlex.split(shell[0].replace("annotated", "again"))[1:]], cwd=project, check=True
+    )
+    assert pl.read_parquet(project / "again" / "annotations.parquet").equals(table)

@@ -1,18 +1,23 @@
 """The whole road on a very small embedded corpus: run, run again, edit, kill and go on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from documents import examples
 from workflow import ROOT, SMALL, copy_project, planned, snakemake, write_overlay
 
+from pipeline import media, speech
 from pipeline.artefacts import file_digest
+from pipeline.model import load
+from pipeline.settings.annotate import AnnotateSettings, FilmSettings, SpeechSettings
 
 pytestmark = pytest.mark.slow
 
@@ -98,8 +103,6 @@ def test_the_tutorials_examples_run_on_it(project):
 
 def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
     """SIGKILL for Snakemake and all its jobs in the middle of training; then the same command again."""
-    import shutil
-
     folder = copy_project(tmp_path / "killed")
     write_overlay(folder, SMALL)
     shutil.copytree(project / "runs", folder / "runs")
@@ -128,3 +131,96 @@ def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
     snakemake(folder, "--unlock", "--configfile", "small.json")
     snakemake(folder, "--cores", "2", "--configfile", "small.json")
     assert results(folder) == results(project)
+
+
+CONFIG = ("--configfile", "small.json")
+
+
+@pytest.fixture(scope="module")
+def model(project):
+    """The model that the run exports."""
+    snakemake(project, "--cores", "2", "model", *CONFIG)
+    return load(project / "runs/small/model/corekd/0")
+
+
+def test_annotating_says_what_the_evaluation_said(project, model, tmp_path):
+    """A test dialogue with its transcript: the same features and the same probabilities.
+
+    Batches are put together differently, so sums end in other last digits; nothing more.
+    """
+    run = project / "runs/small"
+    own = pl.read_parquet(run / "main/dataset/utterances.parquet").filter(split="test")
+    told = pl.read_parquet(run / "manifest.parquet").select("utterance", "media", "start", "end", "text")
+    said = pl.read_parquet(run / "main/predictions/corekd/0.parquet").filter(
+        condition="complete", checkpoint="selected"
+    )
+    for dialogue in own["dialogue"].unique(maintain_order=True)[:2]:
+        rows = (
+            own.filter(dialogue=dialogue).sort("position").join(told, on="utterance", maintain_order="left")
+        )
+        rows = rows.join(said, on="row", maintain_order="left")
+        transcript = tmp_path / f"{dialogue}.csv"
+        rows.select("start", "end", "speaker", "text").write_csv(transcript)
+        settings = AnnotateSettings(film=FilmSettings(drawn=False))
+        found = model.annotate(project / rows["media"][0], transcript, settings=settings, device="cpu")
+        shares = found.select(f"p_{label}" for label in model.labels).to_numpy()
+        assert shares == pytest.approx(np.stack(rows["probabilities"].to_list()), abs=1e-4)
+        for name in ("reason_text", "reason_audio", "reason_visual"):
+            assert found[name].to_list() == rows[name].to_list()
+        assert found["speaker"].to_list() == rows["speaker"].to_list()
+
+
+def test_the_card_holds_the_measured_scores(project, model):
+    card = (model.folder / "README.md").read_text()
+    assert model.facts.notice in card
+    scores = pl.read_parquet(project / "runs/small/results/scores.parquet").filter(
+        variant="corekd", seed=0, checkpoint="selected", metric="weighted_f1"
+    )
+    row = next(line for line in card.splitlines() if "this model (seed 0)" in line)
+    for condition in ("complete", "fixed/mean", "random/mean"):
+        value = scores.filter(condition=condition)["value"].item()
+        assert f"{100 * value:.1f}" in row
+
+
+def test_speech_of_drawn_dialogues_is_found(project):
+    heard = told = right = 0
+    for (film,), rows in pl.read_parquet(project / "runs/small/manifest.parquet").group_by("media"):
+        sound = media.audio(project / film)
+        times = np.arange(0, len(sound) / media.SAMPLE_RATE, 0.01)
+        spans = speech.utterances(sound, SpeechSettings())
+        found, true = np.zeros(len(times), bool), np.zeros(len(times), bool)
+        for start, end in spans:
+            found |= (times >= start) & (times < end)
+        for start, end in rows.select("start", "end").iter_rows():
+            true |= (times >= start) & (times < end)
+        heard, told, right = heard + found.sum(), told + true.sum(), right + (found & true).sum()
+        assert len(spans) == pytest.approx(len(rows), abs=1)
+    assert right / told > 0.95
+    assert right / heard > 0.95
+
+
+def test_annotating_never_plans_training(project, model):
+    video = next((project / "runs/small/corpus").rglob("*.mp4")).relative_to(project)
+    target = ("annotate", *CONFIG, "--config", f"video={video}")
+    weights = project / "runs/small/main/student/corekd/0/weights.safetensors"
+    losses = project / "models" / "losses.py"
+    text = losses.read_text()
+    weights.rename(weights.with_suffix(".away"))
+    try:
+        losses.write_text(text + "\nEDITED = 1\n")
+        assert planned(project, *target) == {"annotate": 1}
+        shutil.move(model.folder, model.folder.with_name("away"))
+        done = snakemake(project, "-n", *target, check=False)
+        assert done.returncode != 0
+        assert "annotating trains none" in done.stdout + done.stderr
+        assert "snakemake --cores all model" in done.stdout + done.stderr
+        elsewhere = f"model={model.folder.with_name('away').relative_to(project)}"
+        assert planned(project, *target, elsewhere) == {"annotate": 1}
+        for wrong, said in (("video=gone.mp4", "there is no file gone.mp4"), ("video=", "no video is named")):
+            done = snakemake(project, "-n", "annotate", *CONFIG, "--config", wrong, elsewhere, check=False)
+            assert done.returncode != 0 and said in done.stdout + done.stderr
+    finally:
+        losses.write_text(text)
+        weights.with_suffix(".away").rename(weights)
+        if model.folder.with_name("away").exists():
+            shutil.move(model.folder.with_name("away"), model.folder)
