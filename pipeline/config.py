@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from pipeline import schema
 from pipeline.config_files import Place, Source, read_source, where
+from pipeline.corpora.registry import ADAPTERS
 from pipeline.errors import PipelineError
 from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
@@ -30,6 +31,10 @@ from pipeline.settings.training import TrainingSettings
 
 NAME = r"^[A-Za-z0-9_]+$"
 BASE = Path("config.yaml")
+# folds and protocols of the corpora that always have the same; a corpus that is not here names its own
+FOLDS = {name: ("main",) for name in ("embedded", "meld", "mosei", "folder")}
+FOLDS["iemocap"] = ("main", *(f"session{number}" for number in range(1, 6)))
+PROTOCOLS = {"iemocap": ("four", "six", "six_by_ids")}
 
 
 class EmbeddedSettings(Settings):
@@ -123,12 +128,33 @@ class Config(Settings):
             raise ValueError(f"export.fold: no fold {self.export.fold!r}; there are {self.corpus.folds}")
         if "teacher" in self.variants:
             raise ValueError("variants: the name 'teacher' is taken by the zero-filled teacher")
+        self._corpus_has_them()
         if self.corpus.name not in ("embedded", "features") and self.encoders.standins:
             raise ValueError(
                 f"encoders.standins: the stand-ins know only the embedded corpus, and corpus.name is "
                 f"{self.corpus.name}; set encoders.standins to false, so that the public weights are used"
             )
         return self
+
+    def _corpus_has_them(self) -> None:
+        """Raise ValueError for a fold or a protocol that the corpus does not have, or a folder of none."""
+        name, folds = self.corpus.name, FOLDS.get(self.corpus.name)
+        for fold in self.corpus.folds:
+            if folds and fold not in folds:
+                raise ValueError(
+                    f"corpus.folds: the corpus {name} has no fold {fold!r}; it has {', '.join(folds)}"
+                )
+        protocols = PROTOCOLS.get(name, ())
+        if self.corpus.protocol and name in FOLDS and self.corpus.protocol not in protocols:
+            known = f"it has {', '.join(protocols)}" if protocols else "it has one, so leave the key empty"
+            raise ValueError(
+                f"corpus.protocol: the corpus {name} has no protocol {self.corpus.protocol!r}; {known}"
+            )
+        if name == "embedded" and self.corpus.folder:
+            raise ValueError(
+                f"corpus.folder: a folder is named, but corpus.name is embedded, which reads none; set "
+                f"corpus.name to one of {', '.join(other for other in ADAPTERS if other != 'embedded')}"
+            )
 
     def _no_variant(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.variants, n=1)
@@ -189,11 +215,12 @@ def _explain(error: ValidationError, above: Place, model: type[BaseModel], sourc
     more = f" ({len(faults) - 1} more after this one.)" if len(faults) > 1 else ""
     if fault["type"] == "value_error":
         said = str(fault["ctx"]["error"])
-        # what concerns several keys begins with the one to look at
+        place, section = (*above, *names), _section_at(model, names)
+        # what concerns several keys of a section begins with the one to look at
         named = re.match(r"([a-z_.]+): ", said)
-        place = tuple(named[1].split(".")) if named and not names else (*above, *names)
-        key = "" if named and not names else f"{'.'.join(place)}: " if place else ""
-        return f"{where(place, sources)}: {key}{said}.{more}"
+        if named and section and named[1].partition(".")[0] in section.model_fields:
+            place, said = (*place, *named[1].split(".")), said[named.end() :]
+        return f"{where(place, sources)}: {'.'.join(place)}: {said}.{more}"
     place, key = (*above, *names), ".".join((*above, *inner))
     if fault["type"] == "extra_forbidden":
         return f"{where(place, sources)}: there is no key {key!r}. {_nearest(model, above, inner)}{more}"

@@ -5,9 +5,11 @@ import re
 import pytest
 from workflow import ROOT, copy_project, snakemake
 
-from pipeline import schema
+from pipeline import config, schema
 from pipeline.config import Config, main, read_files
 from pipeline.config_files import read_source
+from pipeline.corpora import iemocap
+from pipeline.corpora.registry import ADAPTERS
 from pipeline.errors import PipelineError
 
 BASE = ROOT / "config.yaml"
@@ -60,6 +62,22 @@ MISTAKES = {
     "corpus with stand-ins": (
         "corpus: {name: meld, folder: there}\n",
         r"encoders\.standins: .*corpus\.name is meld; set encoders\.standins to false",
+    ),
+    "unknown protocol": (
+        "corpus: {name: iemocap, folder: there, protocol: six_by_id}\nencoders: {standins: false}\n",
+        r"line 1: corpus\.protocol: the corpus iemocap has no protocol 'six_by_id'; it has four, six",
+    ),
+    "unknown fold": (
+        "corpus:\n  folds: [session6]\n",
+        r"line 2: corpus\.folds: the corpus embedded has no fold 'session6'; it has main",
+    ),
+    "folder without a name": (
+        "corpus:\n  folder: data/MELD\n",
+        r"line 2: corpus\.folder: a folder is named, but corpus\.name is embedded",
+    ),
+    "file without its checksum": (
+        "corpus:\n  mosei:\n    folds: {path: folds.py}\n",
+        r"line 3: corpus\.mosei\.folds: path and sha256 go together",
     ),
     "reference that is not trained": (
         "run: x\ncompare: [csa]\n",
@@ -122,6 +140,12 @@ def test_a_mistake_is_named_with_its_place(mine, mistake):
         read_files([BASE, mine])
     assert re.search(said, str(error.value)), str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_adapters_have_the_folds_and_protocols_that_are_checked():
+    assert config.FOLDS["iemocap"] == iemocap.FOLDS
+    assert tuple(iemocap.PROTOCOLS) == config.PROTOCOLS["iemocap"]
+    assert set(config.FOLDS) <= set(ADAPTERS)
 
 
 def test_the_overlay_that_wins_is_named(mine):
