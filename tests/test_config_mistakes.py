@@ -83,6 +83,10 @@ MISTAKES = {
         "run: x\ncompare: [csa]\n",
         r"report\.reference: 'corekd' is not trained in this run",
     ),
+    "export of what is not trained": (
+        "export:\n  variants: [csa, nobody]\n",
+        r"export\.variants: 'nobody' is not trained",
+    ),
     "key twice": (
         "training:\n  epochs: 3\n  batch: 4\n  epochs: 5\n",
         r"mine\.yaml, line 4: the key 'training\.epochs' stands twice, first in line 2",
