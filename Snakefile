@@ -2,9 +2,10 @@
 #
 #   snakemake --cores all                                      the embedded corpus
 #   snakemake --cores all --configfile config/reported.yaml    the same, large enough to compare methods
-#   snakemake encoders | features | teachers | students | evaluation | results | model
+#   snakemake encoders | features | teachers | students | evaluation | results | report | model
 #   snakemake searches                                         tune the variants that search.spaces names
 #   snakemake annotate --config video=talk.mp4                 a video of your own, by the exported model
+#   snakemake report --report report.zip                       all that people read, in one file, once it is made
 #
 # What depends on what stands in rules/; what is computed stands in pipeline/.
 
@@ -15,6 +16,9 @@ include: "rules/configuration.smk"
 configfile: "config.yaml"
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/corpus.smk"
 include: "rules/features.smk"
@@ -22,6 +26,7 @@ include: "rules/training.smk"
 include: "rules/search.smk"
 include: "rules/results.smk"
 include: "rules/annotate.smk"
+include: "rules/report.smk"
 
 
 localrules:
@@ -34,6 +39,7 @@ localrules:
     searches,
     results,
     model,
+    report,
 
 
 rule all:
@@ -80,6 +86,12 @@ rule results:
 rule model:
     input:
         model_folders(),
+
+
+rule report:
+    input:
+        results_files(),
+        report_files(),
 
 
 onstart:

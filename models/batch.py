@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-MODALITIES = ("text", "audio", "visual")
-LETTERS = ("t", "a", "v")
+from models.conditions import LETTERS, MODALITIES  # noqa: F401  (a batch is read with them)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which slots of a dialogue are shown: fixed subsets and random missing rates, and the names of conditions.
+"""Which slots of a dialogue are shown: fixed subsets and random missing rates.
 
 A slot is one modality of one utterance. A mask never shows a slot that the corpus lacks. The laws stand in
 docs/method.md, section "Protocols".
@@ -10,25 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from models.batch import LETTERS
-
-FIXED = ("t", "a", "v", "at", "tv", "av")
-COMPLETE = "complete"
-
-
-def fixed_name(letters: str) -> str:
-    """Name of the condition that shows just `letters` (such as "at")."""
-    return f"fixed/{letters}"
-
-
-def random_name(rate: float) -> str:
-    """Name of the condition with a nominal missing rate."""
-    return f"random/{rate:g}"
-
-
-def conflict_name(letters: str, kind: str) -> str:
-    """Name of the condition whose channels `letters` come from a donor of kind `kind`."""
-    return f"conflict/{letters}/{kind}"
+from models.conditions import LETTERS
 
 
 def _expected_rate(probability: float, counts: tuple[int, int, int]) -> float:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from models.masks import COMPLETE
+from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
 from pipeline import statistics
 from pipeline.errors import PipelineError
 from pipeline.predictions import Answers, Truth
-from pipeline.scoring import FIXED_MEAN, RANDOM_MEAN, labels_of, view_truth
+from pipeline.scoring import labels_of, view_truth
 from pipeline.settings.report import ReportSettings
 
 FAMILY = (COMPLETE, FIXED_MEAN, RANDOM_MEAN)

@@ -30,14 +30,23 @@ GROUPS = {
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
         *("pipeline.references", "pipeline.student", "pipeline.evaluate", "pipeline.ceilings"),
-        *("pipeline.scores", "pipeline.export"),
+        *("pipeline.scores", "pipeline.export", "pipeline.states"),
     ),
     "search": ("pipeline.search",),
     "annotate": ("pipeline.annotate", *ENCODERS.values()),
-    "results": ("pipeline.tables", "pipeline.figures", "pipeline.across"),
+    "results": (
+        *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),
+        *("pipeline.reliability", "pipeline.curves", "pipeline.projection", "pipeline.inventory"),
+        *("pipeline.explorer", "pipeline.costs"),
+    ),
 }
 # where the package is imported by another name than it is installed by
-INSTALLED_AS = {"cv2": "opencv-python-headless", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+INSTALLED_AS = {
+    "cv2": "opencv-python-headless",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "vl_convert": "vl-convert-python",
+}
 LOCK = ROOT / "requirements.lock"
 FOLDER = ROOT / "envs"
 PYTHON = "3.11"  # of the environments; the lock holds for every later one, too

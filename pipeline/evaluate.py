@@ -18,7 +18,8 @@ from pydantic import Field
 from torch import Tensor
 
 from models.batch import MODALITIES, Batch
-from models.masks import COMPLETE, conflict_name, fixed_mask, fixed_name
+from models.conditions import COMPLETE, conflict_name, fixed_name
+from models.masks import fixed_mask
 from models.network import Network
 from pipeline import artefacts, checkpoint, device, metrics, stage
 from pipeline.data import Dataset

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from models.masks import missing_rate, random_masks, random_name, reachable_rate
+from models.conditions import random_name
+from models.masks import missing_rate, random_masks, reachable_rate
 from pipeline import artefacts, stage
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings

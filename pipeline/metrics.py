@@ -53,11 +53,26 @@ def classification(truth: np.ndarray, probabilities: np.ndarray, labels: Sequenc
 
 def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float:
     """Expected calibration error of the top class, over equal-width bins of its probability."""
+    _, confidence, right = reliability(truth, probabilities, bins)
+    return float(np.abs(right - confidence).sum() / len(truth))
+
+
+def reliability(
+    truth: np.ndarray, probabilities: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By equal-width bin of the top class's probability: count, sum of that probability, right answers."""
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     place = np.minimum((top * bins).astype(int), bins - 1)
-    gap = np.bincount(place, weights=right - top, minlength=bins)
-    return float(np.abs(gap).sum() / len(truth))
+    return tuple(np.bincount(place, weights=weights, minlength=bins) for weights in (None, top, right))
+
+
+def score_reliability(
+    truth: np.ndarray, score: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By equal-width bin of the predicted score, clipped to -3..3: count, sum of predictions, of truths."""
+    place = np.minimum(((np.clip(score, -3, 3) + 3) / 6 * bins).astype(int), bins - 1)
+    return tuple(np.bincount(place, weights=weights, minlength=bins) for weights in (None, score, truth))
 
 
 def seven_classes(score: np.ndarray) -> np.ndarray:

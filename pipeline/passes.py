@@ -1,6 +1,6 @@
 """Forward passes over the test split: clean views, and conflict views in which one utterance is swapped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from models.batch import LETTERS, MODALITIES, Batch
-from models.network import Network
+from models.network import Network, Output
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,36 @@ def chunks(lengths: Int[Tensor, "k"], budget: int) -> Iterator[Int[Tensor, "j"]]
         start = stop
 
 
-@torch.inference_mode()
 def clean_logits(
     network: Network, batch: Batch, shown: Bool[Tensor, "b n 3"], budget: int
 ) -> Float[Tensor, "u c"]:
     """Logits of all valid utterances of a batch, in its order, under one view."""
+    return _clean(network, batch, shown, budget, lambda output: output.logits)
+
+
+def clean_states(
+    network: Network, batch: Batch, shown: Bool[Tensor, "b n 3"], budget: int
+) -> Float[Tensor, "u h"]:
+    """Fused states of all valid utterances of a batch, in its order, under one view."""
+    return _clean(network, batch, shown, budget, lambda output: output.fused)
+
+
+@torch.inference_mode()
+def _clean(
+    network: Network,
+    batch: Batch,
+    shown: Bool[Tensor, "b n 3"],
+    budget: int,
+    read: Callable[[Output], Float[Tensor, "b n _"]],
+) -> Float[Tensor, "u _"]:
     viewed = batch.showing(shown)
     lengths = batch.valid.sum(dim=1)
     result: Tensor | None = None
     for index in chunks(lengths, budget):
-        logits = network(take(viewed, index)).logits
+        values = read(network(take(viewed, index)))
         if result is None:
-            result = logits.new_zeros((*batch.row.shape, logits.shape[-1]))
-        result[index, : logits.shape[1]] = logits
+            result = values.new_zeros((*batch.row.shape, values.shape[-1]))
+        result[index, : values.shape[1]] = values
     return result[batch.valid]
 
 

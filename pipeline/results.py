@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
-from pipeline.scoring import FIXED_MEAN, POOLED, RANDOM_MEAN
+from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
 
-COMPLETE = "complete"
+POOLED = "pooled"  # the fold that stands for all of them together
 MEANS = {COMPLETE: "complete", FIXED_MEAN: "fixed mean", RANDOM_MEAN: "random mean"}
 TRIVIAL = ("majority", "prior_sampling")
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
+SPELLED = {"corekd": "CoRe-KD", "csa": "CSA", "nce": "NCE", "kd": "KD"}
 # metrics that are no share, and so are printed as they are
 PLAIN = ("mae", "pearson", "ece")
 
@@ -67,6 +67,15 @@ class Results:
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         return Cell(float(values.mean()), sd, low, high)
 
+    def gain(self, variant: str, base: str, condition: str, metric: str) -> Cell | None:
+        """`variant` minus `base`, seed by seed, of the selected epochs; None if either has no such score."""
+        ours, theirs = (self._values.get((name, "selected", condition, metric)) for name in (variant, base))
+        if ours is None or theirs is None or len(ours) != len(theirs):
+            return None
+        differences = ours - theirs
+        sd = float(differences.std(ddof=1)) if len(differences) > 1 else None
+        return Cell(float(differences.mean()), sd)
+
     def regret(self, variant: str, condition: str, metric: str) -> Cell | None:
         """Distance to the readable ceiling (negative: below it) with its paired interval."""
         found = self.comparisons.filter(
@@ -104,20 +113,10 @@ class Results:
         found = self.facts.filter(pl.col("condition") == condition, pl.col("metric") == metric)
         return float(found["value"].mean())
 
-    def confusion(self, variant: str, condition: str, classes: int) -> np.ndarray | None:
-        """Mean counts over seeds (C, C), rows true; None without such scores."""
-        cells = [
-            [self.cell(variant, condition, f"confusion/{i}/{j}") for j in range(classes)]
-            for i in range(classes)
-        ]
-        if any(cell is None for row in cells for cell in row):
-            return None
-        return np.array([[cell.mean for cell in row] for row in cells])
-
 
 def title(variant: str) -> str:
     """A variant's name as people read it."""
-    return variant.replace("_", " ")
+    return " ".join(SPELLED.get(word, word) for word in variant.split("_"))
 
 
 def shown(cell: Cell | None, metric: str, interval: bool = True) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from models.masks import COMPLETE, LETTERS, random_name
+from models.conditions import COMPLETE, LETTERS, random_name
 from pipeline import artefacts, stage
 from pipeline.comparing import Sums, compare
 from pipeline.errors import PipelineError

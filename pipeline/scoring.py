@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from models.masks import COMPLETE
+from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
 from pipeline import metrics
 from pipeline.predictions import Answers, Truth
+from pipeline.results import POOLED
 
-FIXED_MEAN = "fixed/mean"
-RANDOM_MEAN = "random/mean"
-POOLED = "pooled"
 Row = tuple[str, str, str, float]
 
 

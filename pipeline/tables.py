@@ -1,15 +1,16 @@
-"""Stage: the tables that people read, as Markdown and CSV, and a summary for the terminal."""
+"""Stage: the tables that people read, as Markdown, HTML, LaTeX and CSV, and a summary for the terminal."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
+from models.conditions import FIXED_MEAN, RANDOM_MEAN
 from pipeline import artefacts, stage
 from pipeline.absences import absences_table
+from pipeline.census import census_table
 from pipeline.markup import Table, number, write
 from pipeline.results import MEANS, Cell, Results, ordered, shown, title
-from pipeline.scoring import FIXED_MEAN, RANDOM_MEAN
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
 from pipeline.summary import OWN, Context, summary
@@ -33,9 +34,10 @@ def run(
     facts: Path,
     dataset: list[Path],
     masks: list[Path],
+    manifest: Path,
     folder: Path,
 ) -> None:
-    """Write `{name}.md` and `{name}.csv` for every table, and `summary.txt`."""
+    """Write `{name}.md`, `.html`, `.tex` and `.csv` for every table, and `summary.txt`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
     corpus = artefacts.load_json(facts)
     classes = corpus["task"] == "classification"
@@ -49,7 +51,11 @@ def run(
     digests = [artefacts.load_metadata(path)["digest"][:12] for path in masks]
     footer = footers(context, params, corpus["corpus"], digests)
     with artefacts.replacing_folder(folder) as target:
-        tables = [*every_table(context), ("absences", absences_table(dataset))]
+        tables = [
+            *every_table(context),
+            ("corpus", census_table(manifest, dataset)),
+            ("absences", absences_table(dataset)),
+        ]
         made = [(name, table) for name, table in tables if table.rows]
         for name, table in made:
             write(target, name, table, footer)
@@ -272,5 +278,8 @@ def classes_table(context: Context, condition: str) -> Table:
 
 if __name__ == "__main__":
     stage.main(
-        run, Params, inputs=("scores", "comparisons", "facts", "dataset*", "masks*"), outputs=("folder",)
+        run,
+        Params,
+        inputs=("scores", "comparisons", "facts", "dataset*", "masks*", "manifest"),
+        outputs=("folder",),
     )

@@ -10,7 +10,8 @@ import torch
 from sklearn.metrics import f1_score
 
 from models.batch import MODALITIES, Batch
-from models.masks import FIXED, fixed_mask
+from models.conditions import FIXED
+from models.masks import fixed_mask
 from models.network import Network
 from pipeline import artefacts
 from pipeline.data import Dataset

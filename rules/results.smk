@@ -15,7 +15,24 @@ def ceiling_files():
 
 
 def results_files():
-    return [f"{RUN}/results/{folder}" for folder in ("tables", "figures", "across")]
+    return [
+        f"{RUN}/results/{name}" for name in ("tables", "figures/protocol", "across")
+    ]
+
+
+def named(kind):
+    """The label of a file of the report: its name, in words."""
+    return lambda wildcards: {kind: wildcards.name.replace("_", " ")}
+
+
+def figures_of(family, **shown):
+    """A folder of figures, of which the report shows every SVG."""
+    return report(
+        directory(f"{RUN}/results/figures/{family}"),
+        patterns=["{name}.svg"],
+        labels=named("figure"),
+        **shown,
+    )
 
 
 def print_summary():
@@ -25,6 +42,10 @@ def print_summary():
         print(summary.read_text(encoding="utf-8"))
         print(f"Tables:  {RUN}/results/tables/main.md and its neighbours")
         print(f"Figures: {RUN}/results/figures/")
+        print(
+            f"Utterances, one by one: {RUN}/results/explorer.html (opens in a browser)"
+        )
+        print("All of it as one report: snakemake --report report.zip")
 
 
 rule masks:
@@ -181,8 +202,15 @@ rule tables:
         facts=f"{RUN}/facts.json",
         dataset=expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS),
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
+        manifest=f"{RUN}/manifest.parquet",
     output:
-        folder=directory(f"{RUN}/results/tables"),
+        folder=report(
+            directory(f"{RUN}/results/tables"),
+            patterns=["{name}.html"],
+            caption="captions/tables.rst",
+            category="1. Tables",
+            labels=named("table"),
+        ),
     log:
         f"{LOGS}/tables.log",
     benchmark:
@@ -200,7 +228,7 @@ rule tables:
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --dataset {input.dataset:q} --masks {input.masks:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --manifest {input.manifest:q} --folder {output.folder:q} > {log:q} 2>&1"
 
 
 rule figures:
@@ -209,7 +237,9 @@ rule figures:
         comparisons=f"{RUN}/results/comparisons.parquet",
         facts=f"{RUN}/facts.json",
     output:
-        folder=directory(f"{RUN}/results/figures"),
+        folder=figures_of(
+            "protocol", category="2. Protocols", caption="captions/protocol.rst"
+        ),
     log:
         f"{LOGS}/figures.log",
     benchmark:

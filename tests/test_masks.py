@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from protocol_fakes import write_dataset
 
+from models.conditions import random_name
 from models.masks import (
     fixed_mask,
     missing_rate,
     random_masks,
-    random_name,
     reachable_rate,
     solve_probability,
 )

@@ -159,6 +159,14 @@ def test_tables_and_figures(tmp_path, task):
     facts = files["dataset"][0] / "facts.json"
     params = tables.Params(report=REPORT, run="fake", generator="0123456789abcdef")
     below = {"dataset": files["dataset"], "masks": files["masks"]}
+    names = pl.concat(
+        artefacts.load_table(path / "utterances.parquet", ["utterance"]) for path in below["dataset"]
+    )
+    artefacts.save_table(
+        tmp_path / "manifest.parquet",
+        names.with_columns(start=pl.lit(0.0), end=pl.lit(1.5), text=pl.lit("two words")),
+    )
+    below["manifest"] = tmp_path / "manifest.parquet"
     tables.run(params, **read, facts=facts, **below, folder=results / "tables")
     digest = artefacts.load_metadata(files["masks"][0])["digest"]
     pages = sorted((results / "tables").glob("*.md"))
@@ -168,13 +176,17 @@ def test_tables_and_figures(tmp_path, task):
         assert digest[:12] in text and "0123456789ab" in text and "not the paper's" in text
         rows = list(csv.reader(page.with_suffix(".csv").read_text().splitlines()))
         assert len({len(row) for row in rows}) == 1 and len(rows) > 1
+        assert page.with_suffix(".tex").exists() and page.with_suffix(".html").exists()
+    census = {row[1]: row for row in csv.reader((results / "tables" / "corpus.csv").read_text().splitlines())}
+    test = artefacts.load_table(files["dataset"][0] / "utterances.parquet").filter(pl.col("split") == "test")
+    assert census["test"][3] == str(test.height) and census["test"][7] == f"{test.height * 1.5 / 3600:.2f}"
     main = (results / "tables" / "main.md").read_text()
-    assert "**corekd**" in main and "majority" in main and "ORACLE" in main
+    assert "**CoRe-KD**" in main and "majority" in main and "ORACLE" in main
     assert "fake:" in (results / "tables" / "summary.txt").read_text()
     for folder in ("one", "two"):
         figures.run(figures.Params(report=REPORT), **read, facts=facts, folder=results / folder)
     drawn = sorted(path.name for path in (results / "one").iterdir())
-    assert len(drawn) == (8 if task == "classification" else 6)
+    assert len(drawn) == 9
     for name in drawn:
         assert (results / "one" / name).read_bytes() == (results / "two" / name).read_bytes(), name
 
@@ -202,7 +214,7 @@ def test_one_table_across_runs(tmp_path):
     }
     across.run(across.Params(report=REPORT), **paths, folder=tmp_path / "across")
     text = (tmp_path / "across" / "across.md").read_text()
-    assert "small: complete" in text and "large: random mean" in text and "**corekd**" in text
+    assert "small: complete" in text and "large: random mean" in text and "**CoRe-KD**" in text
     with pytest.raises(PipelineError, match="same order"):
         across.run(across.Params(), scores=paths["scores"], comparisons=[], folder=tmp_path / "across")
 

@@ -6,7 +6,8 @@ from dialogues import CLASSES, DIMENSIONS, make_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.masks import FIXED, fixed_mask
+from models.conditions import FIXED
+from models.masks import fixed_mask
 from models.views import CHANNELS, ConflictRates, Donors, conflict_view, incomplete_view
 
 RATES = (0.1, 0.4, 0.7)

@@ -1,0 +1,124 @@
+"""Stage: training curves, every loss term and every validation score by epoch."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline import artefacts, stage
+from pipeline.drawing.style import beside, drawing, looks, save
+from pipeline.errors import PipelineError
+from pipeline.results import title
+from pipeline.settings.base import Settings
+
+NOT_TERMS = ("epoch", "selected", "validation")
+TERMS = {
+    "complete": "task, complete view",
+    "incomplete": "task, incomplete view",
+    "auxiliary": "task, modality heads",
+    "prediction": "L_pred (CSA, answers)",
+    "fused": "L_fused (CSA, fused state)",
+    "modality": "L_mod (CSA, modality states)",
+    "nce_task": "L_nce, task under conflict",
+    "nce_margin": "L_nce, margin over the donor",
+    "nce_reference": "L_nce, KL to the teacher",
+    "reconstruction": "reconstruction (imputer)",
+}
+# of the validation panel; the mean is what chooses the epoch
+SCORES = {"val_complete": "#0072B2", "val_fixed": "#E69F00", "val_random": "#009E73", "validation": "#222222"}
+COLUMNS = 4
+
+
+class Params(Settings):
+    """The curves stage has no settings."""
+
+
+def run(params: Params, *, histories: list[Path], folder: Path) -> None:
+    """Write a figure for the teacher and each variant, and `validation`, which compares them.
+
+    `histories` are `{fold}/teacher/{seed}/history.parquet` and `{fold}/student/{variant}/{seed}/…`; all
+    folds and seeds are drawn as their mean and one standard deviation. Raises PipelineError if there
+    is none, or if those of one variant hold other terms or numbers of epochs.
+    """
+    if not histories:
+        raise PipelineError("--histories: no file was given. Train at least one network.")
+    found: dict[str, list[pl.DataFrame]] = defaultdict(list)
+    for path in histories:
+        found[path.parents[1].name].append(artefacts.load_table(path))
+    with drawing(folder) as target:
+        for name, tables in found.items():
+            if len({(tuple(table.columns), table.height) for table in tables}) > 1:
+                raise PipelineError(
+                    f"histories of {name!r}: their terms or epochs differ. Train all its seeds and folds "
+                    "under the same settings."
+                )
+            save(terms(name, tables), target, name)
+        save(validation(found), target, "validation")
+
+
+def terms(name: str, tables: Sequence[pl.DataFrame]) -> Figure:
+    """A panel for each loss term, and one for the validation scores."""
+    losses = [
+        column for column in tables[0].columns if column not in NOT_TERMS and not column.startswith("val_")
+    ]
+    columns = min(COLUMNS, len(losses) + 1)
+    rows = -(-(len(losses) + 1) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(2.7 * columns, 2.1 * rows + 0.7), squeeze=False, layout="constrained"
+    )
+    for axes in panels.flat[len(losses) + 1 :]:
+        axes.set_axis_off()
+    for axes, term in zip(panels.flat, losses, strict=False):
+        _curve(axes, tables, term, color="#0072B2")
+        axes.set_title(TERMS.get(term, term.replace("_", " ")), fontsize=8)
+        axes.set_ylim(bottom=0)
+    axes = panels.flat[len(losses)]
+    for score, colour in SCORES.items():
+        # the teacher is judged on complete views alone, so there the mean is the same curve
+        if score in tables[0].columns and (score != "validation" or "val_fixed" in tables[0].columns):
+            label = score.removeprefix("val_") if score != "validation" else "weighted mean"
+            _curve(axes, tables, score, color=colour, label=label)
+    selected = [table.filter(pl.col("selected"))["epoch"][0] for table in tables]
+    marks = [table.filter(pl.col("selected"))["validation"][0] for table in tables]
+    axes.plot(selected, marks, "*", color="#D55E00", markersize=7, label="epoch chosen", zorder=3)
+    axes.set_title("validation score", fontsize=8)
+    axes.legend(fontsize=6.5)
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+    count = len(tables)
+    band = f"; bands: ± 1 sd over {count} trainings" if count > 1 else ""
+    figure.suptitle(f"{title(name)}: training, unweighted loss terms{band}", x=0.01, ha="left", fontsize=9)
+    return figure
+
+
+def validation(found: dict[str, list[pl.DataFrame]]) -> Figure:
+    """The score that chooses the epoch, of all networks."""
+    figure, axes = plt.subplots(figsize=(7.4, 3.8), layout="constrained")
+    for name, style in looks(list(found)).items():
+        _curve(axes, found[name], "validation", color=style["color"], label=title(name))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation score")
+    axes.set_title("Score that chooses the epoch (the teacher's: complete views only)")
+    beside(axes)
+    return figure
+
+
+def _curve(axes: Axes, tables: Sequence[pl.DataFrame], column: str, color: str, label: str = "") -> None:
+    epochs = tables[0]["epoch"].to_numpy()
+    values = np.stack([table[column].to_numpy() for table in tables])
+    mean = values.mean(axis=0)
+    axes.plot(epochs, mean, color=color, linewidth=1.3, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if len(values) > 1:
+        spread = values.std(axis=0, ddof=1)
+        axes.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("histories*",), outputs=("folder",))

@@ -1,0 +1,103 @@
+"""Stage: fused states of the teacher and of every student under missing modalities, in two dimensions.
+
+The plane is the first two principal components of the teacher's states of the test utterances under the
+complete view. A student that is anchored to those states is drawn into their basis; any other shares no more
+than the initial parameters of its seed.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field
+from sklearn.decomposition import PCA
+
+from models.batch import MODALITIES
+from models.conditions import COMPLETE
+from pipeline import artefacts, checkpoint, device, stage
+from pipeline.data import Dataset
+from pipeline.evaluate import DIALOGUES, clean_views
+from pipeline.passes import clean_states, whole
+from pipeline.settings.base import Settings
+from pipeline.settings.protocol import Subset
+
+log = logging.getLogger("pipeline")
+
+
+class Params(Settings):
+    """Settings of the states stage."""
+
+    fixed: tuple[Subset, ...] = Field(
+        ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Fixed-missing subsets, P2."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
+    threads: int = Field(1, ge=1, description="CPU threads of torch.")
+    batch: int = Field(4096, ge=1, description="Utterances, with padding, in one forward pass.")
+
+
+def run(
+    params: Params,
+    *,
+    dataset: Path,
+    masks: Path,
+    teacher: Path,
+    students: list[Path],
+    states: Path,
+    facts: Path,
+) -> None:
+    """Write one row a test utterance, condition (first draw) and network, and the variance explained.
+
+    Students are `student/{variant}/{seed}/weights.safetensors`. Columns: `variant`, `condition`, `row`, `x`,
+    `y` (the plane) and `cosine`, to the teacher's state of the same utterance under the complete view.
+    """
+    place = device.prepare(params.device, params.threads)
+    test = whole(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(place)
+    rows = test.row[test.valid].cpu().numpy()
+    drawn = artefacts.load_tensors(masks)
+    plane, anchor, frames = None, None, []
+    for path in (teacher, *students):
+        variant = path.parents[1].name
+        network, seen = checkpoint.load_network(path)
+        network = network.to(place).eval()
+        may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
+        for condition, draw, shown in clean_views(test, drawn, params.fixed, may_see):
+            if draw:
+                continue
+            fused = clean_states(network, test, shown, params.batch).double().cpu().numpy()
+            if plane is None or anchor is None:
+                assert condition == COMPLETE
+                plane, anchor = PCA(n_components=2, svd_solver="full").fit(fused), fused
+            frames.append(_table(variant, condition, rows, plane.transform(fused), _cosine(fused, anchor)))
+        log.info("%s: %d states", variant, sum(len(frame) for frame in frames))
+    artefacts.save_table(states, pl.concat(frames))
+    explained = [float(share) for share in plane.explained_variance_ratio_]
+    artefacts.save_json(facts, {"explained": explained, "seed": int(teacher.parent.name)})
+
+
+def _table(
+    variant: str, condition: str, rows: np.ndarray, places: np.ndarray, cosine: np.ndarray
+) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "variant": pl.repeat(variant, len(rows), eager=True),
+            "condition": pl.repeat(condition, len(rows), eager=True),
+            "row": pl.Series(rows, dtype=pl.Int32),
+            "x": pl.Series(places[:, 0], dtype=pl.Float32),
+            "y": pl.Series(places[:, 1], dtype=pl.Float32),
+            "cosine": pl.Series(cosine, dtype=pl.Float32),
+        }
+    )
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of rows, 0 where one of them is zero."""
+    length = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    product = (one * other).sum(axis=1)
+    return np.divide(product, length, out=np.zeros(len(product)), where=length > 0)
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("dataset", "masks", "teacher", "students*"), outputs=("states", "facts"))
