@@ -23,12 +23,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
+def project(road) -> Path:
     """A copy of the project in which the small run has been made."""
-    folder = copy_project(tmp_path_factory.mktemp("road"))
-    write_overlay(folder, SMALL)
-    snakemake(folder, "--cores", "2", "--configfile", "small.json")
-    return folder
+    return road
 
 
 def results(folder: Path) -> dict[str, str]:
