@@ -26,7 +26,7 @@ class Params(Settings):
 
 
 def run(params: Params, *, benchmarks: Path, folder: Path) -> None:
-    """Write the table and figure `costs` and one row a job in `jobs.csv`.
+    """Write the table `costs`, the figure `time_and_memory` and one row a job in `jobs.csv`.
 
     `benchmarks` is the run's folder of benchmark files, `{stage}.tsv` or `{stage}/{job}.tsv`.
     """
@@ -35,7 +35,7 @@ def run(params: Params, *, benchmarks: Path, folder: Path) -> None:
     with drawing(folder) as target:
         jobs.write_csv(target / "jobs.csv", float_precision=2)
         write(target, "costs", costs_table(stages, params.run), [])
-        save(bars(stages, params.run), target, "costs")
+        save(bars(stages, params.run), target, "time_and_memory")
 
 
 def read_jobs(folder: Path) -> pl.DataFrame:

@@ -181,7 +181,7 @@ def test_costs_are_those_of_the_benchmark_files(tmp_path):
         (tmp_path / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "benchmarks" / name).write_text(head + row)
     costs.run(costs.Params(run="fake"), benchmarks=tmp_path / "benchmarks", folder=tmp_path / "costs")
-    assert drawn(tmp_path / "costs") == {"costs"}
+    assert drawn(tmp_path / "costs") == {"time_and_memory"}
     with open(tmp_path / "costs" / "costs.csv") as file:
         rows = {row[0]: row[1:] for row in csv.reader(file)}
     assert rows["teacher"] == ["2", "31.0", "20.5", "28.0", "900"]
