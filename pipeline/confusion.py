@@ -123,6 +123,8 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
         line[0].set_ylabel("true", fontsize=8)
     for axes in panels[-1, : len(rows[-1])]:
         axes.set_xlabel("predicted", fontsize=8)
+    # room between the slanted names of one row and the titles of the next
+    figure.get_layout_engine().set(h_pad=0.12)
     figure.colorbar(image, ax=panels, label="share of the true class (%)", shrink=0.6, pad=0.01)
     figure.suptitle(
         f"{title(variant)}: confusion under every condition, mean over {seeds} seed{'s' * (seeds > 1)}",
