@@ -105,7 +105,8 @@ def trained(tmp_path_factory) -> Path:
 
 def choose(project: Path, **keys: object) -> None:
     corpus = {"name": "features", "folder": "given", "shards": 1}
-    settings = {"run": "small", "corpus": corpus, "training": {"epochs": 1}, "report": {"oracle": False}}
+    report = {"oracle": False, "reference": "modality_dropout"}
+    settings = {"run": "small", "corpus": corpus, "training": {"epochs": 1}, "report": report}
     write_overlay(project, settings | keys)
 
 
