@@ -103,4 +103,7 @@ onstart:
 
 
 onsuccess:
-    print_summary()
+    if CFG.video:
+        print(f"Annotations: {ANNOTATIONS}/")
+    else:
+        print_summary()

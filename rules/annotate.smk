@@ -9,6 +9,8 @@ EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
 EXPORTED_FOLD = CFG.export.fold or FOLDS[0]
 # the model that annotates; where it comes from is not looked at, so annotating never sets off training
 MODEL = CFG.model or f"{RUN}/model/{EXPORTED[0]}/{EXPORTED_SEEDS[0]}"
+# named after the video, in characters that no shell or wildcard minds
+ANNOTATIONS = f"{RUN}/annotations/{re.sub(r'[^0-9A-Za-z_.-]', '_', Path(CFG.video).stem or 'none')}"
 
 
 def model_folders():
@@ -91,9 +93,7 @@ rule annotate:
     input:
         unpack(annotated),
     output:
-        folder=directory(
-            f"{RUN}/annotations/{re.sub(r'[^0-9A-Za-z_.-]', '_', Path(CFG.video).stem or 'none')}"
-        ),
+        folder=directory(ANNOTATIONS),
     log:
         f"{LOGS}/annotate.log",
     conda:
