@@ -137,13 +137,15 @@ class Config(Settings):
         return self
 
     def _corpus_has_them(self) -> None:
-        """Raise ValueError for a fold or a protocol that the corpus does not have, or a folder of none."""
+        """Raise ValueError for a fold (or two alike) or a protocol that the corpus lacks, or a folder of none."""
         name, folds = self.corpus.name, FOLDS.get(self.corpus.name)
         for fold in self.corpus.folds:
             if folds and fold not in folds:
                 raise ValueError(
                     f"corpus.folds: the corpus {name} has no fold {fold!r}; it has {', '.join(folds)}"
                 )
+        if len(set(self.corpus.folds)) != len(self.corpus.folds):
+            raise ValueError("corpus.folds: an entry stands twice")
         protocols = PROTOCOLS.get(name, ())
         if self.corpus.protocol and name in FOLDS and self.corpus.protocol not in protocols:
             known = f"it has {', '.join(protocols)}" if protocols else "it has one, so leave the key empty"

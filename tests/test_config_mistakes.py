@@ -107,6 +107,7 @@ MISTAKES = {
         "seeds:\n  - 1\n  - two\n",
         r"line 1: the key 'seeds\.1' is two; expected: list, not empty, of: whole number",
     ),
+    "fold twice": ("corpus: {folds: [main, main]}\n", r"line 1: corpus\.folds: an entry stands twice"),
     "entry twice": ("seeds: [1, 1]\n", r"line 1: seeds: an entry stands twice"),
     "empty list": ("seeds: []\n", r"the key 'seeds' is \[\]; expected: list, not empty"),
     "value for a section": (
