@@ -137,7 +137,7 @@ class Config(Settings):
         return self
 
     def _corpus_has_them(self) -> None:
-        """Raise ValueError for a fold (or two alike) or a protocol that the corpus lacks, or a folder of none."""
+        """Raise ValueError for folds or a protocol that the corpus does not have, or a folder of none."""
         name, folds = self.corpus.name, FOLDS.get(self.corpus.name)
         for fold in self.corpus.folds:
             if folds and fold not in folds:
