@@ -180,8 +180,14 @@ class Cluster:
 
     def running(self, rule: str) -> Job:
         """The one running job of a rule."""
-        (job,) = [job for job in self.jobs() if job.rule == rule and job.state == "RUNNING"]
-        return job
+        found: list[Job] = []
+
+        def one() -> bool:
+            found[:] = [job for job in self.jobs() if job.rule == rule and job.state == "RUNNING"]
+            return len(found) == 1
+
+        until(one, f"one job of {rule} runs")
+        return found[0]
 
     def accounted(self) -> dict[str, tuple[str, bool]]:
         """State, and whether it had a GPU, of every job by its number: from the accounting database."""

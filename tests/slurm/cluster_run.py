@@ -73,7 +73,7 @@ class Running:
             time.sleep(0.02)
         return found[0]
 
-    def finish(self, seconds: float = 1500) -> int:
+    def finish(self, seconds: float = 3000) -> int:
         """Wait for Snakemake; its status."""
         return self.process.wait(seconds)
 
@@ -112,7 +112,7 @@ def cancel(cluster: Cluster, running: Running, rule: str, kept: str) -> Job:
     running.wait_for(kept)
     job = cluster.running(rule)
     cluster.cancel(job)
-    until(lambda: of(cluster, job).state != "RUNNING", f"{rule} is cancelled")
+    until(lambda: of(cluster, job).state == "CANCELLED", f"{rule} is cancelled")
     return job
 
 
