@@ -68,19 +68,17 @@ rule export:
 
 
 def annotated(wildcards):
-    """The video and its transcript; raises WorkflowError where something that annotating needs is missing."""
+    """The video and its transcript; what annotating needs and is missing ends the run."""
     video = Path(CFG.video)
     if not CFG.video:
-        raise WorkflowError(
+        stop(
             "annotate: no video is named. Name one: snakemake annotate --config video=talk.mp4"
         )
     for key, path in (("video", CFG.video), ("transcript", CFG.transcript)):
         if path and not Path(path).is_file():
-            raise WorkflowError(
-                f"annotate: there is no file {path}. Mend the path given as {key}."
-            )
+            stop(f"annotate: there is no file {path}. Mend the path given as {key}.")
     if not Path(MODEL, "config.json").is_file():
-        raise WorkflowError(
+        stop(
             f"annotate: there is no exported model in {MODEL}, and annotating trains none. Make it with "
             "`snakemake --cores all model`, or name the folder of another: --config model=FOLDER"
         )
@@ -105,9 +103,7 @@ rule annotate:
     params:
         **made_by(
             "pipeline.annotate",
-            "pipeline.encoders.text",
-            "pipeline.encoders.audio",
-            "pipeline.encoders.inception",
+            *(module for name in MODALITIES for module in registry.modules(name)),
             cfg=dict(annotate=CFG.annotate, **COMPUTE),
         ),
         model=MODEL,
