@@ -99,6 +99,7 @@ def test_cuda_is_asked_for_and_its_absence_is_an_error(plain, whole, tmp_path):
     """The profile as it is: the fake GPU is none, and the log says what is missing."""
     folder = tmp_path / "cuda"
     shutil.copytree(whole[0], folder)
+    shutil.rmtree(folder / RUN / "encoders")
     options = ["--retries", "0", *HERE[2:]]
     with Running(folder, str(RUN / "encoders/text"), options=options) as running:
         assert running.finish() != 0
