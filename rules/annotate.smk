@@ -3,6 +3,7 @@
 import re
 
 from pipeline.digests import file_digest
+from pipeline.encoders import registry
 
 EXPORTED = CFG.export.variants or VARIANTS[:1]
 EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
