@@ -10,6 +10,7 @@ makes, already in memory: the complete, the incomplete and the conflict view of 
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -19,8 +20,11 @@ import numpy as np
 import polars as pl
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from models.batch import MODALITIES, Batch
-from models.masks import FIXED, fixed_mask
+from models.conditions import FIXED
+from models.masks import fixed_mask
 from models.objective import References
 from models.views import conflict_view, incomplete_view
 from pipeline import training
