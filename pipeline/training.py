@@ -50,15 +50,7 @@ def stream(seed: int, kind: int, epoch: int = 0) -> int:
 def build_network(
     dataset: Dataset, settings: NetworkSettings, seed: int, *, imputer: bool = False
 ) -> Network:
-    """A network for a dataset, with initial parameters fixed by the seed.
-
-    Raises PipelineError if the heads do not divide the width.
-    """
-    if settings.hidden % settings.heads:
-        raise PipelineError(
-            f"network.heads: {settings.heads} does not divide network.hidden ({settings.hidden}). "
-            "Change one of them in the config."
-        )
+    """A network for a dataset, with initial parameters fixed by the seed."""
     shape = NetworkShape(dataset.dimensions, dataset.outputs, imputer=imputer, **settings.model_dump())
     torch.manual_seed(stream(seed, INITIAL))
     return Network(shape)

@@ -214,7 +214,10 @@ def test_annotating_never_plans_training(project, model):
         assert "snakemake --cores all model" in done.stdout + done.stderr
         elsewhere = f"model={model.folder.with_name('away').relative_to(project)}"
         assert planned(project, *target, elsewhere) == {"annotate": 1}
-        for wrong, said in (("video=gone.mp4", "there is no file gone.mp4"), ("video=", "no video is named")):
+        for wrong, said in (
+            ("video=gone.mp4", "there is no file gone.mp4"),
+            ("video=", "the key 'video' is null"),
+        ):
             done = snakemake(project, "-n", "annotate", *CONFIG, "--config", wrong, elsewhere, check=False)
             assert done.returncode != 0 and said in done.stdout + done.stderr
     finally:

@@ -272,7 +272,6 @@ def test_speakers_are_numbered_by_first_appearance(world):
         ({"objective": {"references": "cross_fitted"}}, "in_sample references"),
         ({"objective": {"initialisation": "teacher"}, "teacher": []}, "--teacher"),
         ({"network": {"hidden": 24, "heads": 2}}, "has shape"),
-        ({"network": {"hidden": 16, "heads": 3}}, "does not divide"),
     ],
 )
 def test_what_is_missing_is_said(world, tmp_path, change, message):
