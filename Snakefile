@@ -75,7 +75,7 @@ rule evaluation:
 
 rule searches:
     input:
-        search_files() if CFG.search.spaces else [],
+        search_files,
 
 
 rule results:

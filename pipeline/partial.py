@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,10 +49,18 @@ def run_digest(
             "code": code_digest(module, *also),
             "settings": dict(settings),
             "inputs": [file_digest(file) for file in files],
-            "libraries": [version(name) for name in LIBRARIES],
+            "libraries": [installed(name) for name in LIBRARIES],
             "device": device,
         }
     )
+
+
+def installed(library: str) -> str | None:
+    """The version of a library; None where it is not, for a group's environment holds what the group needs."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 class PartialFolder:

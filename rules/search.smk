@@ -1,11 +1,12 @@
 # The search for a variant's settings: one GPU job a variant, on the validation split alone.
 
 
-def search_files():
+def search_files(wildcards):
+    """Asked for only by the target; a run without a space has nothing to search."""
     if not CFG.search.spaces:
-        raise WorkflowError(
+        stop(
             "config, key 'search.spaces': it names no variant, so there is nothing to search. Use an overlay "
-            "that has a space, such as config/search.yaml, or write one."
+            "that has a space, such as config/reported.yaml, or write one."
         )
     return expand(
         f"{RUN}/{{fold}}/search/{{variant}}.json",

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import fixture_encoders
@@ -136,3 +137,19 @@ def test_pieces_are_consecutive_whole_groups(sizes, least):
     assert [group for piece in pieces for group in piece] == groups
     assert all(sum(map(len, piece)) >= least for piece in pieces[:-1])
     assert all(sum(map(len, piece[:-1])) < least for piece in pieces)
+
+
+def test_a_stage_needs_no_library_but_its_own(tmp_path, monkeypatch):
+    """The environment that trains has no decoder; another version of what it has is a new start."""
+
+    def told(versions: dict[str, str]) -> str:
+        def version(name: str) -> str:
+            if name not in versions:
+                raise PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr(partial, "version", version)
+        return partial.run_digest("pipeline.teacher", {}, [], "cpu")
+
+    assert told({"torch": "1"}) == told({"torch": "1"})
+    assert len({told({"torch": "1"}), told({"torch": "2"}), told({"torch": "1", "av": "1"})}) == 3

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from trained_world import SMALL, World
-from workflow import ROOT, copy_project, planned, write_overlay
+from workflow import ROOT, copy_project, planned, snakemake, write_overlay
 from workflow import SMALL as SMALL_RUN
 
 from pipeline import artefacts, search
@@ -169,6 +169,9 @@ def test_searches_are_planned_with_what_their_trials_read(tmp_path):
     overlay = write_overlay(folder, {**SMALL_RUN, "search": none})
     jobs = planned(folder, "--configfile", str(overlay), "--cores", "1", "searches")
     assert "teacher" not in jobs
+    refused = snakemake(folder, "-n", "searches", check=False)
+    assert refused.returncode != 0
+    assert "'search.spaces': it names no variant" in refused.stdout + refused.stderr
 
 
 RECORDS = sorted((ROOT / "config" / "searches").glob("*.json"))
