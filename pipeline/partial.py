@@ -56,7 +56,7 @@ def run_digest(
 
 
 def installed(library: str) -> str | None:
-    """The version of a library; None where it is not, for a group's environment holds what the group needs."""
+    """The version of a library, or None where the environment of the group lacks it."""
     try:
         return version(library)
     except PackageNotFoundError:
