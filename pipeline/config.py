@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
+from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
 from pipeline.settings.network import NetworkSettings
@@ -67,6 +68,7 @@ class Config(Settings):
     standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
     encoders: EncodersSettings = Field(EncodersSettings(), description="how each encoder is run")
     faces: FacesSettings = Field(FacesSettings(), description="detection, choice and crops of faces")
+    dataset: DatasetSettings = Field(DatasetSettings(), description="how features are normalised")
     network: NetworkSettings = Field(NetworkSettings(), description="the network of teacher and student")
     training: TrainingSettings = Field(TrainingSettings(), description="optimisation and selection")
     teacher: TeacherObjectiveSettings = Field(

@@ -7,19 +7,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline import artefacts, stage
+from pipeline import artefacts, normalisation, stage
 from pipeline.errors import PipelineError
-from pipeline.settings.base import Settings
+from pipeline.settings.dataset import DatasetSettings
 
 log = logging.getLogger("pipeline")
 
 MODALITIES = ("text", "audio", "visual")
-# a feature that varies less than this (relative to one) is constant, and is only centred
-LEAST_SCALE = 1e-6
 
 
-class Params(Settings):
-    """This stage has no settings: the fold is in its inputs."""
+class Params(DatasetSettings):
+    """Settings of the dataset stage; the fold is in its inputs."""
 
 
 def join(modality: str, paths: Sequence[Path], utterances: Sequence[str]) -> tuple[np.ndarray, pl.DataFrame]:
@@ -57,23 +55,6 @@ def join(modality: str, paths: Sequence[Path], utterances: Sequence[str]) -> tup
             f"wrong is {name}. Rerun stage {modality} for all shards."
         )
     return np.concatenate(arrays)[order["source"].to_numpy()], order.drop("source")
-
-
-def normalised(
-    features: np.ndarray, available: np.ndarray, train: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features (U, D) centred and scaled on the available training rows; zeros in absent slots.
-
-    available, train: bool (U,). Returns features, mean (D,) and scale (D,), float32. Without any available
-    training row the mean is 0 and the scale 1.
-    """
-    seen = features[available & train].astype(np.float64)
-    mean = seen.mean(0) if len(seen) else np.zeros(features.shape[1])
-    scale = seen.std(0) if len(seen) else np.ones(features.shape[1])
-    scale = np.where(scale < LEAST_SCALE, 1.0, scale)
-    scaled = ((features - mean) / scale).astype(np.float32)
-    scaled[~available] = 0
-    return scaled, mean.astype(np.float32), scale.astype(np.float32)
 
 
 def count_absences(table: pl.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
@@ -117,8 +98,10 @@ def run(
         own = index["available"].to_numpy().astype(bool)
         if not (own & train).any():
             log.info("%s: not one training utterance has it", modality)
-        arrays[modality], mean, scale = normalised(features, own, train)
-        arrays |= {f"{modality}_mean": mean, f"{modality}_scale": scale}
+        fitted = normalisation.fit(
+            features, own & train, params.shrinkage if modality in params.whiten else None
+        )
+        arrays |= {modality: fitted(features, own), **fitted.arrays(modality)}
         available.append(own)
         dimensions[modality] = int(features.shape[1])
         table = table.with_columns(index["reason"].alias(f"reason_{modality}"))

@@ -14,6 +14,7 @@ from pipeline.card import model_card
 from pipeline.digests import file_digest
 from pipeline.errors import PipelineError
 from pipeline.model_facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
+from pipeline.normalisation import stored
 from pipeline.results import Results
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import EncodersSettings
@@ -100,11 +101,13 @@ def run(
         pl.col("fold") == params.fold,
         pl.col("checkpoint") == "selected",
     )
-    statistics = [f"{name}_{part}" for name in MODALITIES for part in ("mean", "scale")]
     with artefacts.replacing_folder(folder) as target:
         shutil.copyfile(weights, target / "weights.safetensors")
-        arrays = artefacts.load_tensors(dataset / "features.safetensors", statistics)
-        artefacts.save_tensors(target / "normalisation.safetensors", arrays)
+        arrays = artefacts.load_tensors(dataset / "features.safetensors")
+        statistics = {
+            key: own for name in MODALITIES for key, own in stored(arrays, name).arrays(name).items()
+        }
+        artefacts.save_tensors(target / "normalisation.safetensors", statistics)
         artefacts.save_json(target / "config.json", facts.model_dump(mode="json"))
         for name, source in zip(MODALITIES, encoders, strict=False):
             if facts.encoders[name].source == "included":

@@ -26,6 +26,7 @@ from pipeline import artefacts, checkpoint
 from pipeline.digests import file_digest
 from pipeline.errors import PipelineError
 from pipeline.model_facts import MAKE, ModelFacts, read_facts
+from pipeline.normalisation import Normalisation, stored
 from pipeline.settings.annotate import AnnotateSettings
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ class Model:
     folder: Path
     facts: ModelFacts
     network: Network
-    mean: dict[str, np.ndarray]  # by modality, float32 (D,)
-    scale: dict[str, np.ndarray]
+    normalisation: dict[str, Normalisation]  # by modality
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class Model:
     @property
     def dimensions(self) -> dict[str, int]:
         """Width of the features, by modality."""
-        return {name: len(mean) for name, mean in self.mean.items()}
+        return {name: len(own.mean) for name, own in self.normalisation.items()}
 
     def encoder_folder(self, modality: str) -> Path:
         """The folder of one encoder, its files checked.
@@ -108,13 +108,12 @@ class Model:
         inputs = {}
         for column, name in enumerate(MODALITIES):
             given = np.asarray(features[name], np.float32)
-            if given.shape != (count, len(self.mean[name])):
+            if given.shape != (count, self.dimensions[name]):
                 raise PipelineError(
                     f"{name} features of shape {given.shape}: this model reads ({count}, "
-                    f"{len(self.mean[name])}). Extract them with the encoder that its config.json names."
+                    f"{self.dimensions[name]}). Extract them with the encoder that its config.json names."
                 )
-            scaled = ((given - self.mean[name]) / self.scale[name]).astype(np.float32)
-            inputs[name] = torch.from_numpy(np.where(available[:, column : column + 1], scaled, 0))
+            inputs[name] = torch.from_numpy(self.normalisation[name](given, available[:, column]))
         names = list(speakers) if speakers is not None else [""] * count
         outputs = []
         for first, low, high, last in pieces(count, stretch, context):
@@ -182,9 +181,8 @@ def load(folder: Path | str) -> Model:
     facts = read_facts(folder)
     network, _ = checkpoint.load_network(folder / "weights.safetensors")
     arrays = artefacts.load_tensors(folder / "normalisation.safetensors")
-    mean = {name: arrays.get(f"{name}_mean") for name in MODALITIES}
-    scale = {name: arrays.get(f"{name}_scale") for name in MODALITIES}
-    widths = {name: None if mean[name] is None else len(mean[name]) for name in MODALITIES}
+    known = {name: stored(arrays, name) for name in MODALITIES if f"{name}_mean" in arrays}
+    widths = {name: len(known[name].mean) if name in known else None for name in MODALITIES}
     shape = network.shape.as_dict()
     outputs = 1 if facts.task == "regression" else len(facts.labels)
     if shape != facts.shape or widths != shape["dimensions"] or outputs != shape["outputs"]:
@@ -194,4 +192,4 @@ def load(folder: Path | str) -> Model:
         )
     if facts.notice:
         log.warning("%s", facts.notice)
-    return Model(folder, facts, network, mean, scale)
+    return Model(folder, facts, network, known)

@@ -73,7 +73,10 @@ rule dataset:
         mem_mb=4000,
         runtime=30,
     params:
-        **made_by("pipeline.dataset"),
+        **made_by(
+            "pipeline.dataset",
+            cfg=dict(whiten=CFG.dataset.whiten, shrinkage=CFG.dataset.shrinkage),
+        ),
     shell:
         "python -m pipeline.dataset --params {params.cfg:q} --manifest {input.manifest:q}"
         " --facts {input.facts:q} --splits {input.splits:q} --text {input.text:q}"

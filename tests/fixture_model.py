@@ -74,6 +74,7 @@ def write_model(
     generator = np.random.default_rng(0)
     arrays = {f"{name}_mean": generator.normal(size=WIDTH).astype(np.float32) for name in MODALITIES}
     arrays |= {f"{name}_scale": np.ones(WIDTH, np.float32) for name in MODALITIES}
+    arrays["audio_whitening"] = (np.eye(WIDTH) * 2 + 0.1).astype(np.float32)
     checkpoint.save_network(folder / "weights.safetensors", network, shown, 1, 0.5)
     artefacts.save_tensors(folder / "normalisation.safetensors", arrays)
     artefacts.save_json(folder / "config.json", facts.model_dump(mode="json"))

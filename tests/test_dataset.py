@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import artefacts, dataset
+from pipeline import artefacts, dataset, normalisation
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
 
@@ -69,8 +69,11 @@ def test_join_normalisation_and_absences(made):
         own = arrays["available"][:, place].astype(bool)
         seen = arrays[modality][own & train]
         assert seen.mean(0) == pytest.approx(np.zeros(width), abs=1e-5)
-        assert seen.std(0) == pytest.approx(np.ones(width), abs=1e-4)
-        raw = arrays[modality] * arrays[f"{modality}_scale"] + arrays[f"{modality}_mean"]
+        values = arrays[modality]
+        if modality == "audio":
+            values = values @ np.linalg.inv(arrays["audio_whitening"])
+        assert values[own & train].std(0) == pytest.approx(np.ones(width), abs=1e-4)
+        raw = values * arrays[f"{modality}_scale"] + arrays[f"{modality}_mean"]
         assert raw[own, 0] == pytest.approx(np.flatnonzero(own), abs=1e-4)
         assert (arrays[modality][~own] == 0).all()
     assert table.filter(pl.col("reason_visual") == "gone")["utterance"].to_list() == ["d0u1", "d7u2"]
@@ -108,13 +111,39 @@ def test_a_missing_or_double_shard_is_an_error(made):
     assert not made["folder"].exists()
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 4))
-def test_normalisation_is_finite_whatever_is_available(seed, rows, width):
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 4), st.none() | st.floats(0.01, 1))
+def test_normalisation_is_finite_whatever_is_available(seed, rows, width, shrinkage):
     generator = np.random.default_rng(seed)
     features = generator.normal(0, 10, (rows, width)).astype(np.float32)
     features[:, 0] = 3  # a constant feature
     available, train = generator.random((2, rows)) < 0.5
     features[~available] = np.nan
-    scaled, mean, scale = dataset.normalised(features, available, train)
-    assert np.isfinite(scaled).all() and np.isfinite(mean).all() and (scale > 0).all()
+    fitted = normalisation.fit(features, available & train, shrinkage)
+    scaled = fitted(features, available)
+    assert scaled.dtype == np.float32
+    assert np.isfinite(scaled).all() and np.isfinite(fitted.mean).all() and (fitted.scale > 0).all()
     assert (scaled[~available] == 0).all()
+    again = normalisation.stored(fitted.arrays("text"), "text")(features, available)
+    assert (scaled == again).all()
+
+
+def test_whitening_decorrelates_and_stays_near():
+    generator = np.random.default_rng(0)
+    mixed = generator.normal(size=(4000, 3)) @ generator.normal(size=(3, 3)) + 5
+    everyone = np.ones(4000, dtype=bool)
+    values = normalisation.fit(mixed, everyone, 1e-6)(mixed, everyone)
+    assert np.cov(values.T) == pytest.approx(np.eye(3), abs=1e-2)
+    # of all maps that decorrelate, the symmetric one keeps each feature nearest to itself
+    plain = normalisation.fit(mixed, everyone)(mixed, everyone)
+    near = [np.corrcoef(values[:, i], plain[:, i])[0, 1] for i in range(3)]
+    rotation, _ = np.linalg.qr(generator.normal(size=(3, 3)))
+    turned = values @ rotation
+    assert sum(near) > sum(np.corrcoef(turned[:, i], plain[:, i])[0, 1] for i in range(3))
+    # a shrinkage of 1 is no whitening at all
+    assert normalisation.fit(mixed, everyone, 1.0)(mixed, everyone) == pytest.approx(plain, abs=1e-5)
+
+
+def test_a_modality_is_whitened_only_if_it_is_named(made):
+    dataset.run(dataset.Params(whiten=["text", "visual"], shrinkage=0.2), **made)
+    arrays = artefacts.load_tensors(made["folder"] / "features.safetensors")
+    assert {name for name in arrays if name.endswith("_whitening")} == {"text_whitening", "visual_whitening"}

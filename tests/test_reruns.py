@@ -88,6 +88,7 @@ VALUES = {
     "faces.max_crops": 3,
     "encoders.text.layers": [-2],
     "encoders.text.weights.revision": "0" * 40,
+    "dataset.shrinkage": 0.2,
     "network.hidden": 32,
     "training.epochs": 3,
     "training.validation.fixed": 2.0,
