@@ -5,7 +5,7 @@
 #   snakemake encoders | features | teachers | students | evaluation | results | report | model
 #   snakemake searches                                         tune the variants that search.spaces names
 #   snakemake annotate --config video=talk.mp4                 a video of your own, by the exported model
-#   snakemake report --report report.zip                       all that people read, in one file, once it is made
+#   snakemake --report report.zip                              all that people read, in one file, once it is made
 #
 # What depends on what stands in rules/; what is computed stands in pipeline/.
 
@@ -46,6 +46,7 @@ rule all:
     default_target: True
     input:
         results_files(),
+        report_files(),
 
 
 rule encoders:

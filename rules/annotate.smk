@@ -95,6 +95,8 @@ rule annotate:
         folder=directory(ANNOTATIONS),
     log:
         f"{LOGS}/annotate.log",
+    benchmark:
+        f"{COSTS}/annotate.tsv"
     conda:
         "../envs/annotate.yaml"
     resources:
