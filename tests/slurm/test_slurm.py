@@ -10,7 +10,8 @@ from cluster_run import HERE, RUN, Running, artefacts_of, cancel, lose, of, prep
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(7200)]
 
-GPU = {"standins", "faces", "text", "audio", "visual", "teacher", "references", "student", "evaluate"}
+ENCODING = {"standins", "faces", "text", "audio", "visual"}
+GPU = {*ENCODING, "teacher", "references", "student", "evaluate", "states"}
 CPU = {
     "manifest",
     "splits",
@@ -23,6 +24,8 @@ CPU = {
     "figures",
     "across",
 }
+# what the report shows beside tables and figures
+PAGES = {"confusion", "reliability", "curves", "projection", "inventory", "explorer", "costs"}
 # what must have ended before what begins
 AFTER = {
     "faces": ["manifest"],
@@ -40,6 +43,10 @@ AFTER = {
     "tables": ["scores"],
     "figures": ["scores"],
     "across": ["scores"],
+    "states": ["student"],
+    "projection": ["states"],
+    "explorer": ["evaluate"],
+    "costs": ["tables", "figures", "explorer"],
 }
 
 
@@ -62,24 +69,25 @@ def plain():
 
 @pytest.fixture(scope="module")
 def whole(plain, tmp_path_factory):
-    """The undisturbed run from nothing to the tables: its folder, and SLURM's records of it."""
+    """The undisturbed run from nothing to the report: its folder, SLURM's records, the results' digests."""
     folder = prepare(tmp_path_factory.mktemp("whole"))
+    run(folder, "results")
+    made = artefacts_of(folder)
     run(folder)
-    return folder, plain.jobs()
+    return folder, plain.jobs(), made
 
 
 def test_every_stage_with_a_network_has_a_gpu_and_no_other(whole):
-    _, jobs = whole
+    _, jobs, _ = whole
     assert {job.rule for job in jobs if job.gpus == 1} == GPU
-    assert {job.rule for job in jobs if job.gpus == 0} == CPU
     # the stages corpus and weights stay where Snakemake runs
-    assert {job.rule for job in jobs} == GPU | CPU
+    assert {job.rule for job in jobs if job.gpus == 0} == CPU | PAGES
     assert {job.state for job in jobs} == {"COMPLETED"}
 
 
 def test_no_job_began_before_its_inputs_were_made(whole):
-    _, jobs = whole
-    ends = {rule: max(job.end for job in jobs if job.rule == rule) for rule in GPU | CPU}
+    _, jobs, _ = whole
+    ends = {job.rule: max(other.end for other in jobs if other.rule == job.rule) for job in jobs}
     for rule, before in AFTER.items():
         begins = min(job.start for job in jobs if job.rule == rule)
         for other in before:
@@ -89,7 +97,7 @@ def test_no_job_began_before_its_inputs_were_made(whole):
 
 
 def test_logs_lie_where_the_documentation_says(whole):
-    folder, _ = whole
+    folder, _, _ = whole
     log = (folder / RUN / "logs/teacher/main-0.log").read_text()
     assert "device cpu (as configured)" in log
     assert not list((folder / "runs/slurm-logs").rglob("*.log")), "those of jobs that went well are deleted"
@@ -131,16 +139,16 @@ def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, t
     """Training again: the teacher is cancelled, the student loses its node, the tables run out of memory."""
     folder = tmp_path / "again"
     shutil.copytree(whole[0], folder)
-    for made in ("main/teacher", "main/references", "main/student", "main/predictions", "results"):
-        shutil.rmtree(folder / RUN / made)
+    for made in ("teacher", "references", "student", "predictions", "states", "../results"):
+        shutil.rmtree(folder / RUN / "main" / made)
     starve(folder, "tables")
     before = {job.number for job in plain.jobs()}
-    with Running(folder) as running:
+    with Running(folder, "results") as running:
         teacher = cancel(plain, running, "teacher", "main/teacher/0/.resume-*/state.safetensors")
         student = lose(plain, running, "student", "main/student/corekd/0/.resume-*/state.safetensors")
         assert running.finish() == 0, running.output()
     check(plain, before, teacher, student, folder)
-    assert artefacts_of(folder) == artefacts_of(whole[0])
+    assert artefacts_of(folder) == whole[2]
 
 
 def check(cluster, before, cancelled, lost, folder) -> None:
@@ -169,7 +177,7 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
     folder = prepare(tmp_path / "accounted")
     starve(folder, "tables")
     with Cluster(accounting=True) as cluster:
-        with Running(folder) as running:
+        with Running(folder, "results") as running:
             faces = cancel(cluster, running, "faces", "faces/.resume-0-*/00000.safetensors")
             teacher = cancel(cluster, running, "teacher", "main/teacher/0/.resume-*/state.safetensors")
             student = lose(cluster, running, "student", "main/student/corekd/0/.resume-*/state.safetensors")
@@ -179,5 +187,5 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
         assert "resumed: 1 of 2 pieces" in (folder / RUN / "logs/faces/0.log").read_text()
         jobs, accounted = cluster.jobs(), cluster.accounted()
     assert accounted == {job.number: (job.state, job.gpus == 1) for job in jobs}
-    assert {job.rule for job in jobs if job.gpus} == GPU
-    assert artefacts_of(folder) == artefacts_of(whole[0])
+    assert {job.rule for job in jobs if job.gpus} == GPU - {"states"}
+    assert artefacts_of(folder) == whole[2]
