@@ -43,8 +43,9 @@ def run(params: Params, *, histories: list[Path], folder: Path) -> None:
     """Write a figure for the teacher and each variant, and `validation`, which compares them.
 
     `histories` are `{fold}/teacher/{seed}/history.parquet` and `{fold}/student/{variant}/{seed}/…`; all
-    folds and seeds are drawn as their mean and one standard deviation. Raises PipelineError if there
-    is none, or if those of one variant hold other terms or numbers of epochs.
+    folds and seeds are drawn as their mean and one standard deviation, of those that still ran in an epoch
+    (`training.patience` stops early). Raises PipelineError if there is none, or if those of one variant hold
+    other terms.
     """
     if not histories:
         raise PipelineError("--histories: no file was given. Train at least one network.")
@@ -53,9 +54,9 @@ def run(params: Params, *, histories: list[Path], folder: Path) -> None:
         found[path.parents[1].name].append(artefacts.load_table(path))
     with drawing(folder) as target:
         for name, tables in found.items():
-            if len({(tuple(table.columns), table.height) for table in tables}) > 1:
+            if len({tuple(table.columns) for table in tables}) > 1:
                 raise PipelineError(
-                    f"histories of {name!r}: their terms or epochs differ. Train all its seeds and folds "
+                    f"histories of {name!r}: their terms differ. Train all its seeds and folds "
                     "under the same settings."
                 )
             save(terms(name, tables), target, name)
@@ -79,9 +80,10 @@ def terms(name: str, tables: Sequence[pl.DataFrame]) -> Figure:
         axes.set_title(TERMS.get(term, term.replace("_", " ")), fontsize=8)
         axes.set_ylim(bottom=0)
     axes = panels.flat[len(losses)]
+    families = [column for column in tables[0].columns if column.startswith("val_")]
     for score, colour in SCORES.items():
         # the teacher is judged on complete views alone, so there the mean is the same curve
-        if score in tables[0].columns and (score != "validation" or "val_fixed" in tables[0].columns):
+        if score in tables[0].columns and (score != "validation" or len(families) > 1):
             label = score.removeprefix("val_") if score != "validation" else "weighted mean"
             _curve(axes, tables, score, color=colour, label=label)
     selected = [table.filter(pl.col("selected"))["epoch"][0] for table in tables]
@@ -109,14 +111,23 @@ def validation(found: dict[str, list[pl.DataFrame]]) -> Figure:
     return figure
 
 
+def summary(tables: Sequence[pl.DataFrame], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Epochs, and mean and standard deviation (0 of one) of the trainings that still ran in each."""
+    values = pl.col(column).cast(pl.Float64)
+    found = (
+        pl.concat([table.select("epoch", values) for table in tables])
+        .group_by("epoch")
+        .agg(mean=pl.col(column).mean(), spread=pl.col(column).std().fill_null(0.0))
+        .sort("epoch")
+    )
+    return found["epoch"].to_numpy(), found["mean"].to_numpy(), found["spread"].to_numpy()
+
+
 def _curve(axes: Axes, tables: Sequence[pl.DataFrame], column: str, color: str, label: str = "") -> None:
-    epochs = tables[0]["epoch"].to_numpy()
-    values = np.stack([table[column].to_numpy() for table in tables])
-    mean = values.mean(axis=0)
+    epochs, mean, spread = summary(tables, column)
     axes.plot(epochs, mean, color=color, linewidth=1.3, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if len(values) > 1:
-        spread = values.std(axis=0, ddof=1)
+    if len(tables) > 1:
         axes.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
 
 

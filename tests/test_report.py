@@ -137,9 +137,20 @@ def test_curves_of_all_seeds_and_what_they_refuse(tmp_path):
     paths.append(history(tmp_path / "student" / "corekd" / "0" / "history.parquet", told))
     curves.run(curves.Params(), histories=paths, folder=tmp_path / "out")
     assert drawn(tmp_path / "out") == {"teacher", "corekd", "validation"}
-    other = history(tmp_path / "student" / "corekd" / "1" / "history.parquet", told, epochs=4)
+    other = history(tmp_path / "student" / "corekd" / "1" / "history.parquet", told[1:])
     with pytest.raises(PipelineError, match=r"corekd.*differ"):
         curves.run(curves.Params(), histories=[*paths, other], folder=tmp_path / "out")
+
+
+def test_curves_go_on_with_the_trainings_that_patience_did_not_stop(tmp_path):
+    tables = [
+        pl.DataFrame({"epoch": range(1, len(values) + 1), "complete": values})
+        for values in ([1.0, 2.0], [3.0, 4.0, 5.0])
+    ]
+    epochs, mean, spread = curves.summary(tables, "complete")
+    assert epochs.tolist() == [1, 2, 3]
+    assert mean.tolist() == [2, 3, 5]
+    assert spread == pytest.approx([2**0.5, 2**0.5, 0])
 
 
 @pytest.mark.slow
