@@ -9,6 +9,9 @@ from pipeline import artefacts
 from pipeline.absences import SPLITS
 from pipeline.markup import Table, number
 
+# its utterances have an order and no times: where others have seconds, its manifest counts positions
+UNTIMED = "features"
+
 
 def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
     """One row a fold and split: dialogues, utterances, labelled ones, speakers, hours and lengths."""
@@ -19,6 +22,7 @@ def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
         joined = artefacts.load_table(folder / "utterances.parquet", columns).join(
             spans, on="utterance", how="left"
         )
+        timed = artefacts.load_json(folder / "facts.json")["corpus"] != UNTIMED
         for split in SPLITS:
             part = joined.filter(pl.col("split") == split)
             if part.is_empty():
@@ -35,8 +39,8 @@ def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
                     str(part.filter(pl.col("label").is_not_null() | pl.col("score").is_not_null()).height),
                     str(part["speaker"].n_unique()),
                     number(part.height / dialogues, 1),
-                    _mean(seconds.sum() / 3600, 2),
-                    _mean(seconds.mean(), 2),
+                    _mean(seconds.sum() / 3600 if timed else None, 2),
+                    _mean(seconds.mean() if timed else None, 2),
                     _mean(words.mean(), 1),
                 ]
             )

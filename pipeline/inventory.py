@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from models.conditions import MODALITIES
 from pipeline import artefacts, stage
 from pipeline.absences import SPLITS
+from pipeline.census import UNTIMED
 from pipeline.drawing.style import COLOURS, drawing, hatch, save
 from pipeline.settings.base import Settings
 
@@ -32,7 +33,7 @@ def run(params: Params, *, manifest: Path, dataset: list[Path], folder: Path) ->
         note += f", splits of fold {dataset[0].parent.name}"
     with drawing(folder) as target:
         save(targets(table, facts["labels"], note), target, "targets")
-        save(lengths(table, note), target, "lengths")
+        save(lengths(table, note, timed=facts["corpus"] != UNTIMED), target, "lengths")
         save(absences(table, note), target, "absences")
 
 
@@ -70,8 +71,8 @@ def targets(table: pl.DataFrame, labels: Sequence[str], note: str) -> Figure:
     return figure
 
 
-def lengths(table: pl.DataFrame, note: str) -> Figure:
-    """Utterances a dialogue, and seconds an utterance."""
+def lengths(table: pl.DataFrame, note: str, *, timed: bool) -> Figure:
+    """Utterances a dialogue, and seconds an utterance where the corpus names times."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.3), layout="constrained")
     counts = table.group_by("dialogue", maintain_order=True).len()["len"].to_numpy()
     left.hist(counts, bins=np.arange(counts.min(), counts.max() + 2) - 0.5, color=COLOURS[0])
@@ -80,11 +81,11 @@ def lengths(table: pl.DataFrame, note: str) -> Figure:
     left.set_xlabel("utterances in a dialogue")
     left.set_ylabel("dialogues")
     left.set_title(f"Dialogues: {note}")
-    seconds = (table["end"] - table["start"]).drop_nulls().to_numpy()
     right.set_xlabel("length of an utterance (s)")
     right.set_ylabel("utterances")
     right.set_title("Utterances")
-    if len(seconds):
+    if timed:
+        seconds = (table["end"] - table["start"]).to_numpy()
         # a few very long ones would leave the rest in one bar
         right.hist(seconds.clip(max=np.quantile(seconds, 0.995)), bins=30, color=COLOURS[0])
     else:

@@ -117,8 +117,14 @@ def test_drawn_splits(tmp_path):
 
 
 def test_regression(tmp_path):
-    base = build(tmp_path, "utterance,dialogue,score\n" + "".join(f"u{n},d,{n / 2}\n" for n in range(8)))
-    assert read(base, task="regression").rows["score"].to_list() == [n / 2 for n in range(8)]
+    scores = [-3, -1.5, 0, 0.5, 1, 2, 2.5, 3]
+
+    def told(values):
+        return "utterance,dialogue,score\n" + "".join(f"u{n},d,{one}\n" for n, one in enumerate(values))
+
+    assert read(build(tmp_path, told(scores)), task="regression").rows["score"].to_list() == scores
+    with pytest.raises(PipelineError, match=r"index\.csv, row 9, column score: 4 is not within -3\.\.3"):
+        read(build(tmp_path, told([*scores[:7], 4])), task="regression")
 
 
 @pytest.mark.parametrize(

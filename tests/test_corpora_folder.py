@@ -79,6 +79,8 @@ def test_without_labels_there_is_a_manifest_all_the_same(tmp_path):
 def test_scores_for_a_regression(tmp_path):
     corpus = read(one(tmp_path, "start,end,score\n0,0.5,-1.5\n0.5,1,\n"), task="regression")
     assert corpus.rows["score"].to_list() == [-1.5, None]
+    with pytest.raises(PipelineError, match=r"talk\.csv, row 3, column score: 50 is not within -3\.\.3"):
+        read(one(tmp_path, "start,end,score\n0,0.5,-1.5\n0.5,1,50\n"), task="regression")
 
 
 def test_untranscribed_files_are_a_fault_or_whole(tmp_path):

@@ -12,6 +12,7 @@ from protocol_fakes import write_dataset, write_predictions, write_protocol
 
 from pipeline import (
     artefacts,
+    census,
     confusion,
     costs,
     curves,
@@ -178,6 +179,20 @@ def test_states_and_inventory_are_drawn(answers, tmp_path):
     manifest = manifest_of(dataset, tmp_path / "manifest.parquet")
     inventory.run(inventory.Params(), manifest=manifest, dataset=[dataset], folder=tmp_path / "corpus")
     assert drawn(tmp_path / "corpus") == {"targets", "lengths", "absences"}
+
+
+def test_a_corpus_of_given_features_has_no_seconds(tmp_path):
+    dataset = write_dataset(tmp_path / "main" / "dataset")
+    manifest = manifest_of(dataset, tmp_path / "manifest.parquet")
+    facts = artefacts.load_json(dataset / "facts.json")
+    for corpus, length in (("fake", "0.50"), ("features", "–")):
+        artefacts.save_json(dataset / "facts.json", facts | {"corpus": corpus})
+        assert all(row[-2] == length for row in census.census_table(manifest, [dataset]).rows)
+    table = artefacts.load_table(dataset / "utterances.parquet").join(
+        artefacts.load_table(manifest), on="utterance"
+    )
+    assert not inventory.lengths(table, "", timed=False).axes[1].patches
+    assert inventory.lengths(table, "", timed=True).axes[1].patches
 
 
 def test_costs_are_those_of_the_benchmark_files(tmp_path):

@@ -23,6 +23,7 @@ from pipeline.settings.corpus import CorpusSettings
 MODALITIES = ("text", "audio", "visual")
 ARRAYS = (".safetensors", ".npz")
 FOLD = "split_"
+RANGE = 3.0
 
 
 def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -103,6 +104,18 @@ def _numbers(path: Path, table: pl.DataFrame, name: str, kind: type[pl.DataType]
     return values.cast(kind)
 
 
+def _scores(path: Path, table: pl.DataFrame) -> pl.Series:
+    """The column of scores; raises PipelineError outside -3..3, the range of every metric of a regression."""
+    values = _numbers(path, table, "score", pl.Float32)
+    for row, value in enumerate(values):
+        if value is not None and not -RANGE <= value <= RANGE:
+            raise PipelineError(
+                f"{path}, row {row + 2}, column score: {value:g} is not within -3..3. Bring all scores to "
+                "that range."
+            )
+    return values
+
+
 def folds(table: pl.DataFrame) -> tuple[str, ...]:
     """The folds of an index: `main`, or one for each column split_<fold>."""
     names = tuple(name.removeprefix(FOLD) for name in table.columns if name.startswith(FOLD))
@@ -165,7 +178,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     }
     score = None
     if own.task == "regression" and "score" in table.columns:
-        score = _numbers(path, table, "score", pl.Float32)
+        score = _scores(path, table)
     rows = [
         {
             "corpus": "features",

@@ -22,6 +22,7 @@ log = logging.getLogger("pipeline")
 
 # seconds given to a file that does not tell its duration
 UNTOLD = 1.0
+RANGE = 3.0
 
 
 def _is_media(path: Path) -> bool:
@@ -93,6 +94,15 @@ def _split_of(cues: Sequence[Cue]) -> str | None:
     return cues[0].split
 
 
+def _score(cue: Cue) -> float | None:
+    """The score of a cue; raises PipelineError outside -3..3, the range of every metric of a regression."""
+    if cue.score is not None and not -RANGE <= cue.score <= RANGE:
+        raise PipelineError(
+            f"{cue.where}, column score: {cue.score:g} is not within -3..3. Bring all scores to that range."
+        )
+    return cue.score
+
+
 def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """All utterances of all transcripts.
 
@@ -127,7 +137,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                     "speaker": cue.speaker,
                     "text": cue.text,
                     "label": labels.index(cue.label) if labels and cue.label is not None else None,
-                    "score": cue.score if own.task == "regression" else None,
+                    "score": _score(cue) if own.task == "regression" else None,
                     "media": path.as_posix(),
                     "start": max(0.0, cue.start),
                     "end": cue.end,
