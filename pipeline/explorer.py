@@ -67,16 +67,17 @@ def run(
         "labels": list(truth.labels) if truth.task == "classification" else [],
         **{"top": TOP, "none": NONE, "low": LOW, "high": HIGH},
         **texts(told, truth),
-        **views(dataset, masks, conflicts, order, answers[0]),
+        **views(dataset, masks, conflicts, order, answers[0], truth.task == "classification"),
         **students(answers),
         "answers": {found.variant: encoded(found, truth, order) for found in answers},
     }
     text = template.read_text(encoding="utf-8")
+    # the data come last: what stands in them is no mark
     parts = {
-        # "<" stands in JSON within strings only; no script may end before its element does
-        "@@DATA@@": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
         "@@SPECS@@": json.dumps(charts(truth)).replace("<", "\\u003c"),
         "@@VEGA@@": vl_convert.javascript_bundle().replace("</script", "<\\/script"),
+        # "<" stands in JSON within strings only; no script may end before its element does
+        "@@DATA@@": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
     }
     for mark, part in parts.items():
         if mark not in text:
@@ -136,6 +137,7 @@ def views(
     conflicts: Sequence[Path],
     order: np.ndarray,
     answers: Answers,
+    classes: bool,
 ) -> dict:
     """Every condition: what it shows of each utterance, and where it swaps from which donor."""
     available, drawn, rows = [], [], []
@@ -160,7 +162,7 @@ def views(
         _, letters, kind = name.split("/")
         conditions.append({"name": name, "shown": COMPLETE, "swapped": letters, "donors": kind})
     for condition in conditions:
-        condition |= {"title": _title(condition["name"]), "told": _told(condition["name"])}
+        condition |= {"title": _title(condition["name"]), "told": _told(condition["name"], classes)}
     kinds = {condition["donors"] for condition in conditions} - {None}
     return {
         "available": _digits(has[order]),
@@ -217,7 +219,7 @@ def _title(name: str) -> str:
     return f"{protocol}: {heading(name)}"
 
 
-def _told(name: str) -> str:
+def _told(name: str, classes: bool) -> str:
     """A condition in a sentence."""
     family, _, rest = name.partition("/")
     if family == "complete":
@@ -227,8 +229,8 @@ def _told(name: str) -> str:
     if family == "random":
         return f"Slots are hidden at random, at a nominal rate of {rest}; every utterance keeps one."
     kinds = {
-        "different": "an utterance with another label",
-        "same": "an utterance with the same label (control)",
+        "different": f"an utterance with {'another label' if classes else 'a distant score'}",
+        "same": f"an utterance with {'the same label' if classes else 'a near score'} (control)",
         "shuffled": "any other utterance (control)",
     }
     letters, _, kind = rest.partition("/")

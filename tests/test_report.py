@@ -5,6 +5,7 @@ import csv
 import json
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
@@ -21,11 +22,13 @@ from pipeline import (
     metrics,
     projection,
     reliability,
+    scores,
 )
+from pipeline.drawing.robustness import robustness
 from pipeline.errors import PipelineError
 from pipeline.markup import Table, latex, page
 from pipeline.predictions import load_answers, load_truth
-from pipeline.results import Cell
+from pipeline.results import Cell, Results
 
 TEMPLATE = explorer.Path(explorer.__file__).parent / "pages" / "explorer.html"
 
@@ -49,8 +52,8 @@ def answers(request, tmp_path_factory) -> dict:
 
 
 def words(name: str) -> str:
-    """What an utterance says: nothing that may be read as markup."""
-    return f"<b>words</b> of {name} </script>"
+    """What an utterance says: nothing that may be read as markup, or as a mark of the template."""
+    return f"<b>words</b> of {name} </script> \u2028 @@SPECS@@"
 
 
 def manifest_of(dataset, path):
@@ -59,9 +62,7 @@ def manifest_of(dataset, path):
     table = pl.DataFrame(
         {
             "utterance": names,
-            "text": [
-                f"<b>words</b> of {name} </script>" if place else None for place, name in enumerate(names)
-            ],
+            "text": [words(name) if place else None for place, name in enumerate(names)],
             "start": np.arange(len(names), dtype=float),
             "end": np.arange(len(names)) + 0.5,
         }
@@ -229,14 +230,15 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
     )
     text = (tmp_path / "explorer.html").read_text(encoding="utf-8")
     assert not re.search(r"\b(?:src|href)\s*=|https?:", TEMPLATE.read_text())
-    assert not re.search("@@[A-Z]+@@", text)
+    assert not re.search("@@(VEGA|DATA)@@", text)
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
     truth = load_truth(answers["dataset"], answers["conflicts"])
     table = artefacts.load_table(dataset / "utterances.parquet").filter(pl.col("split") == "test")
     assert sorted(data["names"]) == sorted(table["utterance"])
-    assert all(
-        data["text"][place] == f"<b>words</b> of {name} </script>" for place, name in enumerate(data["names"])
-    )
+    assert all(data["text"][place] == words(name) for place, name in enumerate(data["names"]))
+    told = {condition["name"]: condition["told"] for condition in data["conditions"]}
+    far = "another label" if truth.task == "classification" else "a distant score"
+    assert far in told["conflict/av/different"]
     place_of = {name: place for place, name in enumerate(data["names"])}
     order = np.array([place_of[name] for name in table.sort("row")["utterance"]])
     for found in load_answers(answers["predictions"][:1], truth):
@@ -262,6 +264,27 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
     assert donors == {
         utterances[row]: utterances[donor] for row, donor in views.select("row", "donor").rows()
     }
+
+
+@pytest.mark.parametrize(
+    ("metric", "floor", "change"),
+    [("weighted_f1", "majority class: 40.0", "Gain"), ("mae", "mean training score: 0.400", "below 0")],
+)
+def test_the_robustness_figure_says_what_its_metric_means(metric, floor, change):
+    rows = [
+        ("main", variant, 0, "selected", condition, metric, 0.4)
+        for variant in ("teacher", "corekd", "majority")
+        for condition in ("complete", "random/0.5")
+    ]
+    rows.append(("main", "protocol", None, "selected", "random/0.5", "missing_rate", 0.5))
+    none = pl.DataFrame(schema=dict.fromkeys(("variant", "other", "condition", "metric", "low"), pl.String))
+    results = Results(
+        pl.DataFrame(rows, schema=scores.SCHEMA, orient="row"), none.with_columns(high=pl.col("low"))
+    )
+    figure = robustness(results, metric)
+    titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
+    plt.close(figure)
+    assert floor in titles[0] and change in titles[1]
 
 
 def test_tables_for_print_and_browser_escape_what_they_hold():

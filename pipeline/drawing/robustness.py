@@ -1,5 +1,7 @@
 """P3 as a figure: the score over the missing rate."""
 
+from typing import get_args
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 
 from pipeline.drawing.style import CEILING_STYLES, DARK, looks, scale
 from pipeline.results import COMPLETE, Results, title
+from pipeline.settings.report import ClassMetric
 
 BASE = "teacher"
 
@@ -34,12 +37,18 @@ def robustness(results: Results, metric: str) -> Figure:
     note = ""
     if "majority" in results.trivial:
         floor = results.cell("majority", COMPLETE, metric).mean * factor
-        note = f" (majority class: {floor:.1f})"
+        # of a regression it is the mean training score
+        trivial = "majority class" if metric in get_args(ClassMetric) else "mean training score"
+        note = f" ({trivial}: {floor:.{1 if factor == 100 else 3}f})"
     left.set_ylabel(label)
     left.set_title(f"P3: score with slots missing at random{note}")
     right.axhline(0, color=DARK, linewidth=0.8)
-    right.set_ylabel("gain (points)" if factor == 100 else f"gain in {label}")
-    right.set_title("Gain over the zero-filled teacher")
+    if metric == "mae":
+        right.set_ylabel("change of mae")
+        right.set_title("Change against the zero-filled teacher (below 0 is better)")
+    else:
+        right.set_ylabel("gain (points)" if factor == 100 else f"gain in {label}")
+        right.set_title("Gain over the zero-filled teacher")
     for axes in (left, right):
         axes.set_xlabel("realised missing rate (masked slots / slots that are there)")
     handles, labels = left.get_legend_handles_labels()
