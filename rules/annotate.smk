@@ -73,7 +73,7 @@ def annotated(wildcards):
     video = Path(CFG.video)
     if not CFG.video:
         stop(
-            "annotate: no video is named. Name one: snakemake annotate --config video=talk.mp4"
+            "annotate: no video is named. Name one: snakemake --cores all annotate --config video=talk.mp4"
         )
     for key, path in (("video", CFG.video), ("transcript", CFG.transcript)):
         if path and not Path(path).is_file():
