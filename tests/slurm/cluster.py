@@ -191,7 +191,10 @@ class Cluster:
 
     def accounted(self) -> dict[str, tuple[str, bool]]:
         """State, and whether it had a GPU, of every job by its number: from the accounting database."""
-        rows = said("sacct", "-X", "-n", "-P", "-o", "JobIDRaw,State,AllocTRES").splitlines()
+        # without a start sacct begins at midnight, and a run may have begun before
+        rows = said(
+            "sacct", "-X", "-n", "-P", "-S", "now-2days", "-o", "JobIDRaw,State,AllocTRES"
+        ).splitlines()
         fields = [row.split("|") for row in rows]
         return {number: (state.split()[0], "gres/gpu=1" in tres) for number, state, tres in fields}
 
