@@ -181,7 +181,8 @@ def load(folder: Path | str) -> Model:
     facts = read_facts(folder)
     network, _ = checkpoint.load_network(folder / "weights.safetensors")
     arrays = artefacts.load_tensors(folder / "normalisation.safetensors")
-    known = {name: stored(arrays, name) for name in MODALITIES if f"{name}_mean" in arrays}
+    whole = [name for name in MODALITIES if {f"{name}_mean", f"{name}_scale"} <= arrays.keys()]
+    known = {name: stored(arrays, name) for name in whole}
     widths = {name: len(known[name].mean) if name in known else None for name in MODALITIES}
     shape = network.shape.as_dict()
     outputs = 1 if facts.task == "regression" else len(facts.labels)
