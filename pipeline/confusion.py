@@ -98,8 +98,6 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
         len(rows),
         wide,
         figsize=(wide * side + 1.6, len(rows) * (side + 0.35) + 1.0),
-        sharex=True,
-        sharey=True,
         squeeze=False,
         layout="constrained",
     )
@@ -113,13 +111,16 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
             total = counts[name].sum(axis=1, keepdims=True)
             share = 100 * np.divide(counts[name], total, out=np.zeros_like(counts[name]), where=total > 0)
             image = axes.imshow(share, vmin=0, vmax=100, cmap="Blues")
-            for (i, j), value in np.ndenumerate(share):
+            for i, j in np.argwhere(share >= 0.5):  # what would read 0 stays empty
+                value = share[i, j]
                 colour = "white" if value > 55 else DARK
-                axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=5.5, color=colour)
+                cell = axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=5.5, color=colour)
+                cell.set_in_layout(False)  # within the panel: the layout need not measure it
             axes.set_title(_panel_title(name), fontsize=8)
             axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor")
-            axes.set_yticks(range(len(labels)), labels)
-            axes.tick_params(labelsize=7, length=2, labelbottom=True)
+            axes.set_yticks(range(len(labels)) if axes is line[0] else [])
+            axes.tick_params(labelsize=7, length=2)
+        line[0].set_yticklabels(labels)
         line[0].set_ylabel("true", fontsize=8)
     for axes in panels[-1, : len(rows[-1])]:
         axes.set_xlabel("predicted", fontsize=8)

@@ -1,20 +1,19 @@
 """Every metric that a table prints, in one place (docs/method.md, section "Protocols").
 
-Classification metrics take true and predicted label indices; sentiment metrics take scores in -3..3.
+Classification metrics take true and predicted label indices; sentiment metrics take scores in -3..3. They
+are counts and means of NumPy, held to scikit-learn and SciPy by tests: every training and evaluation asks for
+them, and loading and input checks of those libraries would take longer than some of these stages work.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import pearsonr
-from sklearn.metrics import f1_score, mean_absolute_error
 
 BINS = 15
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (C, C): rows are true labels, columns predictions."""
-    # bincount, for scikit-learn's checks of its input cost a hundred times the counting
     flat = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return flat.reshape(classes, classes)
 
@@ -27,8 +26,23 @@ def class_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def weighted_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """F1 of each class that occurs, weighted by its support; label indices (U,)."""
-    return float(f1_score(truth, predicted, average="weighted", zero_division=0))
+    """F1 of each class that occurs, weighted by its support; label indices (U,), NaN if there are none."""
+    if not len(truth):
+        return float("nan")
+    truth, predicted = truth.astype(int), predicted.astype(int)
+    counts = confusion(truth, predicted, int(max(truth.max(), predicted.max())) + 1)
+    return float(np.average(class_f1(counts), weights=counts.sum(axis=1)))
+
+
+def pearson(truth: np.ndarray, score: np.ndarray) -> float:
+    """Correlation of scores (U,); a constant has none: it counts as 0."""
+    varied = len(truth) > 1 and np.ptp(score) > 0 and np.ptp(truth) > 0
+    return float(np.corrcoef(truth, score)[0, 1]) if varied else 0.0
+
+
+def mean_absolute_error(truth: np.ndarray, score: np.ndarray) -> float:
+    """Mean distance of scores (U,)."""
+    return float(np.abs(truth - score).mean())
 
 
 def classification(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
@@ -44,7 +58,7 @@ def classification(truth: np.ndarray, probabilities: np.ndarray, labels: Sequenc
     return {
         "accuracy": float(np.trace(counts) / counts.sum()),
         "balanced_accuracy": float((np.diagonal(counts)[there] / support[there]).mean()),
-        "weighted_f1": float((f1 * support).sum() / support.sum()),
+        "weighted_f1": float(np.average(f1, weights=support)),
         "macro_f1": float(f1.mean()),
         "ece": calibration_error(truth, probabilities),
         **{f"f1/{label}": float(value) for label, value in zip(labels, f1, strict=True)},
@@ -90,13 +104,11 @@ def regression(truth: np.ndarray, score: np.ndarray) -> dict[str, float]:
     """
     polar = truth != 0
     halves = {"nonneg": (truth >= 0, score >= 0), "pos": (truth[polar] > 0, score[polar] > 0)}
-    values = {"mae": float(mean_absolute_error(truth, score))}
-    varied = len(truth) > 1 and np.ptp(score) > 0 and np.ptp(truth) > 0
-    values["pearson"] = float(pearsonr(truth, score).statistic) if varied else 0.0
+    values = {"mae": mean_absolute_error(truth, score), "pearson": pearson(truth, score)}
     values["acc7"] = float((seven_classes(truth) == seven_classes(score)).mean())
     for name, (true, predicted) in halves.items():
         values[f"acc2_{name}"] = float((true == predicted).mean())
-        values[f"f1_{name}"] = float(f1_score(true, predicted, average="weighted", zero_division=0))
+        values[f"f1_{name}"] = weighted_f1(true, predicted)
     return values
 
 

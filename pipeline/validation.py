@@ -7,13 +7,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 
 from models.batch import MODALITIES, Batch
 from models.conditions import FIXED
 from models.masks import fixed_mask
 from models.network import Network
-from pipeline import artefacts
+from pipeline import artefacts, metrics
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
 from pipeline.settings.training import ValidationMix
@@ -96,12 +95,10 @@ class Validator:
                 guesses.append(logits[batch.labelled].argmax(dim=-1).cpu().numpy())
         truth, guess = np.concatenate(truths), np.concatenate(guesses)
         if not self.regression:
-            return float(f1_score(truth, guess, average="weighted", zero_division=0.0))
+            return metrics.weighted_f1(truth, guess)
         if self.regression_score == "negative_mae":
-            return -float(np.abs(truth - guess).mean())
-        # a constant has no correlation: it counts as none, and does not stop the training
-        constant = truth.std() == 0 or guess.std() == 0
-        return 0.0 if constant else float(np.corrcoef(truth, guess)[0, 1])
+            return -metrics.mean_absolute_error(truth, guess)
+        return metrics.pearson(truth, guess)
 
 
 def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+from scipy.stats import pearsonr
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, mean_absolute_error
 
 from pipeline import metrics
 
@@ -78,6 +79,24 @@ def test_sentiment_metrics_of_a_known_case():
     # negatives: precision 1/2, recall 1; positives: precision 1, recall 1/2: F1 2/3 both
     assert found["f1_pos"] == pytest.approx(2 / 3)
     assert metrics.regression(truth, np.ones(4))["pearson"] == 0.0
+
+
+SCORES = st.floats(-3, 3).map(lambda value: round(value, 1))
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_sentiment_metrics_equal_scikit_learn_and_scipy(pairs):
+    truth, score = np.array(pairs).T
+    truth = truth if (truth != 0).any() else truth - 1  # some utterance takes a side
+    found = metrics.regression(truth, score)
+    assert found["mae"] == pytest.approx(mean_absolute_error(truth, score))
+    if len(set(truth)) > 1 and len(set(score)) > 1:
+        assert found["pearson"] == pytest.approx(pearsonr(truth, score).statistic, abs=1e-9)
+    plain = {"average": "weighted", "zero_division": 0}
+    assert found["f1_nonneg"] == pytest.approx(f1_score(truth >= 0, score >= 0, **plain))
+    polar = truth != 0
+    assert found["f1_pos"] == pytest.approx(f1_score(truth[polar] > 0, score[polar] > 0, **plain))
 
 
 def test_conflict_of_a_known_case():

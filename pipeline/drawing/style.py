@@ -66,9 +66,9 @@ def drawing(folder: Path) -> Iterator[Path]:
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write one figure as SVG and PDF for print and PNG for a quick look, and close it."""
     figure.supxlabel(CAPTION, fontsize=6.5, color=GREY, x=0.01, ha="left")
-    # worked out once, not again for each format
+    # worked out once, not again for each format; with no engine at all nothing is drawn twice
     figure.get_layout_engine().execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     for suffix, metadata in WRITERS.items():
         figure.savefig(folder / f"{name}.{suffix}", dpi=150, metadata=metadata)
     plt.close(figure)
