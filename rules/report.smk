@@ -37,6 +37,7 @@ rule confusion:
         f"{LOGS}/confusion.log",
     benchmark:
         f"{COSTS}/confusion.tsv"
+    priority: 1  # the longest of the pages: begun first, it is not waited for at the end
     conda:
         "../envs/results.yaml"
     resources:

@@ -10,7 +10,7 @@ from pipeline.settings.base import Settings
 class FacesSettings(Settings):
     """How faces are found, followed, chosen and cut out."""
 
-    rate: float = Field(5.0, gt=0, le=60, description="pictures a second in which faces are looked for")
+    rate: float = Field(3.0, gt=0, le=60, description="pictures a second in which faces are looked for")
     detection_side: int = Field(
         640, ge=96, le=4096, description="longer side (px) to which larger pictures are reduced for detection"
     )
