@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 CORES  ?= all
 ARGS   ?=
 LOCKED := .make-lock
+WORKERS ?= 2
+# side by side, file by file; tests/conftest.py says which files go together and which begin
+PYTEST := pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
@@ -16,10 +19,10 @@ run: $(VENV)/run.installed            ## the whole pipeline on the embedded corp
 	{ code=$$?; if [ $$code -eq 75 ]; then echo "error: another 'make run' (or a job it left behind) still works in this folder. Wait for it or end it, then run again." >&2; fi; exit $$code; }
 
 test: $(VENV)/test.installed          ## all tests
-	pytest
+	$(PYTEST)
 
 test-quick: $(VENV)/test.installed    ## the quick tests only
-	pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(VENV)/test.installed         ## style of Python and Snakemake files
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules

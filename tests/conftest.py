@@ -22,6 +22,24 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two workers share the tests by file, files of one run together; what takes longest begins first."""
+
+    def group(item: pytest.Item) -> str:
+        return "road" if "road" in item.fixturenames else item.path.stem
+
+    shared = {item.path.stem: group(item) for item in items if group(item) == "road"}
+    first = ["test_slurm", "road", "test_reruns", "test_reruns_executed"]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(shared.get(item.path.stem, item.path.stem)))
+    items.sort(key=lambda item: _place(first, item.get_closest_marker("xdist_group").args[0]))
+
+
+def _place(first: list[str], name: str) -> int:
+    return first.index(name) if name in first else len(first)
+
+
 @pytest.fixture(scope="session")
 def road(tmp_path_factory) -> Path:
     """A copy of the project in which the small run has been made; whoever edits it puts it back."""
