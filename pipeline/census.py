@@ -9,9 +9,6 @@ from pipeline import artefacts
 from pipeline.absences import SPLITS
 from pipeline.markup import Table, number
 
-# its utterances have an order and no times: where others have seconds, its manifest counts positions
-UNTIMED = "features"
-
 
 def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
     """One row a fold and split: dialogues, utterances, labelled ones, speakers, hours and lengths."""
@@ -22,7 +19,7 @@ def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
         joined = artefacts.load_table(folder / "utterances.parquet", columns).join(
             spans, on="utterance", how="left"
         )
-        timed = artefacts.load_json(folder / "facts.json")["corpus"] != UNTIMED
+        timed = artefacts.load_json(folder / "facts.json")["timed"]
         for split in SPLITS:
             part = joined.filter(pl.col("split") == split)
             if part.is_empty():

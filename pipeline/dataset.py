@@ -113,7 +113,7 @@ def run(
         artefacts.save_tensors(target / "features.safetensors", arrays)
         reasons = [f"reason_{modality}" for modality in MODALITIES]
         artefacts.save_table(target / "utterances.parquet", table.select(*order, *reasons))
-        summary = {key: known[key] for key in ("corpus", "task", "labels")}
+        summary = {key: known[key] for key in ("corpus", "task", "labels", "timed")}
         artefacts.save_json(target / "facts.json", summary | {"dimensions": dimensions, "absent": absent})
     for split, counts in absent.items():
         log.info("%s: %d utterances, absent: %s", split, table.filter(split=split).height, counts)

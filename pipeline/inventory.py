@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from models.conditions import MODALITIES
 from pipeline import artefacts, stage
 from pipeline.absences import SPLITS
-from pipeline.census import UNTIMED
 from pipeline.drawing.style import COLOURS, drawing, hatch, save
 from pipeline.settings.base import Settings
 
@@ -33,7 +32,7 @@ def run(params: Params, *, manifest: Path, dataset: list[Path], folder: Path) ->
         note += f", splits of fold {dataset[0].parent.name}"
     with drawing(folder) as target:
         save(targets(table, facts["labels"], note), target, "targets")
-        save(lengths(table, note, timed=facts["corpus"] != UNTIMED), target, "lengths")
+        save(lengths(table, note, timed=facts["timed"]), target, "lengths")
         save(absences(table, note), target, "absences")
 
 

@@ -122,6 +122,7 @@ def run(
         "utterances": rows.height,
         "dialogues": rows["dialogue"].n_unique(),
         "folds": list(corpus.folds),
+        "timed": corpus.timed,
     }
     artefacts.save_json(facts, counts)
     sizes = rows.group_by("shard").len().sort("shard")["len"].to_list()

@@ -85,6 +85,7 @@ def write_dataset(
         "corpus": "made",
         "task": "regression" if regression else "classification",
         "labels": [] if regression else ["x", "y", "z"],
+        "timed": True,
         "dimensions": DIMENSIONS,
         "absent": {},
     }

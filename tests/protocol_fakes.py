@@ -51,7 +51,8 @@ def write_dataset(
     )
     artefacts.save_table(folder / "utterances.parquet", table)
     labels = list(LABELS) if task == "classification" else []
-    facts = {"corpus": "fake", "task": task, "labels": labels, "dimensions": DIMENSIONS, "absent": []}
+    facts = {"corpus": "fake", "task": task, "labels": labels, "timed": True}
+    facts |= {"dimensions": DIMENSIONS, "absent": []}
     artefacts.save_json(folder / "facts.json", facts)
     return folder
 

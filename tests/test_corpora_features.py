@@ -100,6 +100,7 @@ def test_folds_are_columns_of_the_index(tmp_path):
     base = build(tmp_path, "\n".join(lines) + "\n")
     corpus = read(base)
     assert corpus.folds == ("first", "second")
+    assert not corpus.timed
     chosen = trees.settings("features", base)
     assert dict(features.splits(corpus.rows, chosen, "first").iter_rows())["d3"] == "test"
     assert dict(features.splits(corpus.rows, chosen, "second").iter_rows())["d3"] == "val"

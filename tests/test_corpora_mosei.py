@@ -119,7 +119,7 @@ def test_folds_must_be_named_and_be_the_right_ones(base):
     [
         ("Input.VIDEO_ID,Answer.sentiment\na,1\n", r"no column 'Input\.CLIP'"),
         ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,much\n", "row 2, column Answer.sentiment: 'much'"),
-        ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,1\na,0,7\n", "row 3: the sentiment 7.0"),
+        ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,1\na,0,7\n", r"row 3: 7 is not within -3\.\.3"),
         ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\n,0,1\n", "row 2, column Input.VIDEO_ID: empty"),
     ],
 )

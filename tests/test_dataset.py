@@ -31,7 +31,8 @@ def made(tmp_path) -> dict[str, Path | list[Path]]:
     )
     artefacts.save_table(tmp_path / "m.parquet", manifest)
     artefacts.save_json(
-        tmp_path / "facts.json", {"corpus": "made", "task": "classification", "labels": ["no", "yes"]}
+        tmp_path / "facts.json",
+        {"corpus": "made", "task": "classification", "labels": ["no", "yes"], "timed": True},
     )
     split = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
     artefacts.save_table(

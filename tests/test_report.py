@@ -186,8 +186,8 @@ def test_a_corpus_of_given_features_has_no_seconds(tmp_path):
     dataset = write_dataset(tmp_path / "main" / "dataset")
     manifest = manifest_of(dataset, tmp_path / "manifest.parquet")
     facts = artefacts.load_json(dataset / "facts.json")
-    for corpus, length in (("fake", "0.50"), ("features", "–")):
-        artefacts.save_json(dataset / "facts.json", facts | {"corpus": corpus})
+    for timed, length in ((True, "0.50"), (False, "–")):
+        artefacts.save_json(dataset / "facts.json", facts | {"timed": timed})
         assert all(row[-2] == length for row in census.census_table(manifest, [dataset]).rows)
     table = artefacts.load_table(dataset / "utterances.parquet").join(
         artefacts.load_table(manifest), on="utterance"

@@ -23,7 +23,6 @@ from pipeline.settings.corpus import CorpusSettings
 MODALITIES = ("text", "audio", "visual")
 ARRAYS = (".safetensors", ".npz")
 FOLD = "split_"
-RANGE = 3.0
 
 
 def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -105,14 +104,11 @@ def _numbers(path: Path, table: pl.DataFrame, name: str, kind: type[pl.DataType]
 
 
 def _scores(path: Path, table: pl.DataFrame) -> pl.Series:
-    """The column of scores; raises PipelineError outside -3..3, the range of every metric of a regression."""
+    """The column of scores; raises PipelineError for one outside their range."""
     values = _numbers(path, table, "score", pl.Float32)
     for row, value in enumerate(values):
-        if value is not None and not -RANGE <= value <= RANGE:
-            raise PipelineError(
-                f"{path}, row {row + 2}, column score: {value:g} is not within -3..3. Bring all scores to "
-                "that range."
-            )
+        if value is not None:
+            reading.score(value, f"{path}, row {row + 2}, column score")
     return values
 
 
@@ -196,7 +192,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     ]
     for row in rows:
         row["speaker"] = row["speaker"] or row["dialogue"]
-    return Corpus(reading.table(rows), labels, own.task, folds(table))
+    return Corpus(reading.table(rows), labels, own.task, folds(table), timed=False)
 
 
 def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:

@@ -22,7 +22,6 @@ log = logging.getLogger("pipeline")
 
 # seconds given to a file that does not tell its duration
 UNTOLD = 1.0
-RANGE = 3.0
 
 
 def _is_media(path: Path) -> bool:
@@ -95,12 +94,7 @@ def _split_of(cues: Sequence[Cue]) -> str | None:
 
 
 def _score(cue: Cue) -> float | None:
-    """The score of a cue; raises PipelineError outside -3..3, the range of every metric of a regression."""
-    if cue.score is not None and not -RANGE <= cue.score <= RANGE:
-        raise PipelineError(
-            f"{cue.where}, column score: {cue.score:g} is not within -3..3. Bring all scores to that range."
-        )
-    return cue.score
+    return None if cue.score is None else reading.score(cue.score, f"{cue.where}, column score")
 
 
 def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:

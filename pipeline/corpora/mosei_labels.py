@@ -15,7 +15,6 @@ log = logging.getLogger("pipeline")
 COLUMNS = ("Input.VIDEO_ID", "Input.CLIP", "Answer.sentiment")
 # a label belongs to the transcript line whose start and end together are at most this far (s)
 NEAREST = 0.5
-RANGE = 3.0
 
 Clip = tuple[str, int]
 
@@ -42,13 +41,6 @@ def find(folder: Path, named: str) -> Path:
     return found[0]
 
 
-def checked(score: float, where: str) -> float:
-    """A sentiment within -3..3; raises PipelineError naming `where`."""
-    if not -RANGE <= score <= RANGE:
-        raise PipelineError(f"{where}: the sentiment {score} is not within -3..3. Mend the file.")
-    return score
-
-
 def from_csv(path: Path) -> dict[Clip, float]:
     """The mean over annotators of every clip, from one CSV file or all of a folder.
 
@@ -66,7 +58,7 @@ def from_csv(path: Path) -> dict[Clip, float]:
             if line["Answer.sentiment"] is None:
                 continue
             score = reading.number(line["Answer.sentiment"], f"{where}, column Answer.sentiment")
-            answers.setdefault(key, []).append(checked(score, where))
+            answers.setdefault(key, []).append(reading.score(score, where))
     return {key: sum(scores) / len(scores) for key, scores in answers.items()}
 
 
@@ -83,7 +75,7 @@ def from_csd(path: Path, times: Mapping[Clip, tuple[float, float]]) -> dict[Clip
     lost = 0
     for video, intervals, features in _entries(path):
         for (start, end), row in zip(intervals, features, strict=True):
-            score = checked(float(row[0]), f"{path}, video {video}")
+            score = reading.score(float(row[0]), f"{path}, video {video}")
             # a start before the video is clamped in the transcript, too
             near = [
                 (abs(begins - max(0.0, start)) + abs(ends - end), clip)

@@ -115,6 +115,13 @@ def number(text: str | None, where: str) -> float:
     return float(text)
 
 
+def score(value: float, where: str) -> float:
+    """A score of a regression corpus; raises PipelineError naming `where` outside -3..3."""
+    if not -3.0 <= value <= 3.0:
+        raise PipelineError(f"{where}: {value:g} is not within -3..3. Bring all scores to that range.")
+    return value
+
+
 def known_label(name: str, labels: Collection[str], where: str) -> str:
     """The label name; raises PipelineError naming `where` if it is not one of `labels`."""
     if name not in labels:

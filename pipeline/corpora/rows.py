@@ -31,12 +31,16 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """All utterances of a corpus: `rows` has the columns of ROWS; `labels` are names in index order."""
+    """All utterances of a corpus: `rows` has the columns of ROWS; `labels` are names in index order.
+
+    timed: whether start and end are seconds of a medium; otherwise they only order the utterances.
+    """
 
     rows: pl.DataFrame
     labels: tuple[str, ...]
     task: Literal["classification", "regression"]
     folds: tuple[str, ...] = ("main",)
+    timed: bool = True
 
 
 def label_index(names: pl.Expr, labels: Sequence[str]) -> pl.Expr:
