@@ -24,7 +24,7 @@ from pipeline import (
     reliability,
     scores,
 )
-from pipeline.drawing.robustness import robustness
+from pipeline.drawing.robustness import far_off, robustness
 from pipeline.errors import PipelineError
 from pipeline.markup import Table, latex, page
 from pipeline.predictions import load_answers, load_truth
@@ -285,6 +285,13 @@ def test_the_robustness_figure_says_what_its_metric_means(metric, floor, change)
     titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
     plt.close(figure)
     assert floor in titles[0] and change in titles[1]
+
+
+def test_a_variant_far_off_does_not_flatten_the_figure():
+    near = {"corekd": np.array([1.0, 2.0]), "csa": np.array([0.5, 2.5])}
+    assert far_off(near | {"text_only": np.array([-20.0, -9.0])}) == ["text_only"]
+    assert far_off(near | {"nce": np.array([-1.0, 3.0])}) == []
+    assert far_off({"corekd": np.array([1.0, 2.0]), "text_only": np.array([-20.0, -9.0])}) == []
 
 
 def test_tables_for_print_and_browser_escape_what_they_hold():

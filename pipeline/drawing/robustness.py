@@ -24,12 +24,23 @@ def robustness(results: Results, metric: str) -> Figure:
     names = [COMPLETE, *results.family("random/")]
     names.sort(key=results.missing_rate)
     rates = np.array([results.missing_rate(name) for name in names])
-    for variant, style in looks(results.trained).items():
+    gains: dict[str, np.ndarray] = {}
+    styles = looks(results.trained)
+    for variant, style in styles.items():
         cells = [results.cell(variant, name, metric) for name in names]
         _band(left, rates, cells, factor, label=title(variant), **style)
-        gains = [results.gain(variant, BASE, name, metric) for name in names]
-        if variant != BASE and all(gain is not None for gain in gains):
-            _whiskers(right, rates, gains, factor, len(right.containers), **style)
+        found = [results.gain(variant, BASE, name, metric) for name in names]
+        if variant != BASE and None not in found:
+            spread = np.nan if found[0].sd is None else [gain.sd for gain in found]
+            gains[variant] = factor * np.stack(np.broadcast_arrays([gain.mean for gain in found], spread))
+    beyond = far_off({variant: mean for variant, (mean, _) in gains.items()})
+    drawn = [name for name in gains if name not in beyond]
+    for place, variant in enumerate(drawn):
+        beside = 0.006 * (place - (len(drawn) - 1) / 2)
+        _whiskers(right, rates + beside, *gains[variant], **styles[variant])
+    if beyond:
+        told = (f"{title(name)}: {min(gains[name][0]):+.3g} to {max(gains[name][0]):+.3g}" for name in beyond)
+        right.text(0.02, 0.02, "off the scale: " + ", ".join(told), transform=right.transAxes, fontsize=7)
     for variant, (colour, dashes) in CEILING_STYLES.items():
         if variant in results.ceilings:
             mean = [results.cell(variant, name, metric).mean * factor for name in names]
@@ -65,11 +76,22 @@ def bands(results: Results) -> str:
     return f"Lines: mean over {count} training seeds. Bands and whiskers: ± 1 standard deviation over seeds."
 
 
-def _whiskers(axes: Axes, rates: np.ndarray, cells: list, factor: float, place: int, **style) -> None:
-    """Points a little beside their rate, so that the whiskers of several variants can be told apart."""
-    mean = np.array([cell.mean for cell in cells]) * factor
-    spread = None if cells[0].sd is None else np.array([cell.sd for cell in cells]) * factor
-    axes.errorbar(rates + 0.006 * (place - 1), mean, spread, markersize=4, linewidth=1.2, **style)
+def far_off(gains: dict[str, np.ndarray]) -> list[str]:
+    """Variants that lie beyond all others by more than the range of those: they would flatten the picture."""
+    beyond = []
+    for variant, mean in gains.items():
+        others = [value for name, value in gains.items() if name != variant]
+        if len(others) > 1:
+            low, high = np.min(others), np.max(others)
+            if max(low - mean.max(), mean.min() - high) > high - low:
+                beyond.append(variant)
+    return beyond
+
+
+def _whiskers(axes: Axes, rates: np.ndarray, mean: np.ndarray, spread: np.ndarray, **style) -> None:
+    """Points with whiskers, unless the spread is NaN (one seed); `rates` a little apart for each variant."""
+    whiskers = None if np.isnan(spread).any() else spread
+    axes.errorbar(rates, mean, whiskers, markersize=4, linewidth=1.2, **style)
 
 
 def _band(axes: Axes, rates: np.ndarray, cells: list, factor: float, *, label: str, **style) -> None:
