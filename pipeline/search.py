@@ -179,15 +179,20 @@ def distribution(values: Range | Choices) -> BaseDistribution:
 def present(params: Params) -> dict[str, object]:
     """What the settings say now of the searched keys.
 
-    Raises PipelineError if a key does not exist, or if its present value lies outside its space.
+    Raises PipelineError if a key does not exist, or if its present value is null or outside its space.
     """
     found = {}
     for key, values in params.space.items():
         place: object = params
         for part in key.split("."):
-            place = getattr(place, part, None)
-        if place is None or isinstance(place, Settings):
+            place = getattr(place, part, Settings())
+        if isinstance(place, Settings):
             raise PipelineError(f"search: there is no setting {key!r}. Name a key of config.yaml's sections.")
+        if place is None:
+            raise PipelineError(
+                f"search, key {key!r}: its present value is null, and a search begins where the settings are. "
+                "Give it a value within its space."
+            )
         inside = (
             values.low <= place <= values.high
             if isinstance(values, Range)
