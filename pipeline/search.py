@@ -190,7 +190,7 @@ def present(params: Params) -> dict[str, object]:
             raise PipelineError(f"search: there is no setting {key!r}. Name a key of config.yaml's sections.")
         if place is None:
             raise PipelineError(
-                f"search, key {key!r}: its present value is null, and a search begins where the settings are. "
+                f"search, key {key!r}: its present value is null, and a search begins at the settings. "
                 "Give it a value within its space."
             )
         inside = (
