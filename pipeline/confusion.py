@@ -10,7 +10,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
-from pipeline import metrics, stage
+from pipeline import agreement, metrics, stage
 from pipeline.drawing.style import DARK, drawing, heading, save
 from pipeline.predictions import Answers, Truth, load_answers, load_truth
 from pipeline.results import title
@@ -59,7 +59,7 @@ def counts_of(answers: Answers, truth: Truth) -> Counts:
 
     found = {
         name: np.mean(
-            [metrics.confusion(label[known], classes(draw[known], truth), size) for draw in values], axis=0
+            [agreement.confusion(label[known], classes(draw[known], truth), size) for draw in values], axis=0
         )
         for name, values in answers.clean.items()
     }
@@ -69,7 +69,7 @@ def counts_of(answers: Answers, truth: Truth) -> Counts:
             mine = truth.view_kind == kind
             draws = max(len(np.unique(truth.view_draw[mine])), 1)
             target = truth.view_target[mine]
-            found[name] = metrics.confusion(label[target], classes(values, truth), size) / draws
+            found[name] = agreement.confusion(label[target], classes(values, truth), size) / draws
     return found
 
 

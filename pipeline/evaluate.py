@@ -21,7 +21,7 @@ from models.batch import MODALITIES, Batch
 from models.conditions import COMPLETE, conflict_name, fixed_name
 from models.masks import fixed_mask
 from models.network import Network
-from pipeline import artefacts, checkpoint, device, metrics, stage
+from pipeline import agreement, artefacts, checkpoint, device, stage
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
 from pipeline.passes import Swaps, clean_logits, conflict_logits, whole
@@ -181,10 +181,11 @@ def mixed_score(
     groups: dict[str, list[float]] = {"complete": [], "fixed": [], "random": []}
     for condition, logits in outputs:
         if task == "classification":
-            value = metrics.weighted_f1(truth[known], logits[known].argmax(axis=1))
+            value = agreement.weighted_f1(truth[known], logits[known].argmax(axis=1))
+        elif params.regression_score == "pearson":
+            value = agreement.pearson(truth[known], logits[known, 0])
         else:
-            scores = metrics.regression(truth[known], logits[known, 0])
-            value = scores["pearson"] if params.regression_score == "pearson" else -scores["mae"]
+            value = -agreement.mean_absolute_error(truth[known], logits[known, 0])
         groups[condition.split("/")[0]].append(value)
     weights = [getattr(params.validation, name) for name in groups]
     return float(np.average([np.mean(values) for values in groups.values()], weights=weights))

@@ -1,48 +1,15 @@
 """Every metric that a table prints, in one place (docs/method.md, section "Protocols").
 
-Classification metrics take true and predicted label indices; sentiment metrics take scores in -3..3. They
-are counts and means of NumPy, held to scikit-learn and SciPy by tests: every training and evaluation asks for
-them, and loading and input checks of those libraries would take longer than some of these stages work.
+Classification metrics take true and predicted label indices; sentiment metrics take scores in -3..3.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.agreement import class_f1, confusion, mean_absolute_error, pearson, weighted_f1
+
 BINS = 15
-
-
-def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (C, C): rows are true labels, columns predictions."""
-    flat = np.bincount(truth * classes + predicted, minlength=classes * classes)
-    return flat.reshape(classes, classes)
-
-
-def class_f1(counts: np.ndarray) -> np.ndarray:
-    """F1 of each class (..., C) from counts (..., C, C); 0 where a class is neither there nor predicted."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    total = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return np.divide(2.0 * hits, total, out=np.zeros(total.shape), where=total > 0)
-
-
-def weighted_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """F1 of each class that occurs, weighted by its support; label indices (U,), NaN if there are none."""
-    if not len(truth):
-        return float("nan")
-    truth, predicted = truth.astype(int), predicted.astype(int)
-    counts = confusion(truth, predicted, int(max(truth.max(), predicted.max())) + 1)
-    return float(np.average(class_f1(counts), weights=counts.sum(axis=1)))
-
-
-def pearson(truth: np.ndarray, score: np.ndarray) -> float:
-    """Correlation of scores (U,); a constant has none: it counts as 0."""
-    varied = len(truth) > 1 and np.ptp(score) > 0 and np.ptp(truth) > 0
-    return float(np.corrcoef(truth, score)[0, 1]) if varied else 0.0
-
-
-def mean_absolute_error(truth: np.ndarray, score: np.ndarray) -> float:
-    """Mean distance of scores (U,)."""
-    return float(np.abs(truth - score).mean())
 
 
 def classification(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
-from pipeline import metrics
+from pipeline import agreement, metrics
 from pipeline.predictions import Answers, Truth
 from pipeline.results import POOLED
 
@@ -56,7 +56,7 @@ def _one_draw(values: np.ndarray, value: np.ndarray, truth: Truth) -> dict[str, 
         return metrics.regression(value, values[:, 0].astype(float))
     label = value.astype(int)
     found = metrics.classification(label, values, truth.labels)
-    counts = metrics.confusion(label, values.argmax(axis=1), truth.width)
+    counts = agreement.confusion(label, values.argmax(axis=1), truth.width)
     cells = {f"confusion/{i}/{j}": float(count) for (i, j), count in np.ndenumerate(counts)}
     return {**found, **cells}
 

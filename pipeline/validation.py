@@ -12,7 +12,7 @@ from models.batch import MODALITIES, Batch
 from models.conditions import FIXED
 from models.masks import fixed_mask
 from models.network import Network
-from pipeline import artefacts, metrics
+from pipeline import agreement, artefacts
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
 from pipeline.settings.training import ValidationMix
@@ -95,10 +95,10 @@ class Validator:
                 guesses.append(logits[batch.labelled].argmax(dim=-1).cpu().numpy())
         truth, guess = np.concatenate(truths), np.concatenate(guesses)
         if not self.regression:
-            return metrics.weighted_f1(truth, guess)
+            return agreement.weighted_f1(truth, guess)
         if self.regression_score == "negative_mae":
-            return -metrics.mean_absolute_error(truth, guess)
-        return metrics.pearson(truth, guess)
+            return -agreement.mean_absolute_error(truth, guess)
+        return agreement.pearson(truth, guess)
 
 
 def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:

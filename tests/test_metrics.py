@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, mean_absolute_error
 
-from pipeline import metrics
+from pipeline import agreement, metrics
 
 LABELS = ("a", "b", "c", "d")
 
@@ -30,15 +30,15 @@ def test_classification_equals_scikit_learn(pairs):
     for label, value in zip(LABELS, f1_score(truth, predicted, average=None, **plain), strict=True):
         assert found[f"f1/{label}"] == pytest.approx(value)
     assert (
-        metrics.confusion(truth, predicted, 4) == confusion_matrix(truth, predicted, labels=range(4))
+        agreement.confusion(truth, predicted, 4) == confusion_matrix(truth, predicted, labels=range(4))
     ).all()
-    assert metrics.weighted_f1(truth, predicted) == pytest.approx(found["weighted_f1"])
+    assert agreement.weighted_f1(truth, predicted) == pytest.approx(found["weighted_f1"])
 
 
 def test_majority_of_meld_is_where_its_literature_has_it():
     """1256 of 2610 neutral: always answering neutral gives a weighted F1 of 31.3 %."""
     truth = np.repeat([0, 1], [1256, 2610 - 1256])
-    assert metrics.weighted_f1(truth, np.zeros(2610, int)) == pytest.approx(0.3127, abs=2e-4)
+    assert agreement.weighted_f1(truth, np.zeros(2610, int)) == pytest.approx(0.3127, abs=2e-4)
 
 
 def test_calibration_error_of_known_cases():

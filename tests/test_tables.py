@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predictions, write_protocol
 
-from pipeline import across, artefacts, figures, metrics, scores, tables
+from pipeline import across, agreement, artefacts, figures, scores, tables
 from pipeline.absences import absences_table
 from pipeline.errors import PipelineError
 from pipeline.settings.report import ReportSettings
@@ -67,7 +67,7 @@ def test_scores_equal_a_plain_computation(tmp_path):
             part = said.filter(pl.col("condition") == f"random/{rate}", pl.col("draw") == draw)
             part = part.filter(pl.col("row").is_in(list(label)))
             truth = part["row"].replace_strict(label).to_numpy()
-            by_draw.append(metrics.weighted_f1(truth, part["probabilities"].list.arg_max().to_numpy()))
+            by_draw.append(agreement.weighted_f1(truth, part["probabilities"].list.arg_max().to_numpy()))
         by_rate.append(sum(by_draw) / 3)
         assert value(table, condition=f"random/{rate}", **own) == pytest.approx(by_rate[-1])
     assert value(table, condition="random/mean", **own) == pytest.approx(sum(by_rate) / 3)
