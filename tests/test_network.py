@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.batch import MODALITIES, Batch
+from models.fusion import FewTokenAttention
 from models.network import Output
+from models.temporal import Attention
 
 lengths = st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple)
 seeds = st.integers(0, 10_000)
@@ -34,6 +36,22 @@ def test_absent_slots_change_no_bit(junk: float, imputer: bool, lengths, seed, r
     left, right = network(batch), network(batch.with_features(spoiled, batch.available))
     for name, value in parts(left).items():
         assert torch.equal(value[batch.valid], parts(right)[name][batch.valid]), name
+
+
+@quick
+@given(sequences=st.integers(1, 5), tokens=st.integers(1, 5), seed=seeds, own_heads=st.booleans())
+def test_attention_of_few_tokens_is_the_plain_attention(sequences, tokens, seed, own_heads):
+    torch.manual_seed(seed)
+    plain, few = Attention(16, 4), FewTokenAttention(16, 4)
+    few.load_state_dict(plain.state_dict())
+    x = torch.randn(sequences, tokens, 16, requires_grad=True)
+    bias = torch.randn(sequences, 4 if own_heads else 1, tokens if own_heads else 1, tokens)
+    bias[..., 1:] = bias[..., 1:].masked_fill(torch.rand(bias[..., 1:].shape) < 0.3, -torch.inf)
+    weights = torch.randn(sequences, tokens, 16)
+    outputs = [attention(x, bias) for attention in (plain, few)]
+    gradients = [torch.autograd.grad((output * weights).sum(), x)[0] for output in outputs]
+    torch.testing.assert_close(outputs[1], outputs[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-4, rtol=1e-3)
 
 
 def test_absent_slots_change_no_gradient():
