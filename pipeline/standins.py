@@ -1,7 +1,8 @@
 """Stage `standins`: small encoders in the formats of RoBERTa, wav2vec2 and a face network.
 
 They let the whole pipeline run without a model hub. The tokenizer sees the words of the training split and
-nothing else; audio and visual are pretrained without labels on voices and faces that are in no corpus.
+nothing else; audio and visual are pretrained on voices and faces that are in no corpus, towards targets that
+are no emotion labels but near to them (pipeline/synth/exercises.py).
 """
 
 import logging

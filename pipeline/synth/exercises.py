@@ -1,9 +1,10 @@
 """Material for pretraining the stand-ins: voices, words and faces that are in no corpus.
 
 No emotion label is ever a target. A voice must be turned into its own spectrum, its pitch and the manner it
-was spoken in, a face into the parameters that it was drawn with. Manner and face parameters are near to
-emotion supervision, which the training of a real speech or face network is not: these encoders read the
-embedded corpus better than public ones would.
+was spoken in, a face into the parameters that it was drawn with. The manner is the prosody that the voice's
+emotion gave it, and the face parameters are those of drawn expressions: both targets are near to emotion
+supervision, which the training of a real speech or face network is not. So these encoders read the embedded
+corpus better than public ones would.
 """
 
 from dataclasses import dataclass
@@ -25,10 +26,10 @@ VOICE_STREAM, FACE_STREAM = 77, 78
 NEUTRAL = np.array(PROSODIES["neutral"])
 SPREAD = np.array(list(PROSODIES.values())).std(0)
 WORDS = (
-    "apple", "river", "seven", "window", "under", "yellow", "mountain", "paper", "silver", "morning", "into",
+    "apple", "river", "seven", "window", "under", "yellow", "mountain", "paper", "silver", "lantern", "into",
     "pocket", "winter", "orange", "market", "little", "hammer", "bottle", "eleven", "pepper", "garage",
     "butter", "velvet", "number", "island", "shadow", "mirror", "basket", "finger", "carpet", "cheese",
-    "thunder", "jacket", "sugar", "over", "many", "slow", "green", "moves", "finds", "keeps", "opens",
+    "thunder", "jacket", "sugar", "oven", "many", "slow", "green", "moves", "finds", "keeps", "opens",
 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Label-free pretraining of the audio and the visual stand-in (exercises in `exercises`)."""
+"""Pretraining of the audio and the visual stand-in, on the material of `exercises`.
+
+No target is an emotion label, but manner and face parameters are near to one (`exercises` says how).
+"""
 
 import logging
 from collections.abc import Callable, Sequence
