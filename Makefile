@@ -7,7 +7,7 @@ ARGS   ?=
 LOCKED := .make-lock
 WORKERS ?= 2
 # side by side, file by file; tests/conftest.py says which files go together and which begin
-PYTEST := pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1

@@ -22,22 +22,35 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
-@pytest.hookimpl(tryfirst=True)
+# what takes longest begins first; the files of one name share what a session fixture made
+FIRST = ["test_slurm", "road", "test_reruns", "test_reruns_executed"]
+SHARED = {"test_road": "road", "test_browser": "road"}
+
+
+def group_of(nodeid: str) -> str:
+    """The tests of a file stay together, for they share a cluster or a run; some files share one, too."""
+    stem = Path(nodeid.split("::")[0]).stem
+    return SHARED.get(stem, stem)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the tests by file, files of one run together; what takes longest begins first."""
-
-    def group(item: pytest.Item) -> str:
-        return "road" if "road" in item.fixturenames else item.path.stem
-
-    shared = {item.path.stem: group(item) for item in items if group(item) == "road"}
-    first = ["test_slurm", "road", "test_reruns", "test_reruns_executed"]
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(shared.get(item.path.stem, item.path.stem)))
-    items.sort(key=lambda item: _place(first, item.get_closest_marker("xdist_group").args[0]))
+    """The longest groups begin, so that two workers end at about the same time."""
+    items.sort(key=lambda item: _place(group_of(item.nodeid)))
 
 
-def _place(first: list[str], name: str) -> int:
-    return first.index(name) if name in first else len(first)
+def _place(group: str) -> int:
+    return FIRST.index(group) if group in FIRST else len(FIRST)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Work is shared out by group. (`--dist loadgroup` does nothing under this pytest: ids are fixed.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")
