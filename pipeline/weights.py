@@ -1,8 +1,9 @@
-"""Stage weights: public weights, pinned by revision and checksum, as a `from_pretrained` folder.
+"""Stage weights: public weights, pinned by revision (and by checksum, where the config has one), as a folder.
 
 Runs where there is internet (a cluster's head node); every other stage loads the folder offline. Files that
-were placed by hand in `weights/{name}/{revision}/` are taken instead of a download. The folder always holds
-safetensors, whatever format was published. A kind of this project's own is copied as it is.
+were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) are taken instead of fetched
+ones. Models of the transformers library and facenet's are saved as safetensors, whatever format was published;
+if one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is.
 """
 
 import logging
@@ -34,6 +35,7 @@ FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download"
 SMALL = ("config.json", "preprocessor_config.json", "tokenizer*.json", "special_tokens_map.json")
 VOCABULARY = ("vocab.json", "vocab.txt", "merges.txt", "*.model")
 MODELS = ("model.safetensors", "pytorch_model.bin")
+PARAMETERS = (".safetensors", ".bin", ".index.json")  # ends of names of what may hold or list parameters
 
 
 class Params(Settings):
@@ -47,6 +49,11 @@ def by_hand(weights: WeightsSettings) -> Path:
     return PLACED / weights.name.replace("/", "--") / weights.revision
 
 
+def model_files(weights: WeightsSettings) -> tuple[str, ...]:
+    """The published files that may hold the parameters, in the order of preference; pinned ones, if any is."""
+    return tuple(name for name in MODELS if name in weights.files) or MODELS
+
+
 def _unreachable(weights: WeightsSettings, files: str, source: str, error: Exception) -> PipelineError:
     return PipelineError(
         f"weights {weights.name} at {weights.revision}: {files} could not be downloaded from {source} "
@@ -57,24 +64,26 @@ def _unreachable(weights: WeightsSettings, files: str, source: str, error: Excep
 
 def fetch_hub(weights: WeightsSettings) -> Path:
     """A folder with the files of a hub model; raises PipelineError if they cannot be had."""
-    found = None
-    for model in MODELS:
+    models = model_files(weights)
+    for model in models:
         try:
             patterns = [*SMALL, *VOCABULARY, model]
             found = Path(snapshot_download(weights.name, revision=weights.revision, allow_patterns=patterns))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            names = f"config.json, the tokenizer or preprocessor files and {' or '.join(MODELS)}"
+            names = f"config.json, the tokenizer or preprocessor files and {' or '.join(models)}"
             raise _unreachable(weights, names, "the Hugging Face hub", error) from error
         if (found / model).is_file():
             return found
     raise PipelineError(
-        f"weights {weights.name} at {weights.revision}: the hub has neither {' nor '.join(MODELS)} there. "
-        "Check the name and the revision in the config."
+        f"weights {weights.name} at {weights.revision}: the hub has no {' and no '.join(models)} there. "
+        "Check name, revision and pinned files in the config."
     )
 
 
 def check_digests(weights: WeightsSettings, folder: Path) -> None:
     """Raise PipelineError if a pinned file is missing or another file than pinned."""
+    if not weights.files:
+        log.info("no file of %s is pinned", weights.name)
     for name, digest in sorted(weights.files.items()):
         path = folder / name
         if not path.is_file():
@@ -85,6 +94,21 @@ def check_digests(weights: WeightsSettings, folder: Path) -> None:
                 f"{path}: its SHA-256 is {found}, the config pins {digest}. Delete the file and fetch it "
                 "again; if the pin is wrong, mend it in the config."
             )
+
+
+def pinned_alone(weights: WeightsSettings, source: Path, spare: Path) -> Path:
+    """`source`, or a folder of links in `spare` without parameters that nothing pins, if others are pinned.
+
+    The transformers library prefers model.safetensors, which may lie unchecked beside a pinned file.
+    """
+    if not set(MODELS) & set(weights.files):
+        return source
+    kept = spare / "pinned"
+    kept.mkdir()
+    for path in source.iterdir():
+        if path.name in weights.files or not path.name.endswith(PARAMETERS):
+            (kept / path.name).symlink_to(path.resolve())
+    return kept
 
 
 def convert_hub(source: Path, target: Path) -> None:
@@ -144,7 +168,7 @@ def run(params: Params, *, folder: Path) -> None:
         elif is_own(source):
             shutil.copytree(source, target, dirs_exist_ok=True)
         else:
-            convert_hub(source, target)
+            convert_hub(pinned_alone(weights, source, Path(spare)), target)
 
 
 if __name__ == "__main__":

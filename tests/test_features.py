@@ -1,5 +1,6 @@
 """Encoders: batches change nothing, padding changes nothing, absences are named; on tiny random models."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from test_media import tone, write
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
@@ -295,6 +297,60 @@ def test_weights_placed_by_hand_are_checked_and_converted(tmp_path, monkeypatch,
     with pytest.raises(PipelineError, match="SHA-256"):
         weights.run(pinned({"model.safetensors": "0" * 64}), folder=tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def with_unpinned_parameters(folder, text_folder):
+    """Write the encoder's parameters as .bin beside other ones as safetensors; the pin of the .bin."""
+    for path in text_folder.iterdir():
+        shutil.copy(path, folder / path.name)
+    state = load_file(folder / "model.safetensors")
+    torch.save(state, folder / "pytorch_model.bin")
+    metadata = {"format": "pt"}
+    save_file({k: torch.zeros_like(v) for k, v in state.items()}, folder / "model.safetensors", metadata)
+    return {"pytorch_model.bin": artefacts.file_digest(folder / "pytorch_model.bin")}
+
+
+def test_only_the_pinned_format_is_read(tmp_path, monkeypatch, text_folder):
+    monkeypatch.chdir(tmp_path)
+    place = weights.by_hand(pinned({}).weights)
+    place.mkdir(parents=True)
+    pins = with_unpinned_parameters(place, text_folder)
+    weights.run(pinned(pins), folder=tmp_path / "encoder")
+    state, expected = (load_file(path / "model.safetensors") for path in (tmp_path / "encoder", text_folder))
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    assert (tmp_path / "encoder" / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [({}, ["model.safetensors", "pytorch_model.bin"]), ({"pytorch_model.bin": ""}, ["pytorch_model.bin"])],
+)
+def test_the_pinned_format_is_fetched(tmp_path, monkeypatch, text_folder, files, wanted):
+    monkeypatch.chdir(tmp_path)
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    pins = with_unpinned_parameters(hub, text_folder)
+    if not files:
+        (hub / "model.safetensors").unlink()
+    asked = []
+
+    def download(name, revision, allow_patterns):
+        asked.append(next(model for model in weights.MODELS if model in allow_patterns))
+        return str(hub)
+
+    monkeypatch.setattr(weights, "snapshot_download", download)
+    assert weights.fetch_hub(pinned(pins if files else {}).weights) == hub
+    assert asked == wanted
+    (hub / "pytorch_model.bin").unlink()
+    with pytest.raises(PipelineError, match=r"no pytorch_model\.bin there"):
+        weights.fetch_hub(pinned(pins if files else {}).weights)
+
+
+def test_weights_without_a_pin_are_told_so(tmp_path, caplog):
+    caplog.set_level("INFO")
+    weights.check_digests(pinned({}).weights, tmp_path)
+    assert "no file of some/model is pinned" in caplog.text
 
 
 def test_weights_that_cannot_be_fetched_say_where_to_place_them(tmp_path, monkeypatch):
