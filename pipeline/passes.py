@@ -13,7 +13,7 @@ from models.network import Network, Output
 
 @dataclass(frozen=True)
 class Swaps:
-    """V conflict views: the dialogue and position of target and donor in one padded batch."""
+    """V conflict views: the dialogue and position of target and donor in one padded batch, on its device."""
 
     dialogue: Int[Tensor, "v"]
     position: Int[Tensor, "v"]
@@ -23,13 +23,15 @@ class Swaps:
     @classmethod
     def find(cls, batch: Batch, target: Int[Tensor, "v"], donor: Int[Tensor, "v"]) -> "Swaps":
         """Locate dataset rows in a batch; raises KeyError naming a row that it does not hold."""
-        places = torch.full((int(torch.cat([batch.row.flatten(), target, donor]).max()) + 1,), -1)
-        flat = batch.row.flatten().cpu()
+        # a batch on a GPU, and rows that come from a table: they meet on the CPU
+        flat, target, donor = batch.row.flatten().cpu(), target.cpu(), donor.cpu()
+        places = torch.full((int(torch.cat([flat, target, donor]).max()) + 1,), -1)
         held = flat >= 0
         places[flat[held]] = torch.arange(len(flat))[held]
-        found = torch.stack([places[target.cpu()], places[donor.cpu()]]).to(batch.row.device)
+        found = torch.stack([places[target], places[donor]])
         if (found < 0).any():
-            raise KeyError(int(torch.stack([target, donor]).to(found.device)[found < 0][0]))
+            raise KeyError(int(torch.stack([target, donor])[found < 0][0]))
+        found = found.to(batch.row.device)
         width = batch.row.shape[1]
         return cls(found[0] // width, found[0] % width, found[1] // width, found[1] % width)
 

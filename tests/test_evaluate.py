@@ -5,6 +5,8 @@ import polars as pl
 import pytest
 import torch
 from protocol_fakes import DIMENSIONS, LABELS, write_dataset, write_protocol
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from models.masks import fixed_mask
 from models.network import Network, NetworkShape
@@ -37,7 +39,7 @@ def fold(tmp_path):
 
 def run(fold, name="p.parquet", **params) -> pl.DataFrame:
     evaluate.run(
-        evaluate.Params(device="cpu", **params),
+        evaluate.Params(**{"device": "cpu", **params}),
         dataset=fold / "dataset",
         masks=fold / "protocol" / "masks.safetensors",
         conflicts=fold / "protocol" / "conflicts.parquet",
@@ -169,3 +171,65 @@ def test_conflicts_of_another_dataset_are_an_error(fold):
     artefacts.save_table(path, artefacts.load_table(path).with_columns(row=pl.lit(0, pl.Int32)))
     with pytest.raises(PipelineError, match="row 0"):
         run(fold, oracle=False)
+
+
+class Far(torch.Tensor):
+    """A tensor that says it lies on the device `meta` and holds its numbers all the same."""
+
+    @staticmethod
+    def __new__(cls, inner: torch.Tensor):
+        return torch.Tensor._make_wrapper_subclass(
+            cls, inner.shape, strides=inner.stride(), dtype=inner.dtype, device="meta"
+        )
+
+    def __init__(self, inner: torch.Tensor):
+        self.inner = inner
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        with FarAway():
+            return func(*args, **(kwargs or {}))
+
+
+class FarAway(TorchDispatchMode):
+    """Computes `meta` tensors on the CPU, and refuses what a GPU would: tensors of two devices at once."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        flat = [value for value in tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
+        far = any(isinstance(value, Far) for value in flat)
+        moves = func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_)
+        if far and not moves:
+            near = [value for value in flat if not isinstance(value, Far) and value.ndim]
+            assert not near, f"{func}: tensors of two devices"
+        if kwargs.get("device") is not None:
+            far = torch.device(kwargs["device"]).type == "meta"
+            kwargs["device"] = torch.device("cpu")
+        elif func.overloadpacket is torch.ops.aten.copy_:
+            far = isinstance(args[0], Far)
+        args, kwargs = tree_map_only(Far, lambda value: value.inner, (args, kwargs))
+        # views of a wrapper must not be inference tensors: they share its version counter
+        with torch.inference_mode(False), torch.no_grad():
+            found = func(*args, **kwargs)
+            return tree_map_only(torch.Tensor, Far, found) if far else found
+
+
+def test_no_step_mixes_devices(fold, monkeypatch):
+    near = run(fold)
+    monkeypatch.setattr(evaluate.device, "prepare", lambda device, threads: torch.device("meta"))
+    # the one way to make a tensor that a mode does not see
+    plain = torch.tensor
+    monkeypatch.setattr(
+        torch, "tensor", lambda *args, device="cpu", **named: plain(*args, **named).to(device)
+    )
+    with FarAway():
+        far = run(fold, "far.parquet")
+    assert far.equals(near)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_says_what_the_cpu_says(fold):
+    near, far = run(fold), run(fold, "far.parquet", device="cuda")
+    assert far.drop("probabilities").equals(near.drop("probabilities"))
+    one, other = (np.array(table["probabilities"].to_list()) for table in (near, far))
+    assert np.allclose(one, other, atol=1e-4)
