@@ -90,7 +90,9 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
         output.absent(name, reason)
     for piece in pieces.of(in_pieces(files, PIECE), encoded):
         output.put(piece)
-    media.check_readable(table["media"].to_list(), output.reason)
+    # tracks that cannot be decoded are absences, for the pictures may be there; a wrong path lacks the files
+    asked = [output.reason[output.place[name]] for name in used["utterance"]]
+    media.check_readable(used["media"].to_list(), asked, faults=(media.FILE_MISSING,))
     output.save(features, index)
     pieces.clear()
 

@@ -86,6 +86,7 @@ class Watch:
     waiting: list[View] = field(default_factory=list)
     sampled: int = 0
     found: int = 0
+    detected: float | None = None  # time of the last picture in which faces were looked for
 
     def look(self, view: View) -> None:
         """Keep a picture until the next detection tells where the mouths are in it."""
@@ -93,7 +94,13 @@ class Watch:
             self.waiting.append(view)
 
     def detect(self, view: View, faces: list[Face]) -> None:
-        """Continue the tracks, cut crops, and read the mouths in the pictures that wait."""
+        """Continue the tracks, cut crops, and read the mouths in the pictures that wait.
+
+        A picture counts once, for a film slower than the looks shows it at several of them.
+        """
+        if view.time == self.detected:
+            return
+        self.detected = view.time
         self.sampled += 1
         self.found += bool(faces)
         for track, face in self.tracker.add(view.time, faces):
@@ -298,7 +305,8 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
         for row, pixels in zip(told["boxes"], arrays["crops"], strict=True):
             crop_rows.setdefault(row["utterance"], []).append(row)
             crops.setdefault(row["utterance"], []).append(pixels)
-    media.check_readable(table["media"].to_list(), [facts["reason"] for facts in utterances.values()])
+    asked = used["utterance"].to_list()
+    media.check_readable(used["media"].to_list(), [utterances[name]["reason"] for name in asked])
     order = table["utterance"].to_list()
     array = _stacked([pixels for name in order for pixels in crops.get(name, [])], params.faces)
     with artefacts.replacing_folder(folder) as target:

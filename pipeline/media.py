@@ -292,10 +292,17 @@ def level(sound: np.ndarray) -> float:
     return 10 * float(np.log10(power)) if power > 0 else float("-inf")
 
 
-def check_readable(paths: Sequence[str], reasons: Sequence[str | None]) -> None:
-    """Raise PipelineError if not one file of a shard could be read: that is a wrong path, not a corpus."""
+def check_readable(
+    paths: Sequence[str],
+    reasons: Sequence[str | None],
+    faults: Sequence[str] = (FILE_MISSING, UNDECODABLE),
+) -> None:
+    """Raise PipelineError if not one file of a shard could be read: that is a wrong path, not a corpus.
+
+    paths, reasons: of the utterances whose media were asked for; faults: the reasons that count as unread.
+    """
     # one or two broken files can fill a small shard; they are absences
-    if len(set(paths)) > 2 and all(reason in (FILE_MISSING, UNDECODABLE) for reason in reasons):
+    if len(set(paths)) > 2 and all(reason in faults for reason in reasons):
         raise PipelineError(
             f"not one of the {len(set(paths))} media files of this shard could be read; the first is "
             f"{paths[0]}. Check the corpus folder in the config, and that this machine sees it."

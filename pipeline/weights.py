@@ -2,8 +2,8 @@
 
 Runs where there is internet (a cluster's head node); every other stage loads the folder offline. Files that
 were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) are taken instead of fetched
-ones. Models of the transformers library and facenet's are saved as safetensors, whatever format was published;
-if one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is.
+ones. Models of the transformers library and facenet's are saved as safetensors, whatever was published; where
+one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is.
 """
 
 import logging
@@ -50,7 +50,7 @@ def by_hand(weights: WeightsSettings) -> Path:
 
 
 def model_files(weights: WeightsSettings) -> tuple[str, ...]:
-    """The published files that may hold the parameters, in the order of preference; pinned ones, if any is."""
+    """The published files that may hold the parameters, by preference; the pinned ones, if any is pinned."""
     return tuple(name for name in MODELS if name in weights.files) or MODELS
 
 

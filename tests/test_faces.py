@@ -1,11 +1,14 @@
 """Alignment, tracks and the choice of the speaker; detection on a drawn dialogue is a slow test."""
 
 import numpy as np
+import polars as pl
 import pytest
+import test_media
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import artefacts, corpus, faces, faces_speaker, manifest
+from pipeline.errors import PipelineError
 from pipeline.faces_align import CANONICAL, align, similarity
 from pipeline.faces_detect import Face
 from pipeline.faces_tracking import Crop, Track, Tracker, iou
@@ -155,6 +158,61 @@ def test_sample_times_lie_in_the_utterance(start, length, choice):
     assert 1 <= looked_for <= length * settings.rate + 1
     if length > 1:
         assert looked_for == pytest.approx(length * settings.rate, abs=1)
+
+
+class SeesOne:
+    """A detector to which every picture shows the same face."""
+
+    def __init__(self, settings: FacesSettings) -> None:
+        self.settings, self.asked = settings, 0
+
+    def reduced(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
+        return picture, 1.0
+
+    def __call__(self, small: np.ndarray, scale: float) -> list[Face]:
+        self.asked += 1
+        return [face(40, 0)]
+
+
+@pytest.mark.parametrize(("rate", "looks"), [(1, 4), (10, 12)])
+@pytest.mark.parametrize("choice", ["largest", "mouth_motion"])
+def test_a_picture_counts_once_however_long_it_is_shown(tmp_path, monkeypatch, rate, looks, choice):
+    monkeypatch.setattr(test_media, "FPS", rate)
+    film = test_media.write(tmp_path / "film.mp4", pictures=4 * rate)
+    detector = SeesOne(FacesSettings(choice=choice, rate=3, max_crops=20))
+    row = {"utterance": "u", "media": str(film), "start": 0.0, "end": 4.0, "crop": None}
+    (found,) = faces.of_file([row], None, detector)
+    assert (detector.asked, found.facts["frames"], found.facts["found"]) == (looks, looks, looks)
+    assert found.facts["crops"] == len(found.crops) == len(found.path) == looks
+    assert len({place["time"] for place in found.path}) == looks
+
+
+def of_missing_files(tmp_path, withheld: list[str | None]) -> None:
+    """Run the stage on a shard of which no file is there."""
+    count = len(withheld)
+    columns = {
+        "utterance": [f"u{n}" for n in range(count)],
+        "media": [str(tmp_path / f"{n}.mp4") for n in range(count)],
+        "start": [0.0] * count,
+        "end": [1.0] * count,
+        "crop": pl.Series([None] * count, dtype=pl.List(pl.Float32)),
+        "withheld": pl.Series(withheld, dtype=pl.String),
+    }
+    artefacts.save_table(tmp_path / "shard.parquet", pl.DataFrame(columns))
+    params = faces.Params(device="cpu")
+    faces.run(params, shard=tmp_path / "shard.parquet", folder=tmp_path / "faces")
+
+
+def test_a_wrong_path_is_found_whatever_is_withheld(tmp_path):
+    with pytest.raises(PipelineError, match="not one of the 3 media files"):
+        of_missing_files(tmp_path, [None, "wrong_cut", None, None])
+    # two that are asked for may well be broken
+    of_missing_files(tmp_path, [None, "wrong_cut", None])
+    assert artefacts.load_table(tmp_path / "faces" / "utterances.parquet")["reason"].to_list() == [
+        "file_missing",
+        "wrong_cut",
+        "file_missing",
+    ]
 
 
 @pytest.mark.slow

@@ -240,6 +240,25 @@ def test_audio_stage_names_absences(tmp_path, audio_folder):
     assert stored(tmp_path)[1] == {name: case[3] for name, case in cases.items()}
 
 
+def test_audio_stage_finds_a_wrong_path_and_lets_broken_tracks_be(tmp_path, audio_folder):
+    def run(paths: list[Path]) -> None:
+        rows = [
+            {"utterance": str(n), "text": None, "media": str(path), "start": 0.0, "end": 1.0}
+            | {"withheld": None if n else "wrong_cut"}
+            for n, path in enumerate(paths)
+        ]
+        params = audio.Params(device="cpu")
+        audio.run(params, shard=shard(tmp_path, rows), encoder=audio_folder, **outputs(tmp_path))
+
+    broken = [tmp_path / f"{n}.mp4" for n in range(4)]
+    with pytest.raises(PipelineError, match="not one of the 3 media files"):
+        run(broken)
+    for path in broken:
+        path.write_text("no sound")
+    run(broken)
+    assert stored(tmp_path)[1] == {"0": "wrong_cut"} | {name: media.UNDECODABLE for name in "123"}
+
+
 def test_visual_stage_pools_the_crops_of_each_utterance(tmp_path, visual_folder):
     crops = np.random.default_rng(0).integers(0, 256, (5, 160, 160, 3), dtype=np.uint8)
     artefacts.save_tensors(tmp_path / "faces/crops.safetensors", {"crops": crops})
