@@ -78,7 +78,12 @@ class Config(Settings):
     variants: dict[Annotated[str, Field(pattern=NAME)], dict] = Field(
         {"corekd": {}}, description="by name: what differs from `objective`; {} is CoRe-KD itself"
     )
-    reference_folds: int = Field(4, ge=2, le=50, description="teachers behind cross-fitted references")
+    reference_folds: int = Field(
+        4, ge=2, le=50, description="parts of the training dialogues that teachers are held out from"
+    )
+    reference_seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0, 1, 2], min_length=1, description="seeds of the held-out teachers behind references: ensemble"
+    )
     search: SearchSettings = Field(
         SearchSettings(), description="the target `searches`: tunes variants on the validation split"
     )
@@ -97,7 +102,7 @@ class Config(Settings):
     )
     annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
 
-    @field_validator("seeds", "compare")
+    @field_validator("seeds", "compare", "reference_seeds")
     @classmethod
     def _distinct(cls, values: list) -> list:
         if len(set(values)) != len(values):

@@ -10,6 +10,7 @@ import torch
 
 from models.batch import MODALITIES, Batch
 from pipeline import artefacts
+from pipeline.digests import facts_digest
 from pipeline.errors import PipelineError
 
 COLUMNS = ("row", "utterance", "dialogue", "position", "speaker", "split", "label", "score")
@@ -81,6 +82,12 @@ class Dataset:
             index=index,
             dialogue=dialogue,
         )
+
+    @property
+    def digest(self) -> str:
+        """What tells which utterances these are, in which order and splits."""
+        splits = [self.split[number] for number in self.dialogue.tolist()]
+        return facts_digest({"utterances": self.utterances["utterance"].to_list(), "splits": splits})
 
     @property
     def regression(self) -> bool:

@@ -24,8 +24,9 @@ Arrays = dict[str, np.ndarray]
 class Params(Settings):
     """Settings of the references."""
 
-    references: Literal["in_sample", "cross_fitted"] = Field(
-        "in_sample", description="One teacher for all, or for each utterance one that has not seen it"
+    references: Literal["in_sample", "cross_fitted", "ensemble"] = Field(
+        "in_sample",
+        description="One teacher for all, for each utterance one that has not seen it, or several of those",
     )
     folds: int = Field(0, ge=0, le=50, description="Folds of the training dialogues; 0 for in_sample")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
@@ -35,24 +36,40 @@ class Params(Settings):
 def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], references: Path) -> None:
     """Write logits, fused and modality-specific states, NaN outside the train and validation splits.
 
-    Cross-fitted references of a held-out fold come from its own teacher; its states are turned into the
-    full teacher's basis by an orthogonal map fitted on the training dialogues that both have seen.
-    Validation references are the full teacher's. Raises PipelineError if the fold teachers do not match.
+    References of a held-out fold come from teachers that have not seen it: `cross_fitted` the one of the
+    full teacher's seed, `ensemble` the mean over the seeds of `folds`, which come seed by seed. Their states
+    are turned into the full teacher's basis by an orthogonal map fitted on the training dialogues that both
+    have seen. Validation references are the full teacher's. Raises PipelineError if the fold teachers do
+    not match.
     """
     where = device.prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     network, _ = checkpoint.load_network(teacher)
+    notes = checkpoint.load_notes(teacher)
     told = judge(network, data, where)
-    metadata = {"references": params.references}
-    if params.references == "cross_fitted":
-        _check_folds(folds, params.folds, checkpoint.load_notes(teacher))
-        quality = []
+    metadata = {
+        "references": params.references,
+        "utterances": data.digest,
+        "seed": json.dumps(notes.get("seed")),
+    }
+    if params.references != "in_sample":
+        groups = _by_seed(params, folds, notes)
         full = {name: value.copy() for name, value in told.items()}
+        quality = []
         for fold, names in enumerate(fold_dialogues(data, params.folds)):
-            own, _ = checkpoint.load_network(folds[fold])
-            quality.append(_replace_fold(told, full, judge(own, data, where), data, names))
+            out = data.holding_out(names)
+            own = []
+            for group in groups:
+                network, _ = checkpoint.load_network(group[fold])
+                aligned, agreement = _aligned(judge(network, data, where), full, out)
+                own.append(aligned)
+                quality.append(agreement)
+            held = out.rows(["held_out"]).numpy()
+            for name, values in told.items():
+                # a mean of logits is the normalised geometric mean of the teachers' probabilities
+                values[held] = np.mean([one[name][held] for one in own], axis=0)
         metadata["alignment"] = json.dumps(quality)
-        log.info("alignment by fold: %s", metadata["alignment"])
+        log.info("alignment by fold and seed: %s", metadata["alignment"])
     artefacts.save_tensors(references, told, metadata)
 
 
@@ -74,22 +91,17 @@ def judge(network: Network, data: Dataset, where: torch.device) -> Arrays:
     return told
 
 
-def _replace_fold(told: Arrays, full: Arrays, own: Arrays, data: Dataset, names: tuple[str, ...]) -> dict:
-    """Put one fold teacher's references in place of the full teacher's; how well the bases agree.
+def _aligned(own: Arrays, full: Arrays, out: Dataset) -> tuple[Arrays, dict]:
+    """A fold teacher's words with its states in the full teacher's basis; how well the bases agree.
 
     Agreement is the mean cosine to the full teacher's fused state, before and after the map, on the
     shared training dialogues and on validation dialogues, which no teacher was fitted on.
     """
-    out = data.holding_out(names)
-    held, shared, unseen = out.rows(["held_out"]), out.rows(["train"]), out.rows(["val"])
-    held, shared, unseen = held.numpy(), shared.numpy(), unseen.numpy()
-    told["logits"][held] = own["logits"][held]
+    shared, unseen = out.rows(["train"]).numpy(), out.rows(["val"]).numpy()
     turn = align(own["fused"][shared], full["fused"][shared])
-    told["fused"][held] = turn(own["fused"][held])
-    for index in range(3):
-        part = align(own["states"][shared, index], full["states"][shared, index])
-        told["states"][held, index] = part(own["states"][held, index])
-    return {
+    parts = [align(own["states"][shared, index], full["states"][shared, index]) for index in range(3)]
+    states = np.stack([part(own["states"][:, index]) for index, part in enumerate(parts)], axis=1)
+    return {"logits": own["logits"], "fused": turn(own["fused"]), "states": states}, {
         "shared_before": mean_cosine(own["fused"][shared], full["fused"][shared]),
         "shared_after": mean_cosine(turn(own["fused"][shared]), full["fused"][shared]),
         "unseen_before": mean_cosine(own["fused"][unseen], full["fused"][unseen]),
@@ -97,24 +109,39 @@ def _replace_fold(told: Arrays, full: Arrays, own: Arrays, data: Dataset, names:
     }
 
 
-def _check_folds(folds: list[Path], count: int, full: dict) -> None:
-    if len(folds) != count:
+def _by_seed(params: Params, folds: list[Path], full: dict) -> list[list[Path]]:
+    """The fold teachers of each seed, in the order of the fold that they hold out; raises PipelineError."""
+    count = params.folds
+    if not count or not folds or len(folds) % count:
         raise PipelineError(
             f"--folds: {len(folds)} fold teachers were given and folds is {count}. Pass the weights of all "
-            "of them, in the order of the fold they hold out."
+            "of them, in the order of the fold they hold out, seed by seed."
         )
-    for fold, path in enumerate(folds):
-        notes = checkpoint.load_notes(path)
-        if notes.get("held_out") != fold or notes.get("folds") != count:
-            raise PipelineError(
-                f"{path}: it holds out fold {notes.get('held_out')} of {notes.get('folds')}, and fold {fold} "
-                f"of {count} was expected at this place of --folds. Mend the order or rerun the teacher."
-            )
-        if notes.get("seed") != full.get("seed"):
-            raise PipelineError(
-                f"{path}: it was trained with seed {notes.get('seed')} and the full teacher with seed "
-                f"{full.get('seed')}. Pass fold teachers of the same seed: they start from the same weights."
-            )
+    groups = [folds[start : start + count] for start in range(0, len(folds), count)]
+    seeds = []
+    for group in groups:
+        found = [checkpoint.load_notes(path) for path in group]
+        for fold, (path, notes) in enumerate(zip(group, found, strict=True)):
+            if notes.get("held_out") != fold or notes.get("folds") != count:
+                raise PipelineError(
+                    f"{path}: it holds out fold {notes.get('held_out')} of {notes.get('folds')}, and fold "
+                    f"{fold} of {count} was expected at this place of --folds. Mend the order or rerun the "
+                    "teacher."
+                )
+            if notes.get("seed") != found[0].get("seed"):
+                raise PipelineError(
+                    f"{path}: it was trained with seed {notes.get('seed')} and the fold teacher before it "
+                    f"with seed {found[0].get('seed')}. Pass fold teachers seed by seed."
+                )
+        seeds.append(found[0].get("seed"))
+    if len(set(seeds)) < len(seeds):
+        raise PipelineError(f"--folds: a seed stands twice among {seeds}. Pass each fold teacher once.")
+    if params.references == "cross_fitted" and seeds != [full.get("seed")]:
+        raise PipelineError(
+            f"--folds: fold teachers of the seeds {seeds}, and the full teacher has seed {full.get('seed')}. "
+            "Cross-fitted references take those of its own seed: they start from the same weights."
+        )
+    return groups
 
 
 if __name__ == "__main__":

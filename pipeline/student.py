@@ -1,5 +1,6 @@
 """Stage: train one variant of the incomplete-view student; the objective's settings say which."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Literal
@@ -202,12 +203,23 @@ def _start_from(network: Network, path: Path) -> None:
 
 
 def _load_references(path: Path, data: Dataset, params: Params) -> References:
-    """The stored references; raises PipelineError if they are of another kind, dataset or width."""
-    kind = artefacts.load_metadata(path).get("references")
+    """The stored references; raises PipelineError if they are of another kind, dataset, seed or width."""
+    metadata = artefacts.load_metadata(path)
+    kind, seed = metadata.get("references"), json.loads(metadata.get("seed", "null"))
     if kind != params.objective.references:
         raise PipelineError(
             f"{path}: it holds {kind} references and objective.references asks for "
             f"{params.objective.references}. Pass the other file, or mend the key."
+        )
+    if metadata.get("utterances") != data.digest:
+        raise PipelineError(
+            f"{path}: its references are of other utterances, or of other splits of them, than the dataset "
+            "of this student. Rerun the references stage on this dataset."
+        )
+    if seed != params.seed:
+        raise PipelineError(
+            f"{path}: its teacher has the seed {seed} and this student the seed {params.seed}. Pass the "
+            "references of the same seed."
         )
     arrays = artefacts.load_tensors(path, ["logits", "fused", "states"])
     count, hidden = len(data.available), params.network.hidden

@@ -83,18 +83,22 @@ use rule teacher as held_out_teacher with:
         ),
 
 
-def teachers_of(wildcards):
-    folder = f"{RUN}/{wildcards.fold}/teacher/{wildcards.seed}"
-    folds = [f"{folder}/held-{held}/weights.safetensors" for held in HELD]
-    return dict(
-        teacher=f"{folder}/weights.safetensors",
-        folds=folds if wildcards.references == "cross_fitted" else [],
+def held_out_of(wildcards):
+    """The teachers that have not seen a part of the training dialogues, seed by seed."""
+    seeds = dict(
+        in_sample=[], cross_fitted=[wildcards.seed], ensemble=CFG.reference_seeds
     )
+    return [
+        f"{RUN}/{wildcards.fold}/teacher/{seed}/held-{held}/weights.safetensors"
+        for seed in seeds[wildcards.references]
+        for held in HELD
+    ]
 
 
 rule references:
     input:
-        unpack(teachers_of),
+        teacher=f"{RUN}/{{fold}}/teacher/{{seed}}/weights.safetensors",
+        folds=held_out_of,
         dataset=f"{RUN}/{{fold}}/dataset",
     output:
         references=f"{RUN}/{{fold}}/references/{{references}}/{{seed}}.safetensors",
@@ -103,7 +107,7 @@ rule references:
     benchmark:
         f"{COSTS}/references/{{references}}/{{fold}}-{{seed}}.tsv"
     wildcard_constraints:
-        references="in_sample|cross_fitted",
+        references="in_sample|cross_fitted|ensemble",
     conda:
         "../envs/training.yaml"
     resources:
@@ -115,7 +119,7 @@ rule references:
             "pipeline.references",
             cfg=lambda wildcards: dict(
                 references=wildcards.references,
-                folds=len(teachers_of(wildcards)["folds"]),
+                folds=0 if wildcards.references == "in_sample" else len(HELD),
                 **COMPUTE,
             ),
         ),

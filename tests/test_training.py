@@ -1,6 +1,7 @@
 """Teacher, references and student end to end on a dataset of a few dialogues."""
 
 import json
+import shutil
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from dialogues import write_dataset
 from pydantic import ValidationError
+from scipy.special import softmax
 from scipy.stats import ortho_group
 from trained_world import SMALL, World, outputs
 
@@ -35,6 +37,7 @@ VARIANTS = {
     "corekd": {"nce_reference": 0.5},
     "corekd_from_teacher": {"initialisation": "teacher"},
     "corekd_crossfit": {"references": "cross_fitted"},
+    "corekd_ensemble": {"references": "ensemble"},
     "imputation": {**NO_CSA, "nce": 0, "imputer": True, "reconstruction": 1.0},
 }
 
@@ -191,6 +194,27 @@ def test_cross_fitted_logits_come_from_the_teacher_that_held_the_dialogue_out(wo
     assert all(entry["shared_after"] > entry["shared_before"] for entry in quality)
 
 
+def test_an_ensemble_speaks_for_each_dialogue_with_the_mean_of_teachers_that_have_not_seen_it(world):
+    data = Dataset.load(world.dataset)
+    told = artefacts.load_tensors(world.references["ensemble"])
+    full = artefacts.load_tensors(world.references["in_sample"])
+    for fold, names in enumerate(fold_dialogues(data, 2)):
+        out = data.holding_out(names)
+        held, shared = out.rows(["held_out"]).numpy(), out.rows(["train"]).numpy()
+        own = [
+            references.judge(checkpoint.load_network(paths[fold])[0], data, torch.device("cpu"))
+            for paths in (world.folds, world.others)
+        ]
+        # probabilities: the normalised geometric mean
+        product = np.sqrt(softmax(own[0]["logits"][held], 1) * softmax(own[1]["logits"][held], 1))
+        expected = product / product.sum(1, keepdims=True)
+        assert np.allclose(softmax(told["logits"][held], 1), expected, atol=1e-5)
+        turned = [align(one["fused"][shared], full["fused"][shared])(one["fused"][held]) for one in own]
+        assert np.allclose(told["fused"][held], np.mean(turned, axis=0), atol=1e-5)
+    val = data.rows(["val"]).numpy()
+    assert np.array_equal(told["logits"][val], full["logits"][val])
+
+
 def test_alignment_undoes_a_rotation():
     random = np.random.default_rng(0)
     target = random.normal(size=(50, 6))
@@ -296,6 +320,38 @@ def test_fold_teachers_in_the_wrong_order_are_refused(world, tmp_path):
             folds=world.folds[::-1],
             references=tmp_path / "r.safetensors",
         )
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        ("cross_fitted", ["others"], "fold teachers of the seeds \\[1\\]"),
+        ("ensemble", ["folds", "folds"], "a seed stands twice"),
+        ("ensemble", [], "0 fold teachers were given"),
+    ],
+)
+def test_fold_teachers_of_other_seeds_are_refused(world, tmp_path, kind, given, message):
+    with pytest.raises(PipelineError, match=message):
+        references.run(
+            references.Params(references=kind, folds=2, device="cpu"),
+            dataset=world.dataset,
+            teacher=world.teacher,
+            folds=[path for name in given for path in getattr(world, name)],
+            references=tmp_path / "r.safetensors",
+        )
+
+
+def test_references_of_another_dataset_or_seed_are_refused(world, tmp_path):
+    table = artefacts.load_table(world.dataset / "utterances.parquet")
+    other = tmp_path / "dataset"
+    shutil.copytree(world.dataset, other)
+    renamed = table.with_columns(utterance=pl.col("utterance") + "x")
+    artefacts.save_table(other / "utterances.parquet", renamed)
+    told = {"masks": world.masks, "references": [world.references["in_sample"]], "teacher": []}
+    with pytest.raises(PipelineError, match="of other utterances"):
+        student.run(student.Params(**SMALL), dataset=other, **told, **outputs(tmp_path))
+    with pytest.raises(PipelineError, match="its teacher has the seed 0 and this student the seed 1"):
+        student.run(student.Params(**SMALL, seed=1), dataset=world.dataset, **told, **outputs(tmp_path))
 
 
 def test_a_dialogue_in_two_splits_is_refused(tmp_path):

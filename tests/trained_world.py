@@ -23,7 +23,7 @@ def outputs(folder: Path) -> dict[str, Path]:
 
 
 class World:
-    """A dataset, its masks, a teacher with its folds, and both kinds of references."""
+    """A dataset, its masks, a teacher with its folds, and all kinds of references."""
 
     def __init__(self, root: Path, *, regression: bool = False) -> None:
         self.root = root
@@ -31,9 +31,9 @@ class World:
         self.masks = write_masks(root / "masks.safetensors", self.dataset)
         self.teacher = self.train_teacher("teacher")
         self.folds = [self.train_teacher(f"fold{n}", held_out=n) for n in range(2)]
-        self.references = {
-            kind: self.tell(kind, folds) for kind, folds in (("in_sample", []), ("cross_fitted", self.folds))
-        }
+        self.others = [self.train_teacher(f"other{n}", held_out=n, seed=1) for n in range(2)]
+        told_by = {"in_sample": [], "cross_fitted": self.folds, "ensemble": [*self.folds, *self.others]}
+        self.references = {kind: self.tell(kind, folds) for kind, folds in told_by.items()}
 
     def train_teacher(self, name: str, **changes) -> Path:
         paths = outputs(self.root / name)

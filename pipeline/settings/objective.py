@@ -66,8 +66,10 @@ class ObjectiveSettings(Settings):
     )
     class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
     huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
-    references: Literal["in_sample", "cross_fitted"] = Field(
-        "in_sample", description="Which references of the teacher are read"
+    references: Literal["in_sample", "cross_fitted", "ensemble"] = Field(
+        "in_sample",
+        description="Which references are read: of the teacher that has seen the dialogue, of one that has "
+        "not, or the mean of several that have not",
     )
     initialisation: Literal["scratch", "teacher"] = Field("scratch", description="Where the student starts")
     modalities: tuple[Modality, ...] = Field(
