@@ -8,6 +8,7 @@ Nothing is trained. Without --transcript one of the same name beside the video i
 import logging
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,13 @@ from pipeline.settings.annotate import AnnotateSettings
 from pipeline.settings.base import Settings
 
 log = logging.getLogger("pipeline")
+
+
+# all that a folder of annotations holds; Snakemake leaves a stamp of its own
+FILES = (
+    *(f"annotations.{suffix}" for suffix in ("parquet", "csv", "jsonl", "srt", "vtt")),
+    *("faces.parquet", "about.json", "annotated.mp4", ".snakemake_timestamp"),
+)
 
 
 class Params(Settings):
@@ -59,10 +67,13 @@ def annotate(
 ) -> pl.DataFrame:
     """The annotations as a table; with `out`, all files go there.
 
-    Raises PipelineError if video or transcript cannot be read, or nothing in the video can be judged.
+    Raises PipelineError if video or transcript cannot be read, nothing in the video can be judged, or `out`
+    would take the place of anything but former annotations.
     """
-    place = prepare(device, threads)
     video = Path(video)
+    if out is not None:
+        out = replaceable(Path(out), [video] if transcript is None else [video, Path(transcript)])
+    place = prepare(device, threads)
     with tempfile.TemporaryDirectory() as spare:
         opened = perception.open_video(video, Path(spare) / "sound")
         told = Path(transcript) if transcript is not None else perception.beside(video)
@@ -78,7 +89,7 @@ def annotate(
         )
         rows = annotations.table(model, seen, values)
         if out is not None:
-            with artefacts.replacing_folder(Path(out)) as target:
+            with artefacts.replacing_folder(out) as target:
                 annotations.write(target, rows, seen, model)
                 artefacts.save_json(target / "about.json", about(model, opened, told, seen))
                 if settings.film.drawn:
@@ -86,6 +97,30 @@ def annotate(
     log.info("%s", missing(seen))
     log.info("judged: %s", dict(Counter(rows["modalities"].to_list()).most_common()))
     return rows
+
+
+def replaceable(out: Path, read: Sequence[Path]) -> Path:
+    """The folder `out` as an absolute path; `read` are the files that the annotations are made from.
+
+    Raises PipelineError if it is a file, holds what is no annotation, or holds one of `read`.
+    """
+    found = out.resolve()
+    if not found.exists():
+        return found
+    if not found.is_dir():
+        raise PipelineError(
+            f"{out}: it is a file, and the annotations become a folder of that name. Name a folder that is "
+            "not there yet."
+        )
+    foreign = sorted(path.name for path in found.iterdir() if path.name not in FILES or not path.is_file())
+    foreign += [path.name for path in read if path.resolve().parent == found]
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise PipelineError(
+            f"{out}: the annotations take the place of the whole folder, and it holds {foreign[0]!r}{more}, "
+            "which would be lost. Name a folder that is not there yet, or one that holds annotations alone."
+        )
+    return found
 
 
 def missing(seen: Perceived) -> str:

@@ -4,12 +4,13 @@ Every writer fills a temporary name in the folder of its target and renames it, 
 second writer after an unlock) never sees half a file. The contents are described in docs/artefacts.md.
 """
 
+import errno
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +36,26 @@ def replacing(path: Path) -> Iterator[Path]:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
+        _to_disk(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _to_disk(path: Path) -> None:
+    """Wait until a file is on its disk: else a crash of the machine may leave its new name on nothing."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it takes the place of `path` when the block ends."""
-    path = Path(path)
+    """Yield a temporary folder beside `path`; it takes the place of `path` when the block ends.
+
+    Raises OSError if `path` is a file, or another writer puts a folder there again and again.
+    """
+    # a link stays a link to the new folder
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -51,11 +63,32 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o777 & ~mask)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        for left in reversed(range(5)):
+            try:
+                _exchange(temporary, path)
+                break
+            except OSError as error:
+                # a second writer was quicker: its folder is the old one now
+                if not left or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(folder: Path, path: Path) -> None:
+    """Rename `folder` to `path`; a folder of that name is renamed first, and deleted once it is replaced."""
+    aside = folder.with_name(f"{folder.name}-old")
+    if path.is_dir():
+        with suppress(FileNotFoundError):
+            os.replace(path, aside)
+    try:
+        os.replace(folder, path)
+    except OSError:
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def save_tensors(

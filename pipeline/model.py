@@ -135,7 +135,8 @@ class Model:
     ) -> "pl.DataFrame":
         """The emotion of every utterance of a video (docs/annotate.md); with `out`, all files go there.
 
-        Raises PipelineError if video or transcript cannot be read, or nothing in it can be judged.
+        Raises PipelineError if video or transcript cannot be read, nothing in it can be judged, or `out` is a
+        file or a folder that holds anything but annotations.
         """
         # it imports this module
         from pipeline.annotate import annotate

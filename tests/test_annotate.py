@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pysubs2
 import pytest
 from fixture_model import FACE, LABELS, write_model, write_talk
 
-from pipeline import annotate, film, media
+from pipeline import annotate, artefacts, film, media
 from pipeline.errors import PipelineError
 from pipeline.model import load
 from pipeline.model_facts import EMBEDDED_NOTICE
@@ -245,6 +246,58 @@ def test_the_shell_line_needs_no_settings(folder, tmp_path):
         cwd=trees_root(),
     )
     assert gone.returncode == 1 and "Traceback" not in gone.stderr
+
+
+@pytest.mark.parametrize("out", ["photos", ".", "notes.txt", "link"])
+def test_out_takes_the_place_of_annotations_only(model, talk, tmp_path, monkeypatch, out):
+    photos = trees.write_text(tmp_path / "photos" / "mine.jpg", "x").parent
+    (photos / "about.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "link").symlink_to(photos)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(annotate.perception, "open_video", lambda *_: pytest.fail("worked before looking"))
+    said = "notes.txt: it is a file" if out == "notes.txt" else "which would be lost. Name a folder"
+    with pytest.raises(PipelineError, match=said):
+        model.annotate(talk, out=Path(out), settings=UNDRAWN)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_video_is_not_lost_to_its_annotations(model, talk, tmp_path):
+    video = Path(shutil.copy(talk, tmp_path / "annotated.mp4"))
+    with pytest.raises(PipelineError, match=r"holds 'annotated\.mp4', which would be lost"):
+        model.annotate(video, out=tmp_path)
+    assert video.is_file()
+
+
+def test_former_annotations_are_replaced(model, talk, tmp_path):
+    for name in ("annotations.srt", ".snakemake_timestamp"):
+        trees.write_text(tmp_path / "out" / name, "old")
+    model.annotate(talk, out=tmp_path / "out", settings=UNDRAWN)
+    assert (tmp_path / "out" / "annotations.srt").read_text() != "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_second_writer_of_a_folder_does_not_stop_the_first(tmp_path, monkeypatch):
+    target, rename, quicker = tmp_path / "out", os.replace, iter([True, False])
+
+    def replace(source, place):
+        if Path(place) == target and next(quicker, False):
+            trees.write_text(target / "theirs", "x")
+        rename(source, place)
+
+    monkeypatch.setattr(artefacts.os, "replace", replace)
+    with artefacts.replacing_folder(target) as temporary:
+        (temporary / "ours").write_text("x")
+    assert [path.name for path in target.iterdir()] == ["ours"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_never_takes_the_place_of_a_file(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OSError, match="out"), artefacts.replacing_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def trees_root() -> Path:
