@@ -14,8 +14,18 @@ export PYTHONNOUSERSITE := 1
 
 .PHONY: run test test-quick check config lock
 
+# The lock is not empty while Snakemake runs, so that its own lock is taken away only from a run of this kind that was
+# killed, never from a plain `snakemake` beside.
+define RUN
+if [ -s $(LOCKED) ]; then snakemake --unlock $(ARGS) >/dev/null 2>&1; fi; \
+echo running >$(LOCKED); trap : INT TERM HUP; \
+snakemake --cores $(CORES) $(ARGS); code=$$?; \
+if [ $$code -lt 128 ]; then : >$(LOCKED); fi; \
+exit $$code
+endef
+
 run: $(VENV)/run.installed            ## the whole pipeline on the embedded corpus, then where its tables are
-	@flock -n -E 75 $(LOCKED) sh -c 'snakemake --unlock $(ARGS) >/dev/null 2>&1; exec snakemake --cores $(CORES) $(ARGS)' || \
+	@flock -n -E 75 $(LOCKED) sh -c '$(RUN)' || \
 	{ code=$$?; if [ $$code -eq 75 ]; then echo "error: another 'make run' (or a job it left behind) still works in this folder. Wait for it or end it, then run again." >&2; fi; exit $$code; }
 
 test: $(VENV)/test.installed          ## all tests
@@ -32,7 +42,7 @@ config: $(VENV)/run.installed         ## config.yaml and docs/config.md, from th
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; '$(PYTHON)' is older. Name another one: make run PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: '$(PYTHON) -m venv $(VENV)' failed, see above. On Debian and Ubuntu the package python3-venv is needed: sudo apt-get install python3-venv; elsewhere name a Python with venv: make run PYTHON=python3.12. Then run again." >&2; exit 1; }
 
 $(VENV)/run.installed: requirements.lock | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
