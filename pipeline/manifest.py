@@ -10,6 +10,7 @@ import polars as pl
 from pipeline import artefacts, stage
 from pipeline.corpora import registry
 from pipeline.corpora.rows import ROWS, Corpus
+from pipeline.digests import file_digest
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
@@ -23,6 +24,23 @@ class Params(Settings):
     """Settings of the stage."""
 
     corpus: CorpusSettings = CorpusSettings()
+
+
+def medium(path: Path, *, whole: bool) -> str:
+    """What tells a medium from another of the same name: its digest, or its size; empty without a file.
+
+    whole: by its digest; of a corpus on disk the size must do, for reading all of it would take too long.
+    """
+    if not path.is_file():
+        return ""
+    return file_digest(path) if whole else str(path.stat().st_size)
+
+
+def _with_media(rows: pl.DataFrame, corpus: Corpus, *, whole: bool) -> pl.DataFrame:
+    """The rows with a column `medium`, so that the slice of another picture or sound is another slice."""
+    names = rows["media"].unique(maintain_order=True).to_list()
+    marks = [medium(Path(name), whole=whole) if corpus.timed else "" for name in names]
+    return rows.with_columns(medium=pl.col("media").replace_strict(names, marks, return_dtype=pl.String))
 
 
 def shard_of(dialogue: str, shards: int) -> int:
@@ -113,8 +131,9 @@ def run(
         )
     )
     artefacts.save_table(manifest, rows)
+    marked = _with_media(rows, corpus, whole=params.corpus.name == "embedded")
     for number, path in enumerate(shards):
-        artefacts.save_table(path, rows.filter(shard=number).select(SLICE))
+        artefacts.save_table(path, marked.filter(shard=number).select(*SLICE, "medium"))
     counts = {
         "corpus": rows["corpus"][0],
         "task": corpus.task,

@@ -103,6 +103,8 @@ checkpoint manifest:
 
 rule splits:
     input:
+        # an index of given features may hold splits that the manifest has not
+        raw=raw_files,
         manifest=f"{RUN}/manifest.parquet",
     output:
         splits=f"{RUN}/{{fold}}/splits.parquet",

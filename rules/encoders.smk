@@ -35,6 +35,12 @@ else:
     localrules:
         weights,
 
+    def placed_files(wildcards):
+        """What a person placed in weights/ (by_hand of pipeline.weights) as one line; empty if nothing."""
+        weights = getattr(CFG.encoders, wildcards.modality).weights
+        folder = Path("weights", weights.name.replace("/", "--"), weights.revision)
+        return listing(folder) if folder.is_dir() else ""
+
     rule weights:
         output:
             folder=directory(f"{RUN}/encoders/{{modality}}"),
@@ -51,6 +57,7 @@ else:
                     weights=getattr(CFG.encoders, wildcards.modality).weights
                 ),
             ),
+            files=placed_files,
         shell:
             "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
             " > {log:q} 2>&1"

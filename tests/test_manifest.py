@@ -86,10 +86,23 @@ def test_shards_partition_the_corpus(tmp_path, monkeypatch):
     assert sorted(name for piece in slices for name in piece["utterance"]) == sorted(whole["utterance"])
     owners = [set(piece["dialogue"]) for piece in slices]
     assert sum(map(len, owners)) == len(set().union(*owners)) == 9
+    assert "medium" not in whole.columns
+    assert set(slices[0]["medium"]) == {""}, "there is no file"
     assert whole["media"][0] == f"{part.as_posix()}/d0.mp4"
     assert artefacts.load_json(outputs["facts"])["utterances"] == 27
     splits.run(splits.Params(), manifest=outputs["manifest"], splits=tmp_path / "s.parquet")
     assert artefacts.load_table(tmp_path / "s.parquet").height == 9
+
+
+def test_a_medium_is_known_by_its_digest_or_its_size(tmp_path):
+    film = tmp_path / "film.mp4"
+    assert manifest.medium(film, whole=True) == manifest.medium(film, whole=False) == ""
+    film.write_bytes(b"one")
+    first = manifest.medium(film, whole=True)
+    assert manifest.medium(film, whole=False) == "3"
+    film.write_bytes(b"two")
+    assert manifest.medium(film, whole=True) != first
+    assert manifest.medium(film, whole=False) == "3"
 
 
 @given(st.text(min_size=1), st.integers(1, 50))
