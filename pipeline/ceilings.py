@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from models.conditions import COMPLETE, FIXED, LETTERS, MODALITIES, conflict_name, fixed_name
 from pipeline import artefacts, stage
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings
@@ -31,12 +32,10 @@ from pipeline.settings.process import ProcessSettings
 from pipeline.synth.emotions import EMOTIONS
 from pipeline.synth.evidence import conflict_likelihoods, likelihoods, perfect_readings
 from pipeline.synth.inference import Layout, combine, context_messages, layout, marginals
-from pipeline.synth.process import LETTERS, cue_table, transition_table
+from pipeline.synth.process import cue_table, transition_table
 from pipeline.synth.readers import fit_reader
 
 log = logging.getLogger("pipeline")
-MODALITIES = ("text", "audio", "visual")
-FIXED = ("t", "a", "v", "at", "tv", "av")
 SWAPS = ("a", "v", "av")
 
 
@@ -84,7 +83,7 @@ def run(
         frames += [pl.concat(answers.views(name, views)), pl.concat(answers.conflicts(name, swaps))]
     table = pl.concat(frames)
     truth = corpus.table["label"].to_numpy()
-    for (variant,), part in table.filter(pl.col("condition") == "complete").group_by(
+    for (variant,), part in table.filter(pl.col("condition") == COMPLETE).group_by(
         "variant", maintain_order=True
     ):
         hits = np.array(part["probabilities"].to_list()).argmax(1) == truth[part["row"].to_numpy()]
@@ -136,10 +135,10 @@ def load_corpus(latent: list[Path], dataset: Path) -> Corpus:
 
 def load_views(corpus: Corpus, masks: Path) -> dict[tuple[str, int], np.ndarray]:
     """Every clean view by (condition, draw): bool (U, 3), what is shown."""
-    views = {("complete", 0): corpus.available}
+    views = {(COMPLETE, 0): corpus.available}
     for subset in FIXED:
         kept = np.array([letter in subset for letter in LETTERS])
-        views[f"fixed/{subset}", 0] = corpus.available & kept
+        views[fixed_name(subset), 0] = corpus.available & kept
     for name, mask in sorted(artefacts.load_tensors(masks).items()):
         condition, _, draw = name.rpartition("/")
         if mask.shape != corpus.available.shape:
@@ -226,7 +225,7 @@ class Ceiling:
                 (f"{name}_no_context", alone, taken),
                 (f"{name}_knowing", context, known),
             ):
-                condition = f"conflict/{letters}/{kind}"
+                condition = conflict_name(letters, kind)
                 yield self._frame(variant, rows, condition, int(draw), combine(prior, likelihood))
 
     def _clean(self, shown: np.ndarray) -> np.ndarray:

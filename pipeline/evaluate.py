@@ -1,12 +1,12 @@
 """Stage: predictions of one trained network under every condition (docs/method.md, "Protocols").
 
 This is the only stage that lets a network read the test split. `selected` is the epoch that training chose
-on the validation split; `oracle` is the epoch that is best on the test split, kept beside it (P1 to P3) to
-show how much such a choice would buy.
+on the validation split; `oracle` is the epoch that is best on the test split by the very score that training
+asks of the validation split, kept beside it (P1 to P3) to show how much such a choice would buy.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -18,17 +18,17 @@ from pydantic import Field
 from torch import Tensor
 
 from models.batch import MODALITIES, Batch
-from models.conditions import COMPLETE, conflict_name, fixed_name
+from models.conditions import COMPLETE, FIXED, conflict_name, fixed_name
 from models.masks import fixed_mask
 from models.network import Network
-from pipeline import agreement, artefacts, checkpoint, device, stage
+from pipeline import artefacts, checkpoint, device, stage
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
 from pipeline.passes import Swaps, clean_logits, conflict_logits, whole
 from pipeline.progress import progress
 from pipeline.settings.base import Settings
-from pipeline.settings.protocol import Subset
 from pipeline.settings.training import ValidationMix
+from pipeline.validation import RegressionScore, Selection
 
 log = logging.getLogger("pipeline")
 SWAPPED = ("a", "v", "av")
@@ -38,14 +38,12 @@ DIALOGUES = 256  # read at once
 class Params(Settings):
     """Settings of the evaluate stage."""
 
-    fixed: tuple[Subset, ...] = Field(
-        ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Fixed-missing subsets, P2."
-    )
     oracle: bool = Field(True, description="Also predict with the epoch that is best on the test split.")
     validation: ValidationMix = Field(
-        default_factory=ValidationMix, description="Weights of the conditions that choose an epoch."
+        default_factory=ValidationMix,
+        description="The mix that chose this network's epoch in training: complete alone for the teacher.",
     )
-    regression_score: Literal["pearson", "negative_mae"] = Field(
+    regression_score: RegressionScore = Field(
         "pearson", description="What chooses an epoch of a regression corpus."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
@@ -71,7 +69,7 @@ def run(
     swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
     network, seen = checkpoint.load_network(weights)
     may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
-    views = list(clean_views(test, artefacts.load_tensors(masks), params.fixed, may_see))
+    views = list(clean_views(test, artefacts.load_tensors(masks), may_see))
 
     network = network.to(place).eval()
     selected = [clean_predictions(network, test, views, task, params.batch)]
@@ -81,7 +79,8 @@ def run(
         selected.append(swapped)
     frames = [pl.concat(selected).with_columns(pl.lit("selected").alias("checkpoint"))]
     if params.oracle:
-        best = best_on_test(params, checkpoint.load_epochs(epochs), test, views, task)
+        selection = Selection(params.validation, task == "regression", params.regression_score)
+        best = best_on_test(selection, checkpoint.load_epochs(epochs), test, views, params.batch)
         oracle = clean_predictions(best, test, views, task, params.batch)
         frames.append(oracle.with_columns(pl.lit("oracle").alias("checkpoint")))
     artefacts.save_table(predictions, pl.concat(frames))
@@ -90,13 +89,11 @@ def run(
 View = tuple[str, int, Bool[Tensor, "b n 3"]]
 
 
-def clean_views(
-    batch: Batch, masks: dict[str, np.ndarray], fixed: tuple[str, ...], may_see: Bool[Tensor, "3"]
-) -> Iterator[View]:
+def clean_views(batch: Batch, masks: dict[str, np.ndarray], may_see: Bool[Tensor, "3"]) -> Iterator[View]:
     """Condition, draw and shown slots of every view of P1 to P3."""
     available = batch.available & may_see
     yield COMPLETE, 0, available
-    for letters in fixed:
+    for letters in FIXED:
         yield fixed_name(letters), 0, fixed_mask(available, letters)
     for name in sorted(masks):
         condition, draw = name.rsplit("/", 1)
@@ -145,50 +142,38 @@ def conflict_predictions(
 
 
 def best_on_test(
-    params: Params,
+    selection: Selection,
     epochs: Iterable[tuple[int, Network]],
     batch: Batch,
     views: list[View],
-    task: str,
+    budget: int,
 ) -> Network:
-    """The epoch with the best test score, by the mix that training uses on the validation split."""
-    truth = (batch.label if task == "classification" else batch.score)[batch.valid].cpu().numpy()
+    """The epoch with the best test score, by the selection that its training used on the validation split.
+
+    A tie goes to the earlier epoch. Raises PipelineError if there is no epoch.
+    """
+    target, known = (batch.score, batch.scored) if selection.regression else (batch.label, batch.labelled)
+    truth, known = target[known].cpu().numpy(), known[batch.valid].cpu().numpy()
+    # one draw of a rate, as training has it, and no view that the mix does not weigh
+    counted = [
+        (family, shown)
+        for condition, draw, shown in views
+        if draw == 0 and selection.weighs(family := condition.split("/")[0])
+    ]
     best: tuple[float, Network] | None = None
     for epoch, network in progress(epochs, "epochs"):
         network.to(batch.row.device).eval()
-        outputs = [
-            (condition, clean_logits(network, batch, shown, params.batch).cpu().numpy())
-            for condition, draw, shown in views
-            if draw == 0  # as training does on the validation split
-        ]
-        score = mixed_score(params, task, truth, outputs)
+        outputs = (
+            (family, clean_logits(network, batch, shown, budget).cpu().numpy()[known])
+            for family, shown in counted
+        )
+        _, score = selection.mixed((family, selection.view(truth, logits)) for family, logits in outputs)
         if best is None or score > best[0]:
             best = (score, network)
             log.info("epoch %d: test score %.4f", epoch, score)
     if best is None:
         raise PipelineError("--epochs: holds no epoch. Delete it and rerun the training stage.")
     return best[1]
-
-
-def mixed_score(
-    params: Params, task: str, truth: np.ndarray, outputs: Sequence[tuple[str, np.ndarray]]
-) -> float:
-    """Weighted mean over complete, fixed mean and random mean; higher is better.
-
-    `outputs` are pairs of a condition and its logits (U, C). Unlabelled utterances do not count.
-    """
-    known = truth >= 0 if task == "classification" else np.isfinite(truth)
-    groups: dict[str, list[float]] = {"complete": [], "fixed": [], "random": []}
-    for condition, logits in outputs:
-        if task == "classification":
-            value = agreement.weighted_f1(truth[known], logits[known].argmax(axis=1))
-        elif params.regression_score == "pearson":
-            value = agreement.pearson(truth[known], logits[known, 0])
-        else:
-            value = -agreement.mean_absolute_error(truth[known], logits[known, 0])
-        groups[condition.split("/")[0]].append(value)
-    weights = [getattr(params.validation, name) for name in groups]
-    return float(np.average([np.mean(values) for values in groups.values()], weights=weights))
 
 
 def _table(

@@ -9,18 +9,17 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from models.conditions import COMPLETE, LETTERS, random_name
+from models.conditions import COMPLETE, FIXED, LETTERS, fixed_name, random_name
 from pipeline import artefacts, stage
 from pipeline.comparing import Sums, compare
 from pipeline.errors import PipelineError
 from pipeline.predictions import Answers, load_answers, load_ceilings, load_truth, trivial_answers
+from pipeline.results import PROTOCOL
 from pipeline.scoring import score_rows
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
 
 log = logging.getLogger("pipeline")
-# the name under which facts about the protocol stand among the variants
-PROTOCOL = "protocol"
 
 
 class Params(Settings):
@@ -95,9 +94,9 @@ def protocol_rows(folds: Sequence[str], datasets: Sequence[Path], masks: Sequenc
         split = artefacts.load_table(dataset / "utterances.parquet", ["split"])["split"].to_numpy()
         available = available[split == "test"]
         facts = {(COMPLETE, "absence_rate"): float(1 - available.mean())}
-        for letters in ("t", "a", "v", "at", "tv", "av"):
+        for letters in FIXED:
             hidden = np.array([letter not in letters for letter in LETTERS])
-            facts[f"fixed/{letters}", "missing_rate"] = float((available & hidden).sum() / available.sum())
+            facts[fixed_name(letters), "missing_rate"] = float((available & hidden).sum() / available.sum())
         realised = json.loads(artefacts.load_metadata(path)["realised"])
         for rate, value in realised.items():
             facts[random_name(float(rate)), "missing_rate"] = value

@@ -22,7 +22,6 @@ from pipeline.data import Dataset
 from pipeline.evaluate import DIALOGUES, clean_views
 from pipeline.passes import clean_states, whole
 from pipeline.settings.base import Settings
-from pipeline.settings.protocol import Subset
 
 log = logging.getLogger("pipeline")
 
@@ -30,9 +29,6 @@ log = logging.getLogger("pipeline")
 class Params(Settings):
     """Settings of the states stage."""
 
-    fixed: tuple[Subset, ...] = Field(
-        ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Fixed-missing subsets, P2."
-    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
     threads: int = Field(1, ge=1, description="CPU threads of torch.")
     batch: int = Field(4096, ge=1, description="Utterances, with padding, in one forward pass.")
@@ -63,7 +59,7 @@ def run(
         network, seen = checkpoint.load_network(path)
         network = network.to(place).eval()
         may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
-        for condition, draw, shown in clean_views(test, drawn, params.fixed, may_see):
+        for condition, draw, shown in clean_views(test, drawn, may_see):
             if draw:
                 continue
             fused = clean_states(network, test, shown, params.batch).double().cpu().numpy()

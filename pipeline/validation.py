@@ -1,6 +1,6 @@
-"""The validation score that chooses an epoch; the test split is never read here."""
+"""The score that chooses an epoch, and its value on the validation split; no test split is read here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,42 @@ from pipeline.errors import PipelineError
 from pipeline.settings.training import ValidationMix
 
 SIZE = 128  # dialogues a batch; no gradient, so more fit than in training
+
+
+RegressionScore = Literal["pearson", "negative_mae"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What chooses an epoch: each view has a score, each family of views their mean, the mix weighs these.
+
+    Training asks it of the validation split, and the oracle of the test split: there is no second one.
+    """
+
+    mix: ValidationMix
+    regression: bool
+    regression_score: RegressionScore
+
+    def weighs(self, family: str) -> bool:
+        """Whether views of the family complete, fixed or random count at all."""
+        return getattr(self.mix, family) > 0
+
+    def view(self, truth: np.ndarray, outputs: np.ndarray) -> float:
+        """Score of one view, higher is better: truth (U,), labels or scores, and outputs (U, C)."""
+        if not self.regression:
+            return agreement.weighted_f1(truth, outputs.argmax(axis=1))
+        if self.regression_score == "negative_mae":
+            return -agreement.mean_absolute_error(truth, outputs[:, 0])
+        return agreement.pearson(truth, outputs[:, 0])
+
+    def mixed(self, scores: Iterable[tuple[str, float]]) -> tuple[dict[str, float], float]:
+        """Mean score of each family, and their weighted mean, from pairs of a view's family and score."""
+        by_family: dict[str, list[float]] = {}
+        for family, score in scores:
+            by_family.setdefault(family, []).append(score)
+        means = {family: float(np.mean(values)) for family, values in by_family.items()}
+        weights = [getattr(self.mix, family) for family in means]
+        return means, float(np.average(list(means.values()), weights=weights))
 
 
 @dataclass(frozen=True)
@@ -38,32 +74,32 @@ class Validator:
         mix: ValidationMix,
         shown: Sequence[str],
         *,
-        regression_score: Literal["pearson", "negative_mae"],
+        regression_score: RegressionScore,
         device: torch.device,
     ) -> None:
         """`masks`: the protocol's masks, read only if the mix weighs random missing (draw 0 of each rate).
 
         Raises PipelineError if the validation split holds nothing to score or a mask does not fit.
         """
-        self.mix, self.regression_score, self.regression = mix, regression_score, dataset.regression
+        self.selection = Selection(mix, dataset.regression, regression_score)
         may_see = torch.tensor([name in shown for name in MODALITIES])
         clean = [
             batch.showing(may_see.expand_as(batch.available)) for batch in dataset.batches(["val"], SIZE)
         ]
-        scored = sum(int((b.scored if self.regression else b.labelled).sum()) for b in clean)
+        scored = sum(int((b.scored if dataset.regression else b.labelled).sum()) for b in clean)
         if scored == 0:
             raise PipelineError(
                 "split 'val': no utterance has a target, so no epoch can be chosen. "
                 "Raise the validation share of the splits in the config."
             )
         self.conditions: list[Condition] = []
-        if mix.complete > 0:
+        if self.selection.weighs("complete"):
             self._add("complete", clean, device)
-        if mix.fixed > 0:
+        if self.selection.weighs("fixed"):
             for letters in FIXED:
                 views = [batch.showing(fixed_mask(batch.available, letters)) for batch in clean]
                 self._add("fixed", views, device)
-        if mix.random > 0 and masks is not None:
+        if self.selection.weighs("random") and masks is not None:
             for shown_rows in _first_draws(masks, len(dataset.available)):
                 views = [batch.showing(shown_rows[batch.row.clamp(min=0)]) for batch in clean]
                 self._add("random", views, device)
@@ -75,30 +111,20 @@ class Validator:
     def __call__(self, network: Network) -> dict[str, float]:
         """Mean score of each family, and `validation`, their weighted mean; the network ends in eval mode."""
         network.eval()
-        by_family: dict[str, list[float]] = {}
-        for condition in self.conditions:
-            by_family.setdefault(condition.family, []).append(self._score(network, condition))
-        means = {name: float(np.mean(values)) for name, values in by_family.items()}
-        weights = [getattr(self.mix, name) for name in means]
-        mixed = float(np.average(list(means.values()), weights=weights))
+        means, mixed = self.selection.mixed(
+            (condition.family, self._score(network, condition)) for condition in self.conditions
+        )
         return {f"val_{name}": value for name, value in means.items()} | {"validation": mixed}
 
     def _score(self, network: Network, condition: Condition) -> float:
         truths, guesses = [], []
         for batch in condition.batches:
-            logits = network(batch).logits
-            if self.regression:
-                truths.append(batch.score[batch.scored].cpu().numpy())
-                guesses.append(logits[..., 0][batch.scored].cpu().numpy())
-            else:
-                truths.append(batch.label[batch.labelled].cpu().numpy())
-                guesses.append(logits[batch.labelled].argmax(dim=-1).cpu().numpy())
-        truth, guess = np.concatenate(truths), np.concatenate(guesses)
-        if not self.regression:
-            return agreement.weighted_f1(truth, guess)
-        if self.regression_score == "negative_mae":
-            return -agreement.mean_absolute_error(truth, guess)
-        return agreement.pearson(truth, guess)
+            target, known = (
+                (batch.score, batch.scored) if self.selection.regression else (batch.label, batch.labelled)
+            )
+            truths.append(target[known].cpu().numpy())
+            guesses.append(network(batch).logits[known].cpu().numpy())
+        return self.selection.view(np.concatenate(truths), np.concatenate(guesses))
 
 
 def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:

@@ -123,7 +123,7 @@ rule states:
         mem_mb=3000,
         runtime=30,
     params:
-        **made_by("pipeline.states", cfg=dict(fixed=CFG.protocol.fixed, **COMPUTE)),
+        **made_by("pipeline.states", cfg=COMPUTE),
     shell:
         "python -m pipeline.states --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --teacher {input.teacher:q} --students {input.students:q}"

@@ -1,5 +1,7 @@
 # The frozen protocol, predictions under it, and what people read.
 
+from pipeline.settings.training import ValidationMix
+
 
 def prediction_files():
     return expand(
@@ -132,6 +134,13 @@ def weights_of(wildcards):
     )
 
 
+def chosen_by(variant):
+    """The mix by which training chose the epoch of a variant, and so the oracle's; the teacher's is fixed."""
+    if variant == "teacher":
+        return ValidationMix(complete=1, fixed=0, random=0)
+    return CFG.training.validation
+
+
 rule evaluate:
     input:
         unpack(weights_of),
@@ -153,10 +162,9 @@ rule evaluate:
     params:
         **made_by(
             "pipeline.evaluate",
-            cfg=dict(
-                fixed=CFG.protocol.fixed,
+            cfg=lambda wildcards: dict(
                 oracle=CFG.report.oracle,
-                validation=CFG.training.validation,
+                validation=chosen_by(wildcards.variant),
                 regression_score=CFG.training.regression_score,
                 **COMPUTE,
             ),

@@ -13,6 +13,8 @@ from models.network import Network, NetworkShape
 from pipeline import artefacts, checkpoint, evaluate
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
+from pipeline.settings.training import ValidationMix
+from pipeline.validation import Selection, Validator
 
 MODALITIES = ("text", "audio", "visual")
 
@@ -122,28 +124,48 @@ def test_rerun_is_bit_equal(fold):
     assert (fold / "one.parquet").read_bytes() == (fold / "two.parquet").read_bytes()
 
 
-def test_oracle_is_the_best_test_epoch(fold):
-    found = run(fold)
-    data = Dataset.load(fold / "dataset")
-    test = evaluate.whole(data.batches(["test"], 64))
-    masks = artefacts.load_tensors(fold / "protocol" / "masks.safetensors")
-    views = list(evaluate.clean_views(test, masks, evaluate.Params().fixed, torch.ones(3, dtype=torch.bool)))
-    truth = test.label[test.valid].numpy()
-    scores = {}
-    for epoch, network in checkpoint.load_epochs(fold / "epochs.safetensors"):
-        outputs = [
-            (condition, evaluate.clean_logits(network, test, shown, 99).numpy())
-            for condition, draw, shown in views
-            if draw == 0
-        ]
-        scores[epoch] = evaluate.mixed_score(evaluate.Params(), "classification", truth, outputs)
-    best = max(scores, key=lambda epoch: scores[epoch])
+def weighted(complete: float, fixed: float, random: float) -> ValidationMix:
+    return ValidationMix(complete=complete, fixed=fixed, random=random)
+
+
+@pytest.mark.parametrize("mix", [weighted(1, 1, 1), weighted(1, 0, 0), weighted(0, 2, 1)])
+def test_oracle_is_the_best_test_epoch_by_the_mix_of_its_training(fold, mix):
+    found = run(fold, validation=mix)
     networks = dict(checkpoint.load_epochs(fold / "epochs.safetensors"))
-    plain = evaluate.clean_predictions(networks[best], test, views[:1], "classification", 99)
+    # the split that training judges by is the test split here, so that its own score is the oracle's
+    table = fold / "dataset" / "utterances.parquet"
+    swap = pl.col("split").replace({"val": "test", "test": "val"})
+    artefacts.save_table(table, artefacts.load_table(table).with_columns(swap))
+    data = Dataset.load(fold / "dataset")
+    masks = fold / "protocol" / "masks.safetensors"
+    judge = Validator(data, masks, mix, MODALITIES, regression_score="pearson", device=torch.device("cpu"))
+    scores = {epoch: judge(network)["validation"] for epoch, network in networks.items()}
+    best = max(scores, key=lambda epoch: scores[epoch])
+    test = evaluate.whole(data.batches(["val"], 64))
+    views = [("complete", 0, test.available)]
+    plain = evaluate.clean_predictions(networks[best], test, views, "classification", 99)
     oracle = found.filter(pl.col("checkpoint") == "oracle", pl.col("condition") == "complete")
     assert np.allclose(
         np.array(oracle["probabilities"].to_list()), np.array(plain["probabilities"].to_list()), atol=1e-5
     )
+
+
+def test_views_without_weight_choose_no_epoch_and_are_not_computed(fold, monkeypatch):
+    data = Dataset.load(fold / "dataset")
+    test = evaluate.whole(data.batches(["test"], 64))
+    masks = artefacts.load_tensors(fold / "protocol" / "masks.safetensors")
+    views = list(evaluate.clean_views(test, masks, torch.ones(3, dtype=torch.bool)))
+    seen = []
+    plain = evaluate.clean_logits
+
+    def noted(network, batch, shown, budget):
+        seen.append(torch.equal(shown, test.available))
+        return plain(network, batch, shown, budget)
+
+    monkeypatch.setattr(evaluate, "clean_logits", noted)
+    selection = Selection(weighted(1, 0, 0), False, "pearson")
+    evaluate.best_on_test(selection, checkpoint.load_epochs(fold / "epochs.safetensors"), test, views, 99)
+    assert seen == [True] * 3
 
 
 def test_a_text_only_variant_sees_no_conflict(fold):

@@ -1,4 +1,4 @@
-"""What is tested: missing rates, fixed subsets and conflict views (docs/method.md, section "Protocols")."""
+"""What is tested: missing rates and conflict views; P2 has no settings (docs/method.md, "Protocols")."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,6 @@ from pydantic import Field
 
 from pipeline.settings.base import Settings
 
-Subset = Literal["t", "a", "v", "at", "tv", "av"]
 ConflictKind = Literal["different", "same", "shuffled"]
 
 
@@ -39,10 +38,5 @@ class ProtocolSettings(Settings):
     """All conditions; every variant and seed is tested on the same frozen ones."""
 
     random: RandomSettings = Field(RandomSettings(), description="The random-missing protocol, P3.")
-    fixed: tuple[Subset, ...] = Field(
-        ("t", "a", "v", "at", "tv", "av"),
-        min_length=1,
-        description="Fixed-missing subsets, P2: the letters of the modalities that are shown.",
-    )
     conflict: ConflictSettings = Field(ConflictSettings(), description="The conflict protocol, P4.")
     seed: int = Field(7, ge=0, description="Seed of masks and donors; apart from the training seeds.")
