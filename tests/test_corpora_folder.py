@@ -1,5 +1,9 @@
 """A folder of one's own: transcripts of three kinds, labels or none, splits given or drawn."""
 
+import mimetypes
+import re
+from pathlib import Path
+
 import fixture_trees as trees
 import pytest
 
@@ -107,6 +111,28 @@ def test_untranscribed_files_are_a_fault_or_whole(tmp_path):
 def test_faulty_transcripts_are_named_with_row(tmp_path, text, message):
     with pytest.raises(PipelineError, match=message):
         read(one(tmp_path, text), labels=["joy"])
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".m4v", ".ogg", ".MOV", ".ts"])
+def test_what_is_a_video_does_not_hang_on_the_machine(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *arguments: (None, None))
+    trees.write_text(tmp_path / f"talk{suffix}", "")
+    trees.write_text(tmp_path / "notes.txt", "")
+    trees.write_text(tmp_path / "talk.srt", SRT)
+    assert list(folder.pairs(tmp_path, "error")) == [tmp_path / f"talk{suffix}"]
+
+
+def test_the_suffixes_are_documented():
+    page = Path(__file__).resolve().parents[1] / "docs" / "corpora" / "folder.md"
+    told = re.findall(r"`(\.\w+)`", page.read_text().partition("## Run it")[0])
+    assert set(told) == {*folder.VIDEOS, *folder.SOUNDS}
+
+
+def test_linked_folders_are_read_once_and_without_loops(base, tmp_path):
+    (tmp_path / "talks").symlink_to(base)
+    (tmp_path / "twice").symlink_to(base)
+    (tmp_path / "self").symlink_to(tmp_path)
+    assert set(read(tmp_path).rows["dialogue"]) == {f"talks/talk{n}" for n in range(4)}
 
 
 def test_pairs_must_be_pairs(tmp_path):

@@ -46,6 +46,13 @@ def test_four_classes_merge_excited_and_keep_others_as_context(corpus):
     }
 
 
+def test_linked_sessions_are_read_alike(base, corpus, tmp_path):
+    for path in base.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    linked = iemocap.read(trees.settings("iemocap", tmp_path, protocol="four"), [])
+    assert linked.rows.drop("media").equals(corpus.rows.drop("media"))
+
+
 def test_six_classes(base):
     names = labelled(iemocap.read(trees.settings("iemocap", base, protocol="six"), []))
     assert names["Ses01F_impro01_M000"] == "excited"

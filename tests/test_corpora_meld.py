@@ -34,6 +34,17 @@ def edited(base, tmp_path, old, new, name="train_sent_emo.csv"):
     return tmp_path
 
 
+def test_a_linked_tree_is_read_alike(base, corpus, tmp_path):
+    for name in ("MELD.Raw", *meld.TABLES.values()):
+        (tmp_path / name).symlink_to(base / name)
+    # both names of a tree lie below the folder
+    (tmp_path / "train_splits").symlink_to(base / "MELD.Raw" / "train" / "train_splits")
+    (tmp_path / "self").symlink_to(tmp_path)
+    linked = meld.read(trees.settings("meld", tmp_path, meld={"longest": 2.5}), [])
+    assert linked.rows.drop("media").equals(corpus.rows.drop("media"))
+    assert all(len(paths) == 1 for key, paths in meld.clips(tmp_path).items() if key != ("test", 0, 0))
+
+
 def test_every_line_is_a_row_of_its_split(corpus):
     manifest.check(corpus)
     assert dict(corpus.rows["split"].value_counts().iter_rows()) == {"train": 6, "val": 6, "test": 6}

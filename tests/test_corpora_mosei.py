@@ -41,6 +41,19 @@ def test_segments_are_dialogues_of_their_own(base):
     assert (row["start"], row["end"]) == (0.0, pytest.approx(1.0, abs=0.15))
 
 
+@pytest.mark.parametrize("kind", ["base", "full"])
+def test_a_linked_tree_is_read_alike(request, tmp_path, kind):
+    real = request.getfixturevalue(kind)
+    (tmp_path / "Raw").mkdir()
+    for path in (*(path for path in real.iterdir() if path.is_file()), *(real / "Raw").iterdir()):
+        (tmp_path / path.relative_to(real)).symlink_to(path)
+    (tmp_path / "again").symlink_to(real)
+    (tmp_path / "self").symlink_to(tmp_path)
+    linked = mosei.read(settings(tmp_path), []).rows
+    assert linked.drop("media").equals(mosei.read(settings(real), []).rows.drop("media"))
+    assert set(linked["media"].str.starts_with(str(tmp_path))) == {True}
+
+
 def test_ids_of_digits_stay_text(base):
     rows = by_name(mosei.read(settings(base), []))
     assert rows["0042_3"]["split"] == "test"

@@ -5,7 +5,6 @@ and nothing can be trained. Splits come from the CSV's column `split`, or are dr
 """
 
 import logging
-import mimetypes
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import polars as pl
 
 from pipeline.corpora import reading, transcripts
 from pipeline.corpora.drawing import given_or_drawn, only_main
+from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus
 from pipeline.corpora.transcripts import Cue
 from pipeline.errors import PipelineError
@@ -22,12 +22,16 @@ log = logging.getLogger("pipeline")
 
 # seconds given to a file that does not tell its duration
 UNTOLD = 1.0
-
-
-def _is_media(path: Path) -> bool:
-    """Whether the name of a file says that it is moving picture, sound or a picture."""
-    kind = mimetypes.guess_type(path.name)[0] or ""
-    return kind.partition("/")[0] in ("video", "audio", "image")
+# what counts as a medium, whatever the machine's table of types says (docs/corpora/folder.md)
+VIDEOS = (
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv",
+    ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts",
+    ".vob", ".webm", ".wmv",
+)  # fmt: skip
+SOUNDS = (
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".oga",
+    ".ogg", ".opus", ".wav", ".weba", ".wma",
+)  # fmt: skip
 
 
 def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
@@ -36,13 +40,13 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     Raises PipelineError for a medium without a transcript (unless `whole`), a transcript without a medium,
     two transcripts or two media of one name, or a folder without any.
     """
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
     media: dict[Path, list[Path]] = {}
     spoken: dict[Path, list[Path]] = {}
-    for path in files:
+    # of a folder that is linked in twice one counts, for its dialogues would lie in two splits
+    for path in sorted(once(files(folder))):
         if path.suffix.lower() in transcripts.SUFFIXES:
             spoken.setdefault(path.with_suffix(""), []).append(path)
-        elif _is_media(path):
+        elif path.suffix.lower() in VIDEOS + SOUNDS:
             media.setdefault(path.with_suffix(""), []).append(path)
     for what, found in (("media", media), ("transcripts", spoken)):
         for same in found.values():
@@ -58,8 +62,8 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     alone = sorted(set(spoken) - set(media))
     if alone:
         raise PipelineError(
-            f"{spoken[alone[0]][0]}: a transcript without a video of the same name beside it. Add the video, "
-            "or move the file elsewhere."
+            f"{spoken[alone[0]][0]}: a transcript without a video of the same name beside it. Add the video "
+            "(docs/corpora/folder.md lists the endings), or move the file elsewhere."
         )
     bare = sorted(set(media) - set(spoken))
     if bare and untranscribed == "error":

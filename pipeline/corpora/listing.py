@@ -6,6 +6,7 @@ copy. Nothing to load here: the line is made when the job graph is built.
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -34,7 +35,7 @@ def listing(folder: Path) -> str:
     """Number of files and a digest of names, sizes and, of texts, contents; hidden files do not count."""
     total = hashlib.sha256()
     count = 0
-    for path in sorted(_files(folder)):
+    for path in sorted(map(str, files(folder))):
         count += 1
         name = os.path.relpath(path, folder)
         total.update(f"{name}\0{os.stat(path).st_size}\0".encode("utf-8", "surrogateescape"))
@@ -44,18 +45,38 @@ def listing(folder: Path) -> str:
     return f"{folder}: {count} files, {total.hexdigest()[:12]}"
 
 
-def _files(folder: Path) -> list[str]:
-    """Paths of all files below, through links too (corpora are often linked in), each folder once."""
-    found = []
-    seen = set()
-    for top, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(top)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        # a broken link is as good as no file
-        paths = (os.path.join(top, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if os.path.isfile(path)]
-    return found
+def files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, sorted within each; hidden files and folders do not count.
+
+    Links are followed (corpora are often linked in), but not into a folder that is being listed. What cannot
+    be listed, or is a broken link, is as good as no file.
+    """
+    yield from _below(folder, ())
+
+
+def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """`files`, without what leads back to one of the real paths `above`."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError:
+        return
+    for path in (folder / name for name in names):
+        if path.is_dir():
+            yield from _below(path, (*above, real))
+        elif path.is_file():
+            yield path
+
+
+def once(paths: Iterable[Path]) -> Iterator[Path]:
+    """The paths without those whose folder came before under another name, through a link."""
+    names: dict[str, Path] = {}
+    known: dict[Path, str] = {}
+    for path in paths:
+        own = path.parent
+        if own not in known:
+            known[own] = os.path.realpath(own)
+        if names.setdefault(known[own], own) == own:
+            yield path

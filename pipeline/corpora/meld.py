@@ -5,7 +5,6 @@ with the split; positions are Utterance_IDs, which have gaps. A clip that is mis
 """
 
 import logging
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pipeline import artefacts
 from pipeline.corpora import reading
 from pipeline.corpora.counts import compare
 from pipeline.corpora.drawing import only_main
+from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus, own_splits
 from pipeline.errors import PipelineError
 from pipeline.settings.corpora import MeldSettings
@@ -62,7 +62,7 @@ class Annotation:
 
 def _label_file(folder: Path, name: str) -> Path:
     """The label file of this name; copies of equal content count as one."""
-    found = sorted(path for path in folder.rglob(name) if path.is_file())
+    found = sorted(path for path in files(folder) if path.name == name)
     if not found:
         raise PipelineError(
             f"{folder}: there is no {name} in it or below. Place MELD's three label files there "
@@ -123,7 +123,7 @@ def clips(folder: Path) -> dict[Key, list[Path]]:
     """
     result: dict[Key, list[Path]] = {}
     parts = set()
-    for path, part in _walk(folder):
+    for path, part in _in_trees(folder):
         parts.add(part)
         found = CLIP.fullmatch(path.name)
         if found:
@@ -139,15 +139,18 @@ def clips(folder: Path) -> dict[Key, list[Path]]:
     return result
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
+def _in_trees(folder: Path) -> Iterator[tuple[Path, str]]:
     """The files that lie in one of the video trees, and the split of the tree."""
     names = {tree: part for part, tree in TREES.items()}
-    for here, folders, files in os.walk(folder):
-        folders.sort()
-        inside = [names[name] for name in Path(here).relative_to(folder).parts if name in names]
-        if inside or Path(here).name in names:
-            part = inside[-1] if inside else names[Path(here).name]
-            yield from ((Path(here) / name, part) for name in sorted(files) if not name.startswith("."))
+    parts = {}
+    for path in files(folder):
+        # the folder itself may be a tree, too
+        inside = [
+            names[name] for name in (folder.name, *path.relative_to(folder).parts[:-1]) if name in names
+        ]
+        if inside:
+            parts[path] = inside[-1]
+    yield from ((path, parts[path]) for path in once(parts))
 
 
 def choose(

@@ -17,6 +17,7 @@ import polars as pl
 from pipeline.corpora import mosei_labels, reading
 from pipeline.corpora.counts import compare
 from pipeline.corpora.drawing import only_main
+from pipeline.corpora.listing import files
 from pipeline.corpora.rows import Corpus, own_splits
 from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
@@ -89,7 +90,8 @@ def _literal_lists(text: str) -> list[tuple[str, str]]:
 
 def _tree(folder: Path, kind: str, wanted: str) -> Path | None:
     """`{kind}/{wanted}/Combined` or, in copies that drop a level, what is left of it; None if absent."""
-    for base in sorted(path for path in folder.rglob(kind) if path.is_dir()):
+    above = (folder / parent for path in files(folder) for parent in path.relative_to(folder).parents)
+    for base in sorted({path for path in above if path.name == kind}):
         for tail in (f"{wanted}/Combined", wanted, "Combined"):
             if (base / tail).is_dir():
                 return base / tail
@@ -109,7 +111,7 @@ def transcripts(folder: Path) -> dict[tuple[str, int], Segment]:
         )
     segments: dict[tuple[str, int], Segment] = {}
     seen: dict[tuple[str, int], str] = {}
-    for path in sorted(tree.glob("*.txt")):
+    for path in sorted(tree.glob("[!.]*.txt")):
         for number, line in enumerate(reading.read_text(path).splitlines(), 1):
             if not line.strip():
                 continue

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from pipeline.corpora import reading
+from pipeline.corpora.listing import files
 from pipeline.errors import PipelineError
 
 log = logging.getLogger("pipeline")
@@ -29,9 +30,11 @@ def find(folder: Path, named: str) -> Path:
         if not path.exists():
             raise PipelineError(f"config, key corpus.mosei.labels: there is no {path}.")
         return path
-    batches = sorted(path for path in folder.rglob("Labels") if path.is_dir() and any(path.glob("*.csv")))
-    files = sorted(folder.rglob("*Labels*.csd"))
-    found = [*batches, *files]
+    there = list(files(folder))
+    batches = {path.parent for path in there if path.parent.name == "Labels" and path.suffix == ".csv"}
+    packed = {path for path in there if "Labels" in path.stem and path.suffix == ".csd"}
+    # two links to one file or folder are one
+    found = sorted({path.resolve(): path for path in sorted(batches | packed, reverse=True)}.values())
     if len(found) != 1:
         listed = ", ".join(str(path) for path in found) or "none"
         raise PipelineError(
@@ -47,8 +50,8 @@ def from_csv(path: Path) -> dict[Clip, float]:
     An annotator's empty answer counts for nothing. Raises PipelineError naming file and row.
     """
     answers: dict[Clip, list[float]] = {}
-    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    for file in files:
+    batches = sorted(path.glob("[!.]*.csv")) if path.is_dir() else [path]
+    for file in batches:
         for line in reading.read_csv(file, COLUMNS, row="line").iter_rows(named=True):
             where = f"{file}, row {line['line']}"
             video = (line["Input.VIDEO_ID"] or "").strip()
