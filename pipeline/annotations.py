@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import polars as pl
-import pysubs2
+from pysubs2.formats.subrip import SubripFormat
+from pysubs2.formats.webvtt import WebVTTFormat
 
 from models.batch import MODALITIES
 from pipeline import artefacts
-from pipeline.corpora.transcripts import UNKNOWN
+from pipeline.corpora import transcripts
 from pipeline.model import Model
 from pipeline.perception import Perceived
 
@@ -17,7 +18,7 @@ NOTICE_SECONDS = 5.0  # how long subtitles show the notice
 
 def table(model: Model, seen: Perceived, values) -> pl.DataFrame:
     """One row an utterance. values: float (U, C) as from Model.predict."""
-    speakers = [None if row["speaker"] == UNKNOWN else row["speaker"] for row in seen.rows]
+    speakers = [None if row["speaker"] == transcripts.UNKNOWN else row["speaker"] for row in seen.rows]
     columns = {
         "utterance": pl.Series(range(len(seen.rows)), dtype=pl.Int32),
         "start": pl.Series([row["start"] for row in seen.rows], dtype=pl.Float64),
@@ -51,9 +52,8 @@ def write(folder: Path, rows: pl.DataFrame, seen: Perceived, model: Model) -> No
     )
     artefacts.save_text(folder / "annotations.csv", rows.write_csv())
     artefacts.save_text(folder / "annotations.jsonl", json_lines(rows, model))
-    subtitles = as_subtitles(rows, model.facts.notice)
-    artefacts.save_text(folder / "annotations.srt", subtitles.to_string("srt"))
-    artefacts.save_text(folder / "annotations.vtt", subtitles.to_string("vtt"))
+    artefacts.save_text(folder / "annotations.srt", as_srt(rows, model.facts.notice))
+    artefacts.save_text(folder / "annotations.vtt", as_vtt(rows, model.facts.notice))
 
 
 def json_lines(rows: pl.DataFrame, model: Model) -> str:
@@ -81,16 +81,37 @@ def verdict(row: dict) -> str:
     return f"{row['label']} {row['confidence']:.0%}"
 
 
-def as_subtitles(rows: pl.DataFrame, notice: str) -> pysubs2.SSAFile:
-    """A cue an utterance: speaker, emotion, what was said; the notice comes first and stands by itself."""
-    subtitles = pysubs2.SSAFile()
-    if notice:
-        end = pysubs2.make_time(s=NOTICE_SECONDS)
-        subtitles.append(pysubs2.SSAEvent(start=0, end=end, text=f"[{notice}]"))
+def cues(rows: pl.DataFrame, notice: str) -> list[tuple[int, int, str]]:
+    """Start and end (ms) and text of a cue an utterance: speaker, emotion, and below them what was said.
+
+    The notice comes first and stands by itself.
+    """
+    found = [(0, round(1000 * NOTICE_SECONDS), f"[{notice}]")] if notice else []
     for row in rows.iter_rows(named=True):
-        who = f"{row['speaker']}: " if row["speaker"] else ""
-        said = f"\n{row['text']}" if row["text"] else ""
-        event = pysubs2.SSAEvent(start=pysubs2.make_time(s=row["start"]), end=pysubs2.make_time(s=row["end"]))
-        event.plaintext = f"[{who}{verdict(row)}]{said}"
-        subtitles.append(event)
-    return subtitles
+        who = f"{' '.join(row['speaker'].split())}: " if row["speaker"] else ""
+        start = round(1000 * row["start"])
+        # a cue of no length is a mistake to every reader
+        end = max(round(1000 * row["end"]), start + 1)
+        found.append((start, end, f"[{who}{verdict(row)}]\n{row['text'] or ''}"))
+    return found
+
+
+def as_srt(rows: pl.DataFrame, notice: str) -> str:
+    """SubRip; players show its entities as they stand, so only what could be taken for markup is escaped."""
+    parts = []
+    for number, (*times, text) in enumerate(cues(rows, notice), 1):
+        first, last = map(SubripFormat.ms_to_timestamp, times)
+        plain = "\n".join(line.strip() for line in text.splitlines() if line.strip())
+        kept = transcripts.words(plain) == plain and "-->" not in plain
+        shown = plain if kept else transcripts.as_text(text)
+        parts.append(f"{number}\n{first} --> {last}\n{shown}\n\n")
+    return "".join(parts)
+
+
+def as_vtt(rows: pl.DataFrame, notice: str) -> str:
+    """WebVTT, all special characters escaped."""
+    parts = ["WEBVTT\n\n"]
+    for *times, text in cues(rows, notice):
+        first, last = map(WebVTTFormat.ms_to_timestamp, times)
+        parts.append(f"{first} --> {last}\n{transcripts.as_text(text)}\n\n")
+    return "".join(parts)

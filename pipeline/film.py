@@ -23,6 +23,7 @@ from pipeline.settings.annotate import FilmSettings
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 AAC_BLOCK = 1024
 USUAL = 25.0  # pictures a second of a file that has none, or does not tell
+SLOWEST = 10.0  # what is drawn moves, even where the pictures of a file stand for long
 BLANK = (640, 360)  # size of the picture of a file that has none (px)
 
 
@@ -42,7 +43,8 @@ class Writer:
         sound_rate: int,
         quality: int,
     ) -> None:
-        self.file = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        # absolute: FFmpeg takes a name with a colon for an address
+        self.file = av.open(str(Path(path).absolute()), "w", format="mp4", options={"movflags": "+faststart"})
         self.rate, self.sound_rate, self.pictures, self.samples = rate, sound_rate, 0, 0
         self.video = self.file.add_stream("mpeg4", rate=rate)
         self.video.width, self.video.height, self.video.pix_fmt = width, height, "yuv420p"
@@ -122,12 +124,17 @@ def even_size(width: int, height: int, settings: FilmSettings) -> tuple[int, int
     return tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
 
 
+def picture_rate(own: float | None, settings: FilmSettings) -> Fraction:
+    """Pictures a second of the drawn video; `own` is the mean rate of the given one, if it tells."""
+    return Fraction(min(max(own or USUAL, SLOWEST), settings.rate)).limit_denominator(1001)
+
+
 def draw(
     path: Path, video: Video, rows: pl.DataFrame, boxes: pl.DataFrame, model: Model, settings: FilmSettings
 ) -> None:
     """Write the drawn video: as long as the given one, with its sound."""
     facts = media.probe(video.path)
-    rate = Fraction(min(facts.frame_rate or USUAL, settings.rate)).limit_denominator(1001)
+    rate = picture_rate(facts.frame_rate, settings)
     count = max(1, round(video.duration * rate))
     times = [float((k + 0.5) / rate) for k in range(count)]
     pictures = media.frames(video.path, times) if video.blind is None else repeat(None)

@@ -69,7 +69,8 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     if not path.is_file():
         raise MediaAbsence(FILE_MISSING, path, "there is no such file")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        # absolute: FFmpeg takes a name with a colon for an address
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise MediaAbsence(UNDECODABLE, path, f"not a media file that can be opened ({error})") from error
     with container:
@@ -229,7 +230,9 @@ def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
                 mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
             samples = np.concatenate(mixed, axis=1) if mixed else np.zeros((channels, 0), np.float32)
             if begins > cursor + (_JITTER * rate if begun else 0):
-                yield np.zeros((channels, begins - cursor), np.float32), rate
+                # a damaged timestamp can leave a gap of hours
+                for first in range(cursor, begins, rate):
+                    yield np.zeros((channels, min(rate, begins - first)), np.float32), rate
                 cursor = begins
             elif begins < cursor - (_JITTER * rate if begun else 0):
                 samples = samples[:, cursor - begins :]

@@ -78,7 +78,7 @@ class Perceived:
 def open_video(path: Path, spool: Path) -> Video:
     """Read the sound (onto disk, into `spool`) and find out whether there is a picture.
 
-    Raises PipelineError if the file is missing, cannot be read, or holds neither.
+    Raises PipelineError if the file is missing, cannot be read, holds neither, or has no length.
     """
     try:
         declared = media.probe(path)
@@ -101,6 +101,11 @@ def open_video(path: Path, spool: Path) -> Video:
     duration = max(declared.duration, 0.0 if sound is None else len(sound) / media.SAMPLE_RATE)
     if duration <= 0:
         duration = media.picture_length(path)
+    if duration <= 0:
+        raise PipelineError(
+            f"{path}: it has no length: one picture, and no sound. Give a video, or convert it with a tool that "
+            "writes how long the picture is shown."
+        )
     return Video(path, duration, sound, deaf, blind)
 
 
@@ -132,7 +137,13 @@ def utterances(
                 "for in the sound."
             )
         told = [
-            {"start": max(0.0, cue.start), "end": cue.end, "speaker": cue.speaker, "text": cue.text}
+            {
+                "start": max(0.0, cue.start),
+                # what begins after the video is out of its range, and is said to be
+                "end": min(cue.end, video.duration) if cue.start < video.duration else cue.end,
+                "speaker": cue.speaker,
+                "text": cue.text,
+            }
             for cue in cues
         ]
     else:

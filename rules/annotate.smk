@@ -2,6 +2,7 @@
 
 import re
 
+from pipeline import artefacts
 from pipeline.digests import file_digest
 from pipeline.encoders import registry
 
@@ -10,8 +11,9 @@ EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
 EXPORTED_FOLD = CFG.export.fold or FOLDS[0]
 # the model that annotates; where it comes from is not looked at, so annotating never sets off training
 MODEL = CFG.model or f"{RUN}/model/{EXPORTED[0]}/{EXPORTED_SEEDS[0]}"
-# named after the video, in characters that no shell or wildcard minds
-ANNOTATIONS = f"{RUN}/annotations/{re.sub(r'[^0-9A-Za-z_.-]', '_', Path(CFG.video).stem or 'none')}"
+# named after the video, in letters (of any script) and characters that no shell or wildcard minds
+TALK = re.sub(r"[^\w.-]", "_", Path(CFG.video).stem or "none")
+ANNOTATIONS = f"{RUN}/annotations/{TALK}"
 
 
 def model_folders():
@@ -68,6 +70,16 @@ rule export:
         " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"
 
 
+def others_video():
+    """The video whose annotations lie in the folder, if it is another than this one; else None."""
+    about = Path(ANNOTATIONS, "about.json")
+    try:
+        known = artefacts.load_json(about)["video"] if about.is_file() else CFG.video
+    except (PipelineError, KeyError) as error:
+        stop(f"annotate: {about} does not say whose annotations these are ({error}). Delete {ANNOTATIONS}.")
+    return None if Path(known).resolve() == Path(CFG.video).resolve() else known
+
+
 def annotated(wildcards):
     """The video and its transcript; what annotating needs and is missing ends the run."""
     video = Path(CFG.video)
@@ -83,6 +95,11 @@ def annotated(wildcards):
             f"annotate: there is no exported model in {MODEL}, and annotating trains none. Make it with "
             "`snakemake --cores all model`, or name the folder of another: --config model=FOLDER"
         )
+    if other := others_video():
+        stop(
+            f"annotate: {ANNOTATIONS} holds the annotations of another video, {other}. Move that folder away, "
+            "or rename one of the videos."
+        )
     beside = [video.with_suffix(suffix) for suffix in (".srt", ".vtt", ".csv")]
     told = [CFG.transcript] if CFG.transcript else [p for p in beside if p.is_file()]
     return dict(video=str(video), transcript=[str(path) for path in told])
@@ -94,9 +111,9 @@ rule annotate:
     output:
         folder=directory(ANNOTATIONS),
     log:
-        f"{LOGS}/annotate.log",
+        f"{LOGS}/annotate/{TALK}.log",
     benchmark:
-        f"{COSTS}/annotate.tsv"
+        f"{COSTS}/annotate/{TALK}.tsv"
     conda:
         "../envs/annotate.yaml"
     resources:
@@ -115,7 +132,8 @@ rule annotate:
             file_digest(Path(MODEL, name))
             for name in ("config.json", "weights.safetensors")
         ],
-        transcript=["--transcript", CFG.transcript] if CFG.transcript else [],
+        transcript=f"--transcript={CFG.transcript}" if CFG.transcript else [],
     shell:
-        "python -m pipeline.annotate --params {params.cfg:q} --model {params.model:q}"
-        " --video {input.video:q} {params.transcript:q} --out {output.folder:q} 2>&1 | tee {log:q}"
+        # with "=", for a name may begin with a dash
+        "python -m pipeline.annotate --params {params.cfg:q} --model={params.model:q}"
+        " --video={input.video:q} {params.transcript:q} --out {output.folder:q} 2>&1 | tee {log:q}"

@@ -7,8 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import fixture_trees as trees
 import numpy as np
@@ -16,8 +20,12 @@ import polars as pl
 import pysubs2
 import pytest
 from fixture_model import FACE, LABELS, write_model, write_talk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from workflow import copy_project, snakemake
 
-from pipeline import annotate, artefacts, film, media
+from pipeline import annotate, annotations, artefacts, film, media
+from pipeline.corpora import transcripts
 from pipeline.errors import PipelineError
 from pipeline.model import load
 from pipeline.model_facts import EMBEDDED_NOTICE
@@ -281,12 +289,12 @@ def test_former_annotations_are_replaced(model, talk, tmp_path):
 def test_a_second_writer_of_a_folder_does_not_stop_the_first(tmp_path, monkeypatch):
     target, rename, quicker = tmp_path / "out", os.replace, iter([True, False])
 
-    def replace(source, place):
+    def hurried(source, place):
         if Path(place) == target and next(quicker, False):
             trees.write_text(target / "theirs", "x")
         rename(source, place)
 
-    monkeypatch.setattr(artefacts.os, "replace", replace)
+    monkeypatch.setattr(artefacts.os, "replace", hurried)
     with artefacts.replacing_folder(target) as temporary:
         (temporary / "ours").write_text("x")
     assert [path.name for path in target.iterdir()] == ["ours"]
@@ -298,6 +306,141 @@ def test_a_folder_never_takes_the_place_of_a_file(tmp_path):
     with pytest.raises(OSError, match="out"), artefacts.replacing_folder(tmp_path / "out"):
         pass
     assert (tmp_path / "out").read_text() == "mine"
+
+
+ODD = [
+    "{laughs}",
+    "{\\an8}",
+    "\\N",
+    "<i>",
+    "</b>",
+    "<v Ann>",
+    "&",
+    "&amp;",
+    "-->",
+    "00:00:01,000 --> 00:00:02,000",
+]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from([*ODD, "\n", "\n\n", "\u2028", " ", "NOTE"])
+        # controls that cp1252 knows are mended by every reader of the project
+        | st.text(st.characters(exclude_categories=["Cs"], exclude_characters=map(chr, range(0x80, 0xA0)))),
+        max_size=6,
+    ).map("".join)
+)
+def test_subtitles_give_back_the_very_words(tmp_path_factory, said):
+    folder = tmp_path_factory.mktemp("subtitles")
+    rows = pl.DataFrame(
+        {
+            "start": [6.0, 7.0001],
+            "end": [6.5, 7.0002],
+            "speaker": ["A & <b>", None],
+            "text": [said, "next"],
+            "score": [0.5, -1.0],
+        }
+    )
+    whole = " ".join(line.strip() for line in f"[A & <b>: +0.50]\n{said}".splitlines() if line.strip())
+    for suffix, written in (("srt", annotations.as_srt), ("vtt", annotations.as_vtt)):
+        artefacts.save_text(folder / f"a.{suffix}", written(rows, "notice"))
+        cues = transcripts.read(folder / f"a.{suffix}")
+        assert [cue.text for cue in cues] == ["[notice]", whole, "[-1.00] next"]
+        assert (cues[1].start, cues[1].end, cues[2].start) == (6.0, 6.5, 7.0)
+
+
+def test_plain_words_stand_in_subrip_as_they_are():
+    rows = pl.DataFrame(
+        {"start": [0], "end": [1], "speaker": [None], "text": ["a & b < c {laughs}"], "score": [0]}
+    )
+    assert "\na & b < c {laughs}\n" in annotations.as_srt(rows, "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_transcript_in_utf_16_is_read_and_its_overrides_are_not(tmp_path, encoding):
+    told = ("\ufeff" if encoding == "utf-16-be" else "") + SRT.replace("Words", "{\\an8}{\\i1}Wörter")
+    (cue, _) = transcripts.read(trees.write_text(tmp_path / "t.srt", told, encoding))
+    assert cue.text == "Wörter of an utterance"
+    (tmp_path / "t.srt").write_bytes("\ufeffwords".encode("utf-16-be") + b"x")
+    with pytest.raises(PipelineError, match=r"t\.srt: begins as UTF-16"):
+        transcripts.read(tmp_path / "t.srt")
+
+
+def test_a_cue_ends_with_the_video(model, talk, tmp_path):
+    told = SRT.replace("03,400", "59,000") + "3\n00:01:00,000 --> 00:01:01,000\nlater\n"
+    rows = model.annotate(talk, trees.write_text(tmp_path / "t.srt", told), settings=UNDRAWN)
+    assert rows["end"].to_list() == pytest.approx([1.5, media.probe(talk).duration, 61], abs=0.1)
+    assert rows["reason_audio"].to_list() == [None, None, "out_of_range"]
+
+
+@pytest.mark.parametrize("name", ["Meeting:1.mp4", "-dash.mp4", "file:x.mp4"])
+def test_a_name_may_hold_a_colon_and_begin_with_a_dash(model, talk, tmp_path, monkeypatch, name):
+    shutil.copy(talk, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(model.annotate(Path(name), out=Path(f"{name}.out"))) == 2
+    assert (tmp_path / f"{name}.out" / "annotated.mp4").is_file()
+
+
+def write_slides(path: Path, times: Sequence[int]) -> Path:
+    """A picture at each of the times (s), darker and darker, without sound."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 10)
+        for number, time in enumerate(times):
+            picture = np.full((48, 64, 3), 250 - 60 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 10 * time, Fraction(1, 10)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
+def test_slides_that_stand_for_a_minute_are_drawn_with_what_moves(model, tmp_path):
+    video = write_slides(tmp_path / "slides.mkv", [0, 60, 120])
+    told = trees.write_text(tmp_path / "t.srt", SRT)
+    chosen = AnnotateSettings(film=FilmSettings(width=320))
+    model.annotate(video, told, tmp_path / "out", settings=chosen)
+    film_of = tmp_path / "out" / "annotated.mp4"
+    assert media.probe(film_of).frame_rate == pytest.approx(10)
+    during, between, later = media.frames(film_of, [1.0, 1.8, 61.0])
+    band = [frame.picture[250:].astype(int) for frame in (during, between)]
+    assert np.abs(band[0] - band[1]).mean() > 1
+    assert during.picture[:200].mean() > later.picture[:200].mean() + 40
+
+
+@pytest.mark.parametrize(
+    ("own", "most", "drawn_at"), [(1 / 48, 30, 10), (0.0001, 1, 1), (None, 60, 25), (90_000, 30, 30)]
+)
+def test_pictures_are_drawn_at_a_rate_that_shows_what_moves(own, most, drawn_at):
+    assert film.picture_rate(own, FilmSettings(rate=most)) == drawn_at
+
+
+def test_a_single_picture_has_no_length(model, tmp_path, monkeypatch):
+    video = write_slides(tmp_path / "one.mkv", [0])
+    declared = replace(media.probe(video), duration=0.0)
+    monkeypatch.setattr(media, "probe", lambda path: declared)
+    with pytest.raises(PipelineError, match=r"one\.mkv: it has no length"):
+        model.annotate(video, settings=UNDRAWN)
+
+
+@pytest.mark.slow
+def test_the_rule_annotates_a_name_that_a_shell_minds(tmp_path):
+    project = copy_project(tmp_path / "project")
+    write_model(project / "runs/embedded/model/corekd/0")
+    video = write_talk(project / "It's a tälk.mp4", 2.0, bursts=((0.5, 1.5),))
+    trees.write_text(project / "-it's told.srt", "1\n00:00:00,500 --> 00:00:01,500\nWords\n")
+    named = (f"video={video.name}", "transcript=-it's told.srt", "device=cpu")
+    snakemake(project, "--cores", "1", "annotate", "--config", *named)
+    run = project / "runs/embedded"
+    assert pl.read_parquet(run / "annotations/It_s_a_tälk/annotations.parquet")["text"].to_list() == ["Words"]
+    assert EMBEDDED_NOTICE in (run / "logs/annotate/It_s_a_tälk.log").read_text()
+    assert (run / "benchmarks/annotate/It_s_a_tälk.tsv").is_file()
+    other = shutil.copy(video, project / "It s a tälk.mp4")
+    done = snakemake(project, "-n", "annotate", "--config", f"video={Path(other).name}", check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode and "holds the annotations of another video, It's a tälk.mp4" in said
 
 
 def trees_root() -> Path:

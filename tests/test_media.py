@@ -123,6 +123,20 @@ def test_late_sound_is_put_where_it_belongs(tmp_path):
     assert np.flatnonzero(np.abs(sound) > 0.1)[0] / 16_000 == pytest.approx(1.5, abs=0.05)
 
 
+def test_a_gap_of_the_timestamps_is_silence_in_small_pieces(tmp_path):
+    path = write(tmp_path / "gap.mkv", pictures=5, sound=tone(1, 48_000), audio_offset=30.5)
+    pieces = [piece.shape[1] for piece, _ in media.sound(path, "mono")]
+    assert max(pieces) <= 48_000
+    assert sum(pieces) == pytest.approx(31.5 * 48_000, abs=3000)
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "-c.mp4"])
+def test_a_name_is_no_address_and_no_option(clip, tmp_path, monkeypatch, name):
+    (tmp_path / name).write_bytes(clip.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert media.probe(Path(name)).duration == pytest.approx(4, abs=0.1)
+
+
 def test_five_channels_become_one(tmp_path):
     channels = np.zeros((6, 48_000), np.float32)
     channels[2] = tone(1, 48_000)  # the centre speaks

@@ -1,5 +1,6 @@
 """What the adapters of corpora on disk share: finding, decoding and checking their files."""
 
+import codecs
 import io
 import logging
 import re
@@ -56,9 +57,9 @@ def repaired(text: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A text file as UTF-8 or, where it is not UTF-8, as cp1252 (logged); C1 controls are repaired.
+    """A text file as UTF-8, as UTF-16 where its first bytes say so, or else as cp1252 (logged).
 
-    Raises PipelineError if there is no such file.
+    C1 controls are repaired. Raises PipelineError if there is no such file, or half a character of UTF-16.
     """
     try:
         raw = path.read_bytes()
@@ -66,6 +67,8 @@ def read_text(path: Path) -> str:
         raise PipelineError(
             f"{path}: cannot be read ({error}). Check that the corpus is complete."
         ) from error
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return repaired(_utf16(raw, path))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -73,6 +76,15 @@ def read_text(path: Path) -> str:
         # latin-1 maps every byte; `repaired` turns its controls into cp1252
         text = raw.decode("latin-1")
     return repaired(text)
+
+
+def _utf16(raw: bytes, path: Path) -> str:
+    try:
+        return raw.decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise PipelineError(
+            f"{path}: begins as UTF-16 and is none ({error}). Save it anew, as UTF-8."
+        ) from error
 
 
 def read_csv(path: Path, columns: Collection[str], row: str = "") -> pl.DataFrame:

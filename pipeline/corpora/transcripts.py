@@ -11,6 +11,8 @@ from pipeline.errors import PipelineError
 SUFFIXES = (".srt", ".vtt", ".csv")
 TIMING = re.compile(r"\s*([\d:.,]+)\s+-->\s+([\d:.,]+)(?:\s.*)?")
 VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+# of ASS, which .srt files borrow: {\an8}, {\i1}
+OVERRIDE = re.compile(r"\{\\[^}]*\}")
 TAG = re.compile(r"</?[A-Za-z][^>]*>|<\d[\d:.]*>")
 UNKNOWN = "unknown"
 
@@ -96,5 +98,17 @@ def _from_subtitles(path: Path) -> list[Cue]:
         text = " ".join(spoken)
         voice = VOICE.search(text)
         speaker = html.unescape(voice[1]).strip() if voice else UNKNOWN
-        cues.append(Cue(start, end, html.unescape(TAG.sub("", text)).strip() or None, where, speaker))
+        cues.append(Cue(start, end, words(text).strip() or None, where, speaker))
     return cues
+
+
+def words(text: str) -> str:
+    """What is said in the text of a cue: without tags, its entities resolved."""
+    return html.unescape(TAG.sub("", OVERRIDE.sub("", text)))
+
+
+def as_text(said: str) -> str:
+    """What stands in a cue so that `words` gives `said` back, line by line and without its blank lines."""
+    lines = (line.strip() for line in said.splitlines())
+    # a brace before a backslash would begin an override
+    return "\n".join(html.escape(line, quote=False).replace("{\\", "&#123;\\") for line in lines if line)

@@ -46,7 +46,7 @@ class FilmSettings(Settings):
     """The video with the annotations drawn into it."""
 
     drawn: bool = Field(True, description="whether it is made at all")
-    rate: float = Field(30.0, gt=0, le=60, description="most pictures a second")
+    rate: float = Field(30.0, ge=1, le=60, description="most pictures a second")
     width: int = Field(640, ge=320, le=1920, multiple_of=2, description="a narrower picture is enlarged (px)")
     side: int = Field(1280, ge=320, le=3840, multiple_of=2, description="a longer side is reduced (px)")
     shown: float = Field(60.0, ge=5, le=3600, description="seconds that the timeline shows at once")

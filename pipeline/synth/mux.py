@@ -28,7 +28,8 @@ class Muxer:
     def __init__(self, path: Path, settings: RenderingSettings, sound_rate: int):
         logging.getLogger("libav").setLevel(logging.ERROR)
         self.settings = settings
-        self.file = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        # absolute: FFmpeg takes a name with a colon for an address
+        self.file = av.open(str(Path(path).absolute()), "w", format="mp4", options={"movflags": "+faststart"})
         self.file.flags |= av.container.Flags.bitexact.value
         self.video = self._video_stream()
         self.audio = self.file.add_stream("aac", rate=settings.audio_rate, layout="stereo")
