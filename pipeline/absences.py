@@ -5,11 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
+from models.conditions import MODALITIES
 from pipeline import artefacts
 from pipeline.markup import Table, number
 
 SPLITS = ("train", "val", "test")
-MODALITIES = ("text", "audio", "visual")
 
 
 def absences_table(datasets: Sequence[Path]) -> Table:

@@ -1,5 +1,7 @@
 """Extracted features: the index, the arrays of both kinds, folds, and the stage that slices them."""
 
+import io
+
 import fixture_trees as trees
 import numpy as np
 import polars as pl
@@ -141,6 +143,60 @@ def test_regression(tmp_path):
 def test_a_faulty_index_is_named_with_row(tmp_path, index, message):
     with pytest.raises(PipelineError, match=message):
         read(build(tmp_path, index), labels=["no", "yes"])
+
+
+PLACED = "utterance,dialogue,position\n" + "".join(f"u{n},d,{n}\n" for n in range(8))
+
+
+@pytest.mark.parametrize("cell", ["", "1.5", "first", "1e12"])
+def test_a_position_that_is_no_whole_number_is_named_with_row(tmp_path, cell):
+    base = build(tmp_path, PLACED.replace("u3,d,3", f"u3,d,{cell}"))
+    with pytest.raises(PipelineError, match=r"index\.csv, row 5, column position: .*number"):
+        read(base)
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0, None, 2.0], [0.0, 0.5, 2.0], [0.0, float("nan"), 2.0], ["0", "", "2"]]
+)
+def test_a_position_of_a_parquet_index_is_checked_alike(tmp_path, values):
+    index = pl.DataFrame({"utterance": ["a", "b", "c"], "dialogue": ["d"] * 3, "position": values})
+    index.write_parquet(tmp_path / "index.parquet")
+    np.savez(tmp_path / "text.npz", pooled=TEXT[:3])
+    with pytest.raises(PipelineError, match=r"index\.parquet, row 3, column position: .*number"):
+        read(tmp_path)
+
+
+def test_a_column_of_another_kind_is_named(tmp_path):
+    index = pl.DataFrame({"utterance": ["a", "b"], "dialogue": ["d"] * 2, "position": [[0], [1]]})
+    index.write_parquet(tmp_path / "index.parquet")
+    np.savez(tmp_path / "text.npz", pooled=TEXT[:2])
+    with pytest.raises(PipelineError, match=r"index\.parquet, column position: .*List"):
+        read(tmp_path)
+
+
+def as_bytes(save, *arrays, **named) -> bytes:
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no archive",
+        b"PK\x03\x04 no archive either",
+        as_bytes(np.save, TEXT),
+        as_bytes(np.savez, pooled=TEXT)[:300],
+        as_bytes(np.savez, pooled=TEXT).replace(b"NUMPY", b"NUMBY"),
+    ],
+    ids=["empty", "text", "torn", "npy", "cut", "damaged"],
+)
+def test_a_file_that_is_no_npz_is_named(tmp_path, content):
+    base = build(tmp_path)
+    (base / "text.npz").write_bytes(content)
+    with pytest.raises(PipelineError, match=r"text\.npz: cannot be read as \.npz"):
+        read(base)
 
 
 def test_faulty_arrays_are_named(tmp_path):

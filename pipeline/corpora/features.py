@@ -7,12 +7,15 @@ without a file is absent everywhere. Columns `split_<fold>` make folds of those 
 See docs/corpora/features.md.
 """
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 
+from models.conditions import MODALITIES
 from pipeline import artefacts
 from pipeline.corpora import reading
 from pipeline.corpora.drawing import given_or_drawn, only_main
@@ -20,9 +23,9 @@ from pipeline.corpora.rows import Corpus, own_splits
 from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 
-MODALITIES = ("text", "audio", "visual")
 ARRAYS = (".safetensors", ".npz")
 FOLD = "split_"
+MOST = 2**31 - 1  # the largest position
 
 
 def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -92,7 +95,10 @@ def _labels(path: Path, table: pl.DataFrame, named: Sequence[str]) -> tuple[tupl
 
 
 def _numbers(path: Path, table: pl.DataFrame, name: str, kind: type[pl.DataType]) -> pl.Series:
-    """A column of numbers, from CSV text or as it is; raises PipelineError naming the row of another cell."""
+    """A column of numbers, from CSV text or as it is; empty cells are null.
+
+    Raises PipelineError naming the row of another cell, or a column of another kind.
+    """
     values = table[name]
     if values.dtype == pl.String:
         found = [
@@ -100,7 +106,24 @@ def _numbers(path: Path, table: pl.DataFrame, name: str, kind: type[pl.DataType]
             for row, cell in enumerate(values)
         ]
         values = pl.Series(name, found, pl.Float64)
+    if not (values.dtype.is_numeric() or values.dtype == pl.Null):
+        raise PipelineError(
+            f"{path}, column {name}: numbers are expected, not {values.dtype}. Write it anew."
+        )
     return values.cast(kind)
+
+
+def _positions(path: Path, table: pl.DataFrame) -> pl.Series:
+    """The column of positions; raises PipelineError naming the row of one that is no whole number."""
+    values = _numbers(path, table, "position", pl.Float64)
+    for row, value in enumerate(values):
+        if value is None or not value.is_integer() or abs(value) > MOST:
+            raise PipelineError(
+                f"{path}, row {row + 2}, column position: {'empty' if value is None else value}, but the "
+                "place of an utterance in its dialogue is a whole number. Mend it, or leave the column out: "
+                "then the order of the rows counts."
+            )
+    return values.cast(pl.Int32)
 
 
 def _scores(path: Path, table: pl.DataFrame) -> pl.Series:
@@ -118,6 +141,21 @@ def folds(table: pl.DataFrame) -> tuple[str, ...]:
     return names or ("main",)
 
 
+def _archive(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz; raises PipelineError if it is none, is damaged, or would need pickle."""
+    try:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("a single array, as numpy.save writes it")
+        with file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as .npz without pickle ({error}). Write it by numpy.savez with "
+            "plain number arrays."
+        ) from error
+
+
 def arrays(folder: Path, modality: str) -> tuple[Path, dict[str, np.ndarray]] | None:
     """`pooled` float (U, D) and, if given, `available` (U,) of a modality; None if it has no file.
 
@@ -126,17 +164,7 @@ def arrays(folder: Path, modality: str) -> tuple[Path, dict[str, np.ndarray]] | 
     path = one_of(folder, modality, ARRAYS)
     if path is None:
         return None
-    if path.suffix == ".safetensors":
-        found = artefacts.load_tensors(path)
-    else:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
-        except (OSError, ValueError) as error:
-            raise PipelineError(
-                f"{path}: cannot be read as .npz without pickle ({error}). Write it by numpy.savez with "
-                "plain number arrays."
-            ) from error
+    found = artefacts.load_tensors(path) if path.suffix == ".safetensors" else _archive(path)
     pooled = found.get("pooled")
     if pooled is None or pooled.ndim != 2 or pooled.dtype.kind not in "fiu" or not pooled.shape[1]:
         shape = "nothing" if pooled is None else f"{pooled.dtype} {pooled.shape}"
@@ -167,7 +195,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                 "number and order."
             )
     labels, label = _labels(path, table, own.labels) if own.task == "classification" else ((), None)
-    position = _numbers(path, table, "position", pl.Int32)
+    position = _positions(path, table)
     columns = {
         name: table[name].cast(pl.String) if name in table.columns else None
         for name in ("speaker", "text", "group", "split")
