@@ -3,6 +3,7 @@
 Every variant is held as per-dialogue sums, and all of them meet the same resamples.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -84,9 +85,12 @@ def compare(
     Rows without `other` are a variant's own seed-mean with its interval; rows with one are paired
     differences variant - other: the reference variant against each compared one (with p, and p_holm over
     the family compared x {complete, fixed mean, random mean} of a metric), and every trained variant against
-    the readable ceiling. Raises PipelineError if seeds differ or the reference has no predictions.
+    the readable ceiling. Raises PipelineError if seeds or conditions differ, if the reference has no
+    predictions, or if the resamples are too few for any test to be decided.
     """
     family = _family(trained, settings)
+    _check_conditions(sums, trained)
+    _check_resamples(len(family) * len(FAMILY), settings)
     seeds = _seeds(sums, trained)
     draws = statistics.Resamples.draw(settings.resamples, truth.dialogues, len(seeds), settings.seed)
     rows: list[dict] = []
@@ -137,6 +141,31 @@ def _family(trained: Sequence[str], settings: ReportSettings) -> list[str]:
                 "Train it (config key compare), or name another in report.reference or report.compared."
             )
     return [name for name in family if name != settings.reference]
+
+
+def _check_conditions(sums: Mapping[str, Sums], trained: Sequence[str]) -> None:
+    """Every row under the same conditions, for a mean over other ones compares nothing."""
+    first = sums[trained[0]]
+    wanted = {*first.conditions, *first.conflicts}
+    for name, one in sums.items():
+        differing = wanted ^ {*one.conditions, *one.conflicts}
+        if differing or (name in trained and sorted(one.conditions) != sorted(first.conditions)):
+            what = f"only one of them has {min(differing)}" if differing else "their numbers of draws differ"
+            raise PipelineError(
+                f"predictions of {name!r}: its conditions are not those of {trained[0]!r}, {what}. "
+                "Means over different conditions cannot be compared; evaluate all under one protocol."
+            )
+
+
+def _check_resamples(tests: int, settings: ReportSettings) -> None:
+    least = tests * statistics.least_p(settings.resamples)
+    if least >= 1 - settings.level:
+        needed = math.ceil(2 * tests / (1 - settings.level))
+        raise PipelineError(
+            f"config, key report.resamples: with {settings.resamples} resamples the least p of {tests} "
+            f"comparisons is {least:.3f} after Holm's correction, so none could ever differ at the level "
+            f"{settings.level:g}. Set it to {needed} or more, or name fewer variants in report.compared."
+        )
 
 
 def _seeds(sums: Mapping[str, Sums], trained: Sequence[str]) -> list[int]:

@@ -63,7 +63,8 @@ def choose_donors(
     nonverbal ones and comes from another dialogue. `different` donors have another label (regression: a score
     at least `distance` away), `same` donors the same one (within 0.5), `shuffled` donors any. `reference` is
     the label whose rate is measured: the donor's, and for `shuffled` that of a further random utterance,
-    whose rate is chance. Regression: 1 where that score is positive, 0 where negative, null at zero.
+    whose rate is chance. Regression: 1 where that score is positive, 0 where negative, null at zero; a target
+    whose true score is 0 is on neither side too, and counts for the rates but not for the accuracy.
     A target without a possible donor is left out; without any target the table is empty. Raises PipelineError
     if there are targets and nothing is left of a kind.
     """

@@ -84,16 +84,17 @@ def conflict(
 ) -> dict[str, float]:
     """Conflict metrics of label indices (V,), one row a conflict view.
 
-    accuracy; donor_rate, P(predicted = reference); clean_donor_rate, the same for the predictions `clean`
-    of the clean view of the same utterances; donor_bias, their difference, whose target is 0. A negative
-    `reference` has no label and counts for the accuracy only.
+    accuracy and clean_accuracy; donor_rate, P(predicted = reference); clean_donor_rate, the same for the
+    predictions `clean` of the clean view of the same utterances; donor_bias, their difference, whose target
+    is 0. A negative `reference` has no label and counts for the accuracy only. A negative `truth` is a true
+    score of 0, on neither side: it counts for the rates only (the accuracy is NaN if no other is there).
     """
-    known = reference >= 0
+    known, sided = reference >= 0, truth >= 0
     rate = float((predicted[known] == reference[known]).mean())
     clean_rate = float((clean[known] == reference[known]).mean())
     return {
-        "accuracy": float((predicted == truth).mean()),
-        "clean_accuracy": float((clean == truth).mean()),
+        "accuracy": float((predicted == truth)[sided].mean()) if sided.any() else float("nan"),
+        "clean_accuracy": float((clean == truth)[sided].mean()) if sided.any() else float("nan"),
         "donor_rate": rate,
         "clean_donor_rate": clean_rate,
         "donor_bias": rate - clean_rate,

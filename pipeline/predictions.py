@@ -17,9 +17,9 @@ KNOWING = "_knowing"
 class Truth:
     """U test utterances and V conflict views of all folds.
 
-    `value` is the label index or the score, NaN where there is none; `train` are the values of the training
-    utterances. `target` indexes the U utterances; `reference` is the label (regression: sign) whose rate is
-    measured, -1 for none. Arrays named `view_` have one entry a conflict view.
+    `value` is the label index or the score, NaN where there is none; `train` are the values of each fold's
+    training utterances. `target` indexes the U utterances; `reference` is the label (regression: sign) whose
+    rate is measured, -1 for none. Arrays named `view_` have one entry a conflict view.
     """
 
     task: str
@@ -29,7 +29,7 @@ class Truth:
     row: np.ndarray
     dialogue: np.ndarray
     value: np.ndarray
-    train: np.ndarray
+    train: tuple[np.ndarray, ...]
     view_kind: np.ndarray
     view_draw: np.ndarray
     view_target: np.ndarray
@@ -63,23 +63,29 @@ class Answers:
 
 
 def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
-    """Read labels and conflict views; a dataset lies in `{fold}/dataset`, conflicts in `{fold}/protocol`."""
+    """Read labels and conflict views; a dataset lies in `{fold}/dataset`, conflicts in `{fold}/protocol`.
+
+    Raises PipelineError if the paths do not go together, or if two folds test the same utterance.
+    """
     if len(datasets) != len(conflicts) or not datasets:
         raise PipelineError(
             f"--dataset and --conflicts: got {len(datasets)} and {len(conflicts)} paths; "
             "give both for each fold."
         )
     parts, views, trains, rows, dialogues = [], [], [], 0, 0
+    tested: dict[str, str] = {}
     for number, (dataset, path) in enumerate(zip(datasets, conflicts, strict=True)):
         facts = artefacts.load_json(dataset / "facts.json")
         column = "label" if facts["task"] == "classification" else "score"
         table = artefacts.load_table(
-            dataset / "utterances.parquet", ["row", "dialogue", "split", column]
+            dataset / "utterances.parquet", ["row", "utterance", "dialogue", "split", column]
         ).with_columns(value=pl.col(column).cast(pl.Float64))
         if column == "label":
             table = table.with_columns(pl.when(pl.col("value") >= 0).then("value").alias("value"))
-        trains.append(table.filter(pl.col("split") == "train", pl.col("value").is_not_null())["value"])
+        labelled = table.filter(pl.col("split") == "train", pl.col("value").is_not_null())
+        trains.append(labelled["value"].to_numpy())
         test = table.filter(pl.col("split") == "test").sort("row")
+        _tested_once(tested, dataset.parent.name, test["utterance"])
         _, dialogue = np.unique(test["dialogue"].to_numpy(), return_inverse=True)
         parts.append((np.full(test.height, number), test["row"], dialogue + dialogues, test["value"]))
         view = artefacts.load_table(path, ["kind", "draw", "row", "reference"])
@@ -90,8 +96,19 @@ def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
     viewed = [np.concatenate([np.asarray(part) for part in column]) for column in zip(*views, strict=True)]
     folds = tuple(path.parent.name for path in datasets)
     # a null of the table arrives as NaN
-    train = np.concatenate([np.asarray(part) for part in trains])
-    return Truth(facts["task"], tuple(facts["labels"]), folds, *joined, train, *viewed)
+    return Truth(facts["task"], tuple(facts["labels"]), folds, *joined, tuple(trains), *viewed)
+
+
+def _tested_once(tested: dict[str, str], fold: str, utterances: pl.Series) -> None:
+    """Note the fold that tests each utterance; raises PipelineError for one that another fold tests too."""
+    twice = [name for name in utterances if name in tested]
+    if twice:
+        raise PipelineError(
+            f"folds {tested[twice[0]]!r} and {fold!r}: both test the utterance {twice[0]!r} ({len(twice)} "
+            "such), so the pooled scores would count it twice. Take one of the two out of corpus.folds, or "
+            "judge them in two runs."
+        )
+    tested |= dict.fromkeys(utterances, fold)
 
 
 def load_answers(paths: Sequence[Path], truth: Truth) -> Iterator[Answers]:
@@ -200,19 +217,26 @@ def trivial_answers(
     """The rows that ignore every input: `majority` and `prior_sampling`, under the conditions given.
 
     Classification: the training prior as probabilities, and labels drawn from it. Regression: the mean
-    training score, and training scores drawn. Both are fitted on training labels only.
+    training score, and training scores drawn. Each fold has its own, fitted on its own training labels only:
+    what one fold tests, another one trains on.
     """
-    if truth.task == "classification":
-        prior = np.bincount(truth.train.astype(int), minlength=truth.width) / len(truth.train)
-        yield _constant("majority", None, np.tile(prior, (len(truth.row), 1)), truth, (clean, conflict))
-    else:
-        mean = np.full((len(truth.row), 1), truth.train.mean())
-        yield _constant("majority", None, mean, truth, (clean, conflict))
+    likely = np.stack([_prior(train, truth) for train in truth.train])
+    yield _constant("majority", None, likely[truth.fold], truth, (clean, conflict))
     for number in seeds:
         rng = np.random.default_rng([seed, 5, number])
-        drawn = rng.choice(truth.train, size=len(truth.row))
+        drawn = np.empty(len(truth.row))
+        for fold, train in enumerate(truth.train):
+            inside = truth.fold == fold
+            drawn[inside] = rng.choice(train, size=inside.sum())
         values = np.eye(truth.width)[drawn.astype(int)] if truth.task == "classification" else drawn[:, None]
         yield _constant("prior_sampling", number, values, truth, (clean, conflict))
+
+
+def _prior(train: np.ndarray, truth: Truth) -> np.ndarray:
+    """Shares of the training labels, or the mean training score: (width,)."""
+    if truth.task == "regression":
+        return train.mean(keepdims=True)
+    return np.bincount(train.astype(int), minlength=truth.width) / len(train)
 
 
 def _constant(

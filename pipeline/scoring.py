@@ -18,9 +18,14 @@ def labels_of(values: np.ndarray, truth: Truth) -> np.ndarray:
 
 
 def view_truth(truth: Truth, target: np.ndarray) -> np.ndarray:
-    """The true label index of each target; regression: 1 where the score is positive."""
+    """The true label index of each target; regression: 1 where the score is positive, 0 where negative.
+
+    A true score of 0 takes no side: -1, which the conflict accuracy leaves out (P4).
+    """
     value = truth.value[target]
-    return value.astype(int) if truth.task == "classification" else (value > 0).astype(int)
+    if truth.task == "classification":
+        return value.astype(int)
+    return np.where(value == 0, -1, value > 0).astype(int)
 
 
 def score_rows(answers: Answers, truth: Truth) -> Iterator[Row]:

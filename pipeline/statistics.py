@@ -128,12 +128,12 @@ def conflict_statistics(
     dialogue: np.ndarray,
     dialogues: int,
 ) -> np.ndarray:
-    """Per-dialogue counts of conflict views (V,): views, hits, known references, and how often the
-    predictions under conflict and the clean ones equal the reference: (D, 5)."""
-    known = reference >= 0
+    """Per-dialogue counts of conflict views (V,): views with a truth (not negative), hits among them, known
+    references, and how often predictions under conflict and clean ones equal the reference: (D, 5)."""
+    known, sided = reference >= 0, truth >= 0
     columns = (
-        np.ones(len(truth)),
-        truth == predicted,
+        sided,
+        sided & (truth == predicted),
         known,
         known & (predicted == reference),
         known & (clean == reference),
@@ -173,8 +173,13 @@ def interval(values: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def least_p(resamples: int) -> float:
+    """The smallest p that `two_sided` can give: 2 / (R + 1)."""
+    return 2 / (resamples + 1)
+
+
 def two_sided(differences: np.ndarray) -> float:
-    """Two-sided bootstrap p of the hypothesis that a difference is 0; never below 2 / (R + 1)."""
+    """Two-sided bootstrap p of the hypothesis that a difference is 0; never below `least_p`."""
     count = len(differences) + 1
     tail = min((differences <= 0).sum() + 1, (differences >= 0).sum() + 1)
     return float(min(1.0, 2 * tail / count))

@@ -11,6 +11,9 @@ OWN = (
 )
 
 
+FEW = 5  # seeds; below it the spread between trainings is anybody's guess (docs/method.md, "Protocols")
+
+
 @dataclass(frozen=True)
 class Context:
     """What every table needs."""
@@ -34,6 +37,12 @@ class Context:
         return f"**{title(variant)}**" if variant == self.reference else title(variant)
 
 
+def few_seeds(results: Results) -> str:
+    """What to bear in mind with fewer seeds than the protocol asks for; empty if there are enough."""
+    count = len(results.seeds)
+    return f"{count} seed(s): differences hold for these trainings only." if count < FEW else ""
+
+
 def summary(context: Context, run_name: str, names: Sequence[str]) -> str:
     """A few lines for a terminal."""
     results, metric = context.results, context.metric
@@ -51,6 +60,7 @@ def summary(context: Context, run_name: str, names: Sequence[str]) -> str:
         "",
         f"{better.height} of {tests.filter(tests['metric'] == metric).height} comparisons of "
         f"{title(context.reference)} differ after Holm's correction.",
+        *([few] if (few := few_seeds(results)) else []),
         f"Tables: {', '.join(f'{name}.md' for name in names)}.",
         OWN,
     ]

@@ -13,7 +13,7 @@ from pipeline.markup import Table, number, write
 from pipeline.results import MEANS, Cell, Results, ordered, shown, title
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
-from pipeline.summary import OWN, Context, summary
+from pipeline.summary import OWN, Context, few_seeds, summary
 
 LETTERS = ("a", "v", "av")
 
@@ -69,6 +69,7 @@ def footers(context: Context, params: Params, corpus: str, digests: Sequence[str
         f"{name.removeprefix('random/')}: {results.missing_rate(name):.3f}"
         for name in results.family("random/")
     )
+    few = few_seeds(results)
     generator = f" Generator settings {params.generator[:12]}." if params.generator else ""
     return [
         f"Run {params.run}, corpus {corpus}, folds {', '.join(results.folds)}, "
@@ -78,6 +79,7 @@ def footers(context: Context, params: Params, corpus: str, digests: Sequence[str
         f"{params.report.resamples} resamples].",
         f"Natural absence on the test split: {results.absence:.3f} of the slots. Realised missing rate by "
         f"nominal rate, over the slots that are really there: {realised}.",
+        *([few] if few else []),
         OWN,
     ]
 
@@ -153,6 +155,8 @@ def conflict_table(context: Context) -> Table:
     notes = ["Letters: the channels that are swapped. Donors are test utterances of another dialogue."]
     if len(context.labels) == 2 or context.regression:
         notes.append("With two classes the donor-label bias is only the accuracy drop under conflict.")
+    if context.regression:
+        notes.append("Accuracy is by sign: negative against positive, true scores of 0 left out.")
     header = ["", *(f"{letters}: {metric.replace('_', ' ')}" for letters, metric in pairs)]
     units = ["", *(metric for _, metric in pairs)]
     heading = "P4: conflict, donors with another label"

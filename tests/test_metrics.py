@@ -99,6 +99,16 @@ def test_sentiment_metrics_equal_scikit_learn_and_scipy(pairs):
     assert found["f1_pos"] == pytest.approx(f1_score(truth[polar] > 0, score[polar] > 0, **plain))
 
 
+def test_a_true_score_of_zero_counts_for_the_rates_alone():
+    """Targets of scores 2, 0, -1 and 0: two are right or wrong, all four have a donor."""
+    truth, predicted = np.array([1, -1, 0, -1]), np.array([1, 0, 1, 1])
+    clean, reference = np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1])
+    found = metrics.conflict(truth, predicted, clean, reference)
+    assert found["accuracy"] == 0.5 and found["clean_accuracy"] == 1.0
+    assert found["donor_rate"] == 0.75 and found["clean_donor_rate"] == 0.0
+    assert np.isnan(metrics.conflict(np.full(4, -1), predicted, clean, reference)["accuracy"])
+
+
 def test_conflict_of_a_known_case():
     truth = np.array([0, 0, 1, 2])
     found = metrics.conflict(truth, np.array([1, 0, 1, 1]), np.array([0, 0, 1, 1]), np.array([1, 2, -1, 1]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from pipeline import metrics, statistics
 
@@ -57,7 +58,8 @@ def test_score_statistics_equal_the_metrics():
 
 def test_conflict_statistics_equal_the_metrics():
     rng = np.random.default_rng(0)
-    truth, predicted, clean = rng.integers(0, 4, (3, 150))
+    predicted, clean = rng.integers(0, 4, (2, 150))
+    truth = rng.integers(-1, 4, 150)  # a true score of 0 is -1: on neither side
     reference, dialogue = rng.integers(-1, 4, 150), rng.integers(0, 7, 150)
     sums = statistics.conflict_statistics(
         truth, predicted, clean, reference, dialogue=dialogue, dialogues=7
@@ -85,7 +87,23 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert 0.90 <= covered / 200 <= 0.985
 
 
-def test_p_is_uniform_enough_without_a_difference_and_small_with_one():
+def test_p_is_uniform_without_a_difference():
+    """Paired differences of dialogues around 0: p falls below each level as often as the level says."""
+    rng, trials, dialogues = np.random.default_rng(0), 600, 80
+    p = np.empty(trials)
+    for trial in range(trials):
+        gap = rng.normal(0, 1, dialogues)
+        draws = statistics.Resamples.draw(400, dialogues, 1, seed=trial)
+        p[trial] = statistics.two_sided((draws.dialogues[1:] @ gap) / dialogues)
+    for level in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9):
+        # three standard errors of a share of the trials, and what 80 dialogues cost a percentile bootstrap
+        slack = 3 * np.sqrt(level * (1 - level) / trials) + 0.01
+        assert abs((p <= level).mean() - level) <= slack, level
+    assert kstest(p, "uniform").statistic < 0.08
+
+
+def test_p_of_known_cases():
+    assert statistics.two_sided(np.full(999, 0.1)) == pytest.approx(statistics.least_p(999))
     assert statistics.two_sided(np.full(999, 0.1)) == pytest.approx(2 / 1000)
     assert statistics.two_sided(np.array([-1.0, 1.0] * 500)) == pytest.approx(1.0, abs=0.01)
     assert statistics.two_sided(np.zeros(100)) == 1.0

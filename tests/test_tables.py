@@ -9,10 +9,13 @@ from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predic
 from pipeline import across, agreement, artefacts, figures, scores, tables
 from pipeline.absences import absences_table
 from pipeline.errors import PipelineError
+from pipeline.predictions import load_truth, trivial_answers
+from pipeline.results import Results
 from pipeline.settings.report import ReportSettings
+from pipeline.summary import few_seeds
 
 SKILLS = {"teacher": 0.5, "corekd": 0.9, "csa": 0.7}
-REPORT = ReportSettings(resamples=200)
+REPORT = ReportSettings(resamples=300)
 
 
 def make(run, folds=("main",), task="classification", skills=SKILLS):
@@ -21,6 +24,7 @@ def make(run, folds=("main",), task="classification", skills=SKILLS):
     for number, name in enumerate(folds):
         fold = run / name
         files["dataset"].append(write_dataset(fold / "dataset", dialogues=30, task=task, seed=number))
+        rename(fold / "dataset" / "utterances.parquet", name)
         masks, conflicts = write_protocol(fold)
         files["masks"].append(masks)
         files["conflicts"].append(conflicts)
@@ -38,6 +42,12 @@ def make(run, folds=("main",), task="classification", skills=SKILLS):
             artefacts.save_table(fold / "ceilings.parquet", pl.concat(frames))
             files["ceilings"].append(fold / "ceilings.parquet")
     return files
+
+
+def rename(path, fold):
+    """Utterances of another name in every fold, as no two of them test the same one."""
+    own = pl.concat_str(pl.lit(fold), "utterance").alias("utterance")
+    artefacts.save_table(path, artefacts.load_table(path).with_columns(own))
 
 
 def score(run, files, report=REPORT):
@@ -140,13 +150,65 @@ def test_trivial_rows_know_the_training_labels_only(tmp_path):
 def test_faults_are_said(tmp_path):
     files = make(tmp_path)
     with pytest.raises(PipelineError, match=r"report\.reference"):
-        score(tmp_path, files, ReportSettings(resamples=200, reference="nobody"))
+        score(tmp_path, files, ReportSettings(resamples=300, reference="nobody"))
     with pytest.raises(PipelineError, match="same seeds"):
         score(tmp_path, {**files, "predictions": files["predictions"][1:]})
     short = artefacts.load_table(files["predictions"][0]).filter(pl.col("condition") != "fixed/t")
     artefacts.save_table(files["predictions"][0], short)
-    with pytest.raises(PipelineError, match="conditions"):
+    with pytest.raises(PipelineError, match="seed 1: its conditions"):
         score(tmp_path, files)
+    for path in files["predictions"][:2]:
+        table = artefacts.load_table(path).filter(pl.col("condition") != "fixed/t")
+        artefacts.save_table(path, table)
+    with pytest.raises(PipelineError, match=r"predictions of 'corekd'.*not those of 'teacher'.*fixed/t"):
+        score(tmp_path, files)
+
+
+@pytest.mark.parametrize(("resamples", "enough"), [(238, False), (240, True)])
+def test_resamples_that_can_decide_nothing_are_refused(tmp_path, resamples, enough):
+    """Six tests: the least p after Holm's correction is 6 * 2 / (R + 1), to be below 0.05."""
+    files, report = make(tmp_path), ReportSettings(resamples=resamples)
+    if enough:
+        assert score(tmp_path, files, report)["comparisons"].height
+        return
+    with pytest.raises(PipelineError, match=r"report\.resamples: with 238 .* Set it to 240 or more"):
+        score(tmp_path, files, report)
+
+
+def test_an_utterance_is_tested_in_one_fold(tmp_path):
+    files = make(tmp_path, folds=("main", "session5"))
+    for fold in ("main", "session5"):
+        path = tmp_path / fold / "dataset" / "utterances.parquet"
+        table = artefacts.load_table(path)
+        artefacts.save_table(path, table.with_columns(utterance=pl.format("u{}", "row")))
+    with pytest.raises(PipelineError, match="'main' and 'session5': both test the utterance 'u") as error:
+        score(tmp_path, files)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_trivial_rows_of_a_fold_know_its_own_training_targets(tmp_path, task):
+    files = make(tmp_path, folds=("one", "two"), task=task)
+    for fold, (train, test) in {"one": (0, 1), "two": (1, 0)}.items():
+        path = tmp_path / fold / "dataset" / "utterances.parquet"
+        own = pl.when(pl.col("split") == "train").then(train).otherwise(test)
+        column = "label" if task == "classification" else "score"
+        table = artefacts.load_table(path)
+        table = table.with_columns(own.cast(table.schema[column]).alias(column))
+        artefacts.save_table(path, table)
+    truth = load_truth(files["dataset"], files["conflicts"])
+    for answers in trivial_answers(truth, ["complete"], [], [0, 1], 3):
+        said = answers.clean["complete"][0]
+        said = said.argmax(axis=1) if task == "classification" else said[:, 0]
+        assert said.tolist() == truth.fold.tolist(), answers.variant
+
+
+def test_few_seeds_are_said(tmp_path):
+    found = score(tmp_path, make(tmp_path))
+    two = Results(found["scores"], found["comparisons"])
+    assert few_seeds(two) == "2 seed(s): differences hold for these trainings only."
+    two.seeds = [0, 1, 2, 3, 4]
+    assert few_seeds(two) == ""
 
 
 @pytest.mark.slow
@@ -174,6 +236,7 @@ def test_tables_and_figures(tmp_path, task):
     for page in pages:
         text = page.read_text()
         assert digest[:12] in text and "0123456789ab" in text and "not the paper's" in text
+        assert "2 seed(s): differences hold" in text
         rows = list(csv.reader(page.with_suffix(".csv").read_text().splitlines()))
         assert len({len(row) for row in rows}) == 1 and len(rows) > 1
         assert page.with_suffix(".tex").exists() and page.with_suffix(".html").exists()
@@ -182,7 +245,11 @@ def test_tables_and_figures(tmp_path, task):
     assert census["test"][3] == str(test.height) and census["test"][7] == f"{test.height * 1.5 / 3600:.2f}"
     main = (results / "tables" / "main.md").read_text()
     assert "**CoRe-KD**" in main and "majority" in main and "ORACLE" in main
-    assert "fake:" in (results / "tables" / "summary.txt").read_text()
+    printed = (results / "tables" / "summary.txt").read_text()
+    assert "fake:" in printed and "2 seed(s): differences hold" in printed
+    assert ("true scores of 0 left out" in (results / "tables" / "conflict.md").read_text()) == (
+        task == "regression"
+    )
     for folder in ("one", "two"):
         figures.run(figures.Params(report=REPORT), **read, facts=facts, folder=results / folder)
     drawn = sorted(path.name for path in (results / "one").iterdir())
