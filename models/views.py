@@ -94,6 +94,7 @@ def conflict_view(
     """Put the sound, the picture or both of a donor beside an utterance's own language and target.
 
     `target` is the class index or the score of every utterance, NaN where there is none: those stay clean.
+    So do utterances whose language is absent: nothing but the label would be left of them.
     A donor comes from another dialogue, has every channel that is taken from it, and has another target
     (or, for the share of same-label donors, the same one). An utterance without any such donor stays clean.
     Another score means at least `rates.gap` away; the same score means closer than that.
@@ -103,7 +104,8 @@ def conflict_view(
     same = torch.rand(shape, generator=generator) < rates.same_share
     channel = torch.randint(len(rates.channels), shape, generator=generator)
     channel = torch.tensor([CHANNELS.index(name) for name in rates.channels])[channel]
-    where = (picked & batch.valid & torch.isfinite(target)).nonzero()  # (targets, 2)
+    spoken = batch.available[..., 0]
+    where = (picked & batch.valid & spoken & torch.isfinite(target)).nonzero()  # (targets, 2)
     row, column = where.unbind(1)
     chosen = _donor_of(
         target[row, column],

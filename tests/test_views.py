@@ -76,6 +76,7 @@ def test_conflict_laws(lengths, seed, same_share):
     assert not (view.swapped & ~batch.valid).any()
     assert torch.equal(view.batch.features["text"], batch.features["text"])
     assert torch.equal(view.batch.available[..., 0], batch.available[..., 0])
+    assert not (view.swapped & ~batch.available[..., 0]).any()
     assert torch.equal(view.batch.label, batch.label)
     assert torch.equal(torch.isfinite(view.donor), view.swapped)
     for b, n in batch.valid.nonzero().tolist():
@@ -102,7 +103,8 @@ def test_conflict_laws(lengths, seed, same_share):
 def test_shares_of_conflict_and_of_same_label_donors():
     rates = ConflictRates(share=0.4, same_share=0.25, channels=("a", "v", "av"))
     _, _, _, view = drawn((6,) * 500, 3, rates)
-    assert view.swapped.float().mean().item() == pytest.approx(0.4, abs=0.03)
+    spoken = view.batch.available[..., 0]
+    assert view.swapped[spoken].float().mean().item() == pytest.approx(0.4, abs=0.03)
     assert view.other[view.swapped].float().mean().item() == pytest.approx(0.75, abs=0.04)
     counts = torch.bincount(view.channels[view.swapped], minlength=3) / view.swapped.sum()
     assert counts.tolist() == pytest.approx([1 / 3] * 3, abs=0.05)
@@ -117,6 +119,24 @@ def test_no_fitting_donor_leaves_an_utterance_clean():
     )
     assert not view.swapped.any()
     assert torch.equal(view.batch.features["audio"], batch.features["audio"])
+
+
+def test_an_utterance_without_language_stays_clean():
+    batch, donors = make_batch((6,) * 20, seed=4), make_donors(4)
+    view = conflict_view(
+        batch,
+        torch.arange(20) + 10,
+        batch.label.float(),
+        donors,
+        ConflictRates(share=1.0),
+        torch.Generator().manual_seed(0),
+    )
+    silent = batch.valid & ~batch.available[..., 0]
+    assert silent.any() and not (view.swapped & silent).any()
+    assert torch.equal(view.swapped, batch.available[..., 0])
+    for name in ("audio", "visual"):
+        assert torch.equal(view.batch.features[name][silent], batch.features[name][silent])
+    assert torch.equal(view.batch.available[silent], batch.available[silent])
 
 
 def test_another_score_is_at_least_the_gap_away():
