@@ -38,6 +38,11 @@ FOLDS["iemocap"] = ("main", *(f"session{number}" for number in range(1, 6)))
 PROTOCOLS = {"iemocap": ("four", "six", "six_by_ids")}
 
 
+# what stands in the tables beside the students, so no variant may have its name
+RESERVED = ("teacher", "majority", "prior_sampling", "protocol")
+CEILING = re.compile(r".*_ceiling.*|readable.*")
+
+
 class EmbeddedSettings(Settings):
     """The embedded corpus: how it is generated."""
 
@@ -133,8 +138,12 @@ class Config(Settings):
                 raise ValueError(f"export.seeds: {seed} is not trained; trained are {self.seeds}")
         if self.export.fold and self.export.fold not in self.corpus.folds:
             raise ValueError(f"export.fold: no fold {self.export.fold!r}; there are {self.corpus.folds}")
-        if "teacher" in self.variants:
-            raise ValueError("variants: the name 'teacher' is taken by the zero-filled teacher")
+        for name in self.variants:
+            if name in RESERVED or CEILING.fullmatch(name):
+                raise ValueError(
+                    f"variants.{name}: the name is taken by what is no student in the tables (so are "
+                    f"{', '.join(RESERVED)}, and names with _ceiling or that begin with readable); rename it"
+                )
         self._corpus_has_them()
         if self.corpus.name not in ("embedded", "features") and self.encoders.standins:
             raise ValueError(
@@ -151,6 +160,8 @@ class Config(Settings):
                 raise ValueError(
                     f"corpus.folds: the corpus {name} has no fold {fold!r}; it has {', '.join(folds)}"
                 )
+        if name == "iemocap" and {"main", "session5"} <= set(self.corpus.folds):
+            raise ValueError("corpus.folds: main and session5 both test session 5; name one of them")
         if len(set(self.corpus.folds)) != len(self.corpus.folds):
             raise ValueError("corpus.folds: an entry stands twice")
         protocols = PROTOCOLS.get(name, ())

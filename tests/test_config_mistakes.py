@@ -11,6 +11,7 @@ from pipeline.config_files import read_source
 from pipeline.corpora import iemocap
 from pipeline.corpora.registry import ADAPTERS
 from pipeline.errors import PipelineError
+from pipeline.results import CEILINGS, PROTOCOL, TRIVIAL
 
 BASE = ROOT / "config.yaml"
 
@@ -123,6 +124,18 @@ MISTAKES = {
         "variants:\n  no: {nce: 0}\n",
         r"line 2: the key no is not text .*quotes",
     ),
+    "name of a trivial row": (
+        "run: x\nvariants:\n  majority: {}\n",
+        r"line 3: variants\.majority: the name is taken by what is no student",
+    ),
+    "name of a ceiling": (
+        "variants: {my_ceiling_2: {}}\n",
+        r"variants\.my_ceiling_2: the name is taken",
+    ),
+    "two folds that test the same session": (
+        "corpus: {name: iemocap, folder: there, folds: [main, session5]}\nencoders: {standins: false}\n",
+        r"line 1: corpus\.folds: main and session5 both test session 5",
+    ),
     "heads that do not fit": (
         "network: {heads: 3}\n",
         r"line 1: network: heads \(3\) must divide hidden \(64\)",
@@ -151,6 +164,23 @@ def test_the_adapters_have_the_folds_and_protocols_that_are_checked():
     assert config.FOLDS["iemocap"] == iemocap.FOLDS
     assert tuple(iemocap.PROTOCOLS) == config.PROTOCOLS["iemocap"]
     assert set(config.FOLDS) <= set(ADAPTERS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "teacher",
+        PROTOCOL,
+        *TRIVIAL,
+        *CEILINGS,
+        "readable_ceiling_knowing",
+        "cue_ceiling_no_context",
+        "readable",
+    ],
+)
+def test_no_variant_has_the_name_of_another_row(name):
+    with pytest.raises(PipelineError, match=f"variants.{name}: the name is taken"):
+        config.read_config({"variants": {"corekd": {}, name: {}}})
 
 
 def test_the_overlay_that_wins_is_named(mine):
