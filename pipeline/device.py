@@ -1,6 +1,7 @@
 """Where torch computes: the one place that picks a device and fixes threads and determinism."""
 
 import logging
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -15,8 +16,13 @@ def prepare(device: str, threads: int) -> torch.device:
 
     `device` is `auto` (a GPU if one is visible, else the CPU, and the log says which), `cpu` or `cuda`.
     `threads` is torch's thread count on the CPU: fixed by the configuration and not by `--cores`, since
-    sums depend on it. Raises PipelineError if `cuda` is asked for and no GPU is visible.
+    sums depend on it. Training is float32 by choice: the networks are small, and what fewer bits would add to
+    the scores is of the size of the differences that are compared; encoders alone use bfloat16 (`encoding`).
+    Raises PipelineError if `cuda` is asked for and no GPU is visible.
     """
+    # cuBLAS repeats its sums under one of two workspaces only, and reads this when it starts
+    if device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     # the same switch as use_deterministic_algorithms, which would import torch's compiler for seconds
     torch.set_deterministic_debug_mode("warn")
