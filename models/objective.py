@@ -40,10 +40,6 @@ class Weights:
     def sees_conflict(self) -> bool:
         return max(self.nce_task, self.nce_margin, self.nce_reference) > 0
 
-    @property
-    def needs_references(self) -> bool:
-        return max(self.prediction, self.fused, self.modality, self.nce_reference) > 0
-
 
 @dataclass(frozen=True)
 class Options:
