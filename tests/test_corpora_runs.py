@@ -45,8 +45,11 @@ def check_results(run: Path, fold: str = "main") -> dict:
     assert list((run / "results" / "tables").glob("*.md"))
     scores = pl.read_parquet(run / "results" / "scores.parquet")
     assert {"teacher", "corekd"} <= set(scores["variant"])
-    complete = scores.filter(variant="corekd", condition="complete", fold=fold)
-    assert complete.height
+    for variant in ("teacher", "corekd"):
+        complete = scores.filter(variant=variant, condition="complete", fold=fold)
+        assert complete.height
+        assert complete["value"].is_finite().all(), complete
+        assert complete["value"].null_count() == 0
     return artefacts.load_json(run / fold / "dataset" / "facts.json")
 
 

@@ -1,5 +1,7 @@
 """The joined dataset: every utterance once, normalised on training rows, zeros where absent."""
 
+import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,29 @@ def test_join_normalisation_and_absences(made):
     assert facts["dimensions"] == WIDTHS
     assert facts["absent"]["train"]["visual"] == {"gone": 1}
     assert facts["absent"]["test"] == {"text": {}, "audio": {}, "visual": {"gone": 1}}
+
+
+def reasons_of_the_code() -> set[str]:
+    """Constants such as NO_FACE = "no_face" of every module that says why something is absent."""
+    root = Path(__file__).resolve().parents[1] / "pipeline"
+    names = ("media", "faces", "text", "audio", "visual", "given", "perception")
+    modules = [*(root / f"{name}.py" for name in names), *(root / "corpora").glob("*.py")]
+    found = set()
+    for statement in (line for path in modules for line in ast.parse(path.read_text()).body):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                if text.upper().startswith(name):
+                    found.add(text)
+    # how a speaker is called whom nobody names
+    return found - {"unknown"}
+
+
+def test_every_reason_of_absence_is_documented():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "artefacts.md").read_text()
+    section = page.partition("### Reasons of absence")[2].partition("\n## ")[0]
+    reasons = reasons_of_the_code()
+    assert {"file_missing", "no_face", "no_text", "not_given", "wrong_cut", "not_read"} <= reasons
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == reasons
 
 
 def test_training_reads_what_this_stage_writes(made):
