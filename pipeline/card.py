@@ -50,25 +50,36 @@ def measured(facts: ModelFacts, results: Results, own: pl.DataFrame, metric: str
     header = ["", *MEANS.values(), "conflict", "donor-label bias"]
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     columns = [*((condition, metric) for condition in MEANS)]
-    columns += [(CONFLICT, metric if not facts.labels else "accuracy"), (CONFLICT, "donor_bias")]
+    # under conflict nothing else is measured; of a regression it is the accuracy of the sign
+    columns += [(CONFLICT, "accuracy"), (CONFLICT, "donor_bias")]
     values = {(row["condition"], row["metric"]): row["value"] for row in own.iter_rows(named=True)}
     cells = [_plain(values, condition, name) for condition, name in columns]
-    lines.append(f"| **this model (seed {facts.seed})** | " + " | ".join(cells) + " |")
+    several = len(results.folds) > 1
+    mine = f"seed {facts.seed}, fold {facts.fold}" if several else f"seed {facts.seed}"
+    lines.append(f"| **this model ({mine})** | " + " | ".join(cells) + " |")
     for variant in ordered(results):
         row = [
             shown(results.cell(variant, condition, name), name, interval=False) for condition, name in columns
         ]
-        name = f"{title(variant)}, all seeds" if variant == facts.variant else title(variant)
+        every = f"{title(variant)}, all seeds{' and folds' if several else ''}"
+        name = every if variant == facts.variant else title(variant)
         lines.append(f"| {name} | " + " | ".join(row) + " |")
     over = (
         f"mean ± standard deviation over {len(results.seeds)} seeds" if len(results.seeds) > 1 else "one seed"
     )
-    conflict = " (conflict: accuracy)" if facts.labels else ""
+    sign = "" if facts.labels else " of the sign"
+    other = "another label" if facts.labels else "a distant score"
     note = (
-        f"Measured on the test split of the corpus `{facts.corpus}`: {metric}{conflict}, shares in percent, "
-        f"{over}. Fixed and random are means over the missing-modality conditions. Conflict: sound and "
-        "picture come from another utterance with another label; the donor-label bias should be 0."
+        f"Measured on the test split of the corpus `{facts.corpus}`: {metric} (conflict: accuracy{sign}), "
+        f"shares in percent, {over}. Fixed and random are means over the missing-modality conditions. "
+        f"Conflict: sound and picture come from another utterance with {other}; the donor-label bias{sign} "
+        "should be 0."
     )
+    if several:
+        note += (
+            f" The first row is of the test utterances of the fold {facts.fold} alone; every other row pools "
+            f"those of all folds ({', '.join(results.folds)})."
+        )
     return "\n".join(["## Measured", "", *lines, "", note])
 
 

@@ -16,7 +16,8 @@ from pipeline.settings.base import Settings
 
 # Snakemake's columns -> ours; memory is in MB (2^20 bytes) there, and "-" where a job was too short to sample
 COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "peak_mb"}
-OWN = "costs"
+# not of the run's results: this stage itself, and what people ask for beside them
+BESIDE = ("costs", "annotate", "search")
 
 
 class Params(Settings):
@@ -41,12 +42,13 @@ def run(params: Params, *, benchmarks: Path, folder: Path) -> None:
 def read_jobs(folder: Path) -> pl.DataFrame:
     """One row a job: `stage`, `job`, `seconds`, `cpu_seconds`, `peak_mb` (null where not sampled).
 
-    Raises PipelineError if there is no benchmark file or one cannot be read.
+    Annotating and searching are left out. Raises PipelineError if there is no benchmark file or one cannot be
+    read.
     """
     rows = []
     for path in sorted(folder.rglob("*.tsv")):
         parts = path.relative_to(folder).with_suffix("").parts
-        if parts[0] == OWN:
+        if parts[0] in BESIDE:
             continue
         try:
             table = pl.read_csv(path, separator="\t", infer_schema=False)

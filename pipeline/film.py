@@ -117,7 +117,14 @@ def heard(path: Path, layout: str, rate: int) -> Iterator[np.ndarray]:
         yield stream.resample_chunk(nothing, last=True).reshape(-1, channels).T
 
 
-def even_size(width: int, height: int, settings: FilmSettings) -> tuple[int, int]:
+def displayed(own: tuple[int, int], facts: media.Probe) -> tuple[float, float]:
+    """The size at which a player shows a decoded picture of `own` (width, height): its pixels as squares."""
+    width, height = own
+    turned = own != (facts.width, facts.height) and own == (facts.height, facts.width)
+    return (width, height * facts.aspect) if turned else (width * facts.aspect, height)
+
+
+def even_size(width: float, height: float, settings: FilmSettings) -> tuple[int, int]:
     """The size in which a picture is drawn (px, even): not too small for letters, not larger than asked."""
     scale = max(settings.width / width, 1.0)
     scale = min(scale, settings.side / max(width, height))
@@ -141,7 +148,7 @@ def draw(
     # the decoded picture may stand upright where the file says it lies
     first = next(media.frames(video.path, [0.0])).picture if video.blind is None else None
     own = first.shape[1::-1] if first is not None else BLANK
-    width, height = even_size(*own, settings)
+    width, height = even_size(*(displayed(own, facts) if video.blind is None else own), settings)
     painter = Painter(
         rows.to_dicts(),
         boxes,
@@ -150,7 +157,7 @@ def draw(
         video.duration,
         settings.shown,
         width,
-        width / own[0],
+        (width / own[0], height / own[1]),
     )
     channels = 0 if video.sound is None else min(facts.channels or 1, 2)
     sound_rate = facts.sample_rate if facts.sample_rate in AAC_RATES else 48_000

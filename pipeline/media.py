@@ -43,7 +43,10 @@ class MediaAbsence(PipelineError):
 
 @dataclass(frozen=True)
 class Probe:
-    """What a file holds: the duration in seconds (0 if unknown), picture size and rate, sound rate."""
+    """What a file holds: the duration in seconds (0 if unknown), picture size and rate, sound rate.
+
+    aspect: how many times as wide as high a player shows each stored pixel.
+    """
 
     duration: float
     width: int | None
@@ -51,6 +54,7 @@ class Probe:
     frame_rate: float | None
     sample_rate: int | None
     channels: int | None
+    aspect: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,14 @@ def probe(path: Path) -> Probe:
             frame_rate=float(video.average_rate) if video and video.average_rate else None,
             sample_rate=audio.codec_context.sample_rate if audio else None,
             channels=audio.codec_context.channels if audio else None,
+            aspect=_aspect(video) if video else 1.0,
         )
+
+
+def _aspect(stream: Stream) -> float:
+    """Width by height of a pixel; 1 where the file does not tell, or tells what no camera makes."""
+    told = float(stream.sample_aspect_ratio or 1)
+    return told if 0.2 <= told <= 5 else 1.0
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray:

@@ -32,7 +32,9 @@ def clock(seconds: float) -> str:
 
 @dataclass
 class Painter:
-    """Draws the annotations of one video; `width` (px) is the picture's, `scale` its size against the file's.
+    """Draws the annotations of one video; `width` (px) is the picture's.
+
+    scale: its width and height against those of the file's picture.
 
     rows: as annotations.table gives them; boxes: as faces.CROPS, in pixels of the file's picture.
     """
@@ -44,7 +46,7 @@ class Painter:
     duration: float
     shown: float  # seconds that the timeline shows at once
     width: int
-    scale: float
+    scale: tuple[float, float]
     font: Any = field(default_factory=lambda: cv2.FontFace("sans"))
 
     def __post_init__(self) -> None:
@@ -126,7 +128,9 @@ class Painter:
         if box is None:
             return
         row = self.rows[place]
-        x0, y0, x1, y1 = (round(float(value) * self.scale) for value in box)
+        x0, y0, x1, y1 = (
+            round(float(value) * scale) for value, scale in zip(box, 2 * self.scale, strict=True)
+        )
         thick = max(2, round(2 * self.unit))
         cv2.rectangle(picture, (x0, y0), (x1, y1), self.colour(row), thick, cv2.LINE_AA)
         size = max(10, round(14 * self.unit))

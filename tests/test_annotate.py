@@ -308,6 +308,7 @@ def test_a_folder_never_takes_the_place_of_a_file(tmp_path):
     assert (tmp_path / "out").read_text() == "mine"
 
 
+C1 = "".join(map(chr, range(0x80, 0xA0)))
 ODD = [
     "{laughs}",
     "{\\an8}",
@@ -327,7 +328,7 @@ ODD = [
     st.lists(
         st.sampled_from([*ODD, "\n", "\n\n", "\u2028", " ", "NOTE"])
         # controls that cp1252 knows are mended by every reader of the project
-        | st.text(st.characters(exclude_categories=["Cs"], exclude_characters=map(chr, range(0x80, 0xA0)))),
+        | st.text(st.characters(exclude_categories=["Cs"], exclude_characters=C1)),
         max_size=6,
     ).map("".join)
 )
@@ -380,6 +381,38 @@ def test_a_name_may_hold_a_colon_and_begin_with_a_dash(model, talk, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     assert len(model.annotate(Path(name), out=Path(f"{name}.out"))) == 2
     assert (tmp_path / f"{name}.out" / "annotated.mp4").is_file()
+
+
+@pytest.mark.parametrize(("aspect", "size"), [(Fraction(2), (640, 160)), (Fraction(1, 2), (640, 640))])
+def test_wide_pixels_are_drawn_wide_and_the_box_follows(model, talk, tmp_path, aspect, size):
+    video = tmp_path / "wide.mkv"
+    with av.open(str(talk)) as square, av.open(str(video), "w") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 160, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for number, frame in enumerate(square.decode(video=0)):
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    assert media.probe(video).aspect == aspect
+    model.annotate(video, trees.write_text(tmp_path / "t.vtt", VTT), tmp_path / "out")
+    (frame,) = media.frames(tmp_path / "out" / "annotated.mp4", [1.0])
+    (plain,) = media.frames(video, [1.0])
+    width, height = size
+    plain = cv2.resize(plain.picture, size, interpolation=cv2.INTER_LINEAR).astype(int)
+    assert frame.picture.shape[1] == width
+    changed = np.abs(frame.picture[:height].astype(int) - plain).sum(2) > 50
+    box = pl.read_parquet(tmp_path / "out" / "faces.parquet").filter(utterance=0)
+    x0, x1, y1 = box.select("x0", "x1", "y1").median().row(0)
+    left, right = (round(value * width / 320) for value in (x0, x1))
+    low = round(y1 * height / 160)
+    assert changed[low - 4 : low + 5, left:right].any(0).mean() > 0.9
+
+
+def test_a_picture_that_was_turned_is_stretched_upright():
+    facts = media.Probe(1.0, 720, 576, 25.0, None, None, 1.5)
+    assert film.displayed((720, 576), facts) == (1080, 576)
+    assert film.displayed((576, 720), facts) == (576, 1080)
 
 
 def write_slides(path: Path, times: Sequence[int]) -> Path:

@@ -9,7 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
+from fixture_model import write_model
 from protocol_fakes import write_dataset, write_predictions, write_protocol
+from test_tables import make, score
 
 from pipeline import (
     artefacts,
@@ -24,9 +26,12 @@ from pipeline import (
     reliability,
     scores,
 )
+from pipeline.card import measured
+from pipeline.drawing.donor_bias import donor_bias
 from pipeline.drawing.robustness import far_off, robustness
 from pipeline.errors import PipelineError
 from pipeline.markup import Table, latex, page
+from pipeline.model_facts import read_facts
 from pipeline.predictions import load_answers, load_truth
 from pipeline.results import Cell, Results
 
@@ -202,7 +207,10 @@ def test_costs_are_those_of_the_benchmark_files(tmp_path):
         "teacher/main-0.tsv": "10.5\t0:00:10\t800.0\t9.0\n",
         "teacher/main-1.tsv": "20.5\t0:00:20\t900.5\t19.0\n",
         "splits/main.tsv": "0.2\t0:00:00\t-\t0.1\n",
+        # not of this run's results
         "costs.tsv": "99\t0:01:39\t9999\t99\n",
+        "annotate/talk.tsv": "99\t0:01:39\t9999\t99\n",
+        "search/main-corekd.tsv": "99\t0:01:39\t9999\t99\n",
     }
     for name, row in files.items():
         (tmp_path / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -246,6 +254,8 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
             continue
         said = np.frombuffer(base64.b64decode(data["answers"]["teacher"]["fixed/at"]), np.uint8)
         said = said.reshape(-1, truth.width)[order] / data["top"]
+        if truth.task == "classification":
+            assert (said.argmax(1) == found.clean["fixed/at"][0].argmax(1)).all()
         if truth.task == "regression":
             said = data["low"] + said * (data["high"] - data["low"])
         assert np.abs(said - found.clean["fixed/at"][0]).max() < 0.02
@@ -264,6 +274,36 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
     assert donors == {
         utterances[row]: utterances[donor] for row, donor in views.select("row", "donor").rows()
     }
+
+
+def test_the_page_names_the_label_that_the_tables_count():
+    values = np.array([[0.3329, 0.3331, 0.334], [0.4998, 0.5002, 0.0], [0.2, 0.2, 0.6], [np.nan] * 3])
+    kept = np.frombuffer(base64.b64decode(explorer._bytes(values, "classification")), np.uint8).reshape(-1, 3)
+    assert kept[:3].argmax(1).tolist() == [2, 1, 2]
+    assert np.abs(kept[:3] / explorer.TOP - values[:3]).max() < 1.5 / explorer.TOP
+    assert (kept[3] == explorer.NONE).all()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_card_and_the_figure_of_the_bias_say_what_they_count(tmp_path, task):
+    tables = score(tmp_path, make(tmp_path, folds=("one", "two"), task=task))
+    results = Results(tables["scores"], tables["comparisons"])
+    regression = task == "regression"
+    facts = read_facts(write_model(tmp_path / "model", regression=regression))
+    facts = facts.model_copy(update={"fold": "two"})
+    own = tables["scores"].filter(variant="corekd", seed=0, fold="two", checkpoint="selected")
+    metric = "mae" if regression else "weighted_f1"
+    card = measured(facts, results, own, metric)
+    row = next(line for line in card.splitlines() if "this model (seed 0, fold two)" in line)
+    right = own.filter(condition="conflict/av/different", metric="accuracy")["value"].item()
+    assert row.split("|")[-3].strip() == f"{100 * right:.1f}"
+    assert "fold two alone" in card and "all folds (one, two)" in card
+    assert ("a distant score" in card) == ("accuracy of the sign" in card) == regression
+    assert ("another label" in card) != regression
+    figure = donor_bias(results)
+    said = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    plt.close(figure)
+    assert ("distant score" in said) == regression and ("another label" in said) != regression
 
 
 @pytest.mark.parametrize(

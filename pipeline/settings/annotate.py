@@ -1,5 +1,7 @@
 """Settings of exported models and of annotating a video."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from pipeline.settings.base import Settings
@@ -9,7 +11,9 @@ class ExportSettings(Settings):
     """Which trained networks become folders that can be taken elsewhere."""
 
     variants: list[str] = Field([], description="variants to export; empty: the first of compare")
-    seeds: list[int] = Field([], description="training seeds to export; empty: the first of seeds")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [], description="training seeds to export; empty: the first of seeds"
+    )
     fold: str = Field(
         "", description="the fold whose networks are exported; empty: the first of corpus.folds"
     )

@@ -1,5 +1,7 @@
 """Settings of the encoders: which weights, which layers, how they are pooled and batched."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from pipeline.settings.base import Settings
@@ -30,7 +32,7 @@ class WeightsSettings(Settings):
 class EncoderSettings(Settings):
     """What all three kinds of encoder share."""
 
-    layers: list[int] = Field(
+    layers: list[Annotated[int, Field(ge=-100, le=100)]] = Field(
         [-1], min_length=1, description="hidden states to average; 0 is the input embedding, -1 the last"
     )
     batch: int = Field(8, ge=1, le=1024, description="inputs of one forward pass")

@@ -1,6 +1,6 @@
 """Settings of the search for a variant's weights."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -36,7 +36,9 @@ class SearchSettings(Settings):
 
     trials: int = Field(24, ge=1, le=10000, description="Settings tried for each variant, the given first")
     random: int = Field(8, ge=1, description="Trials drawn at random before the sampler learns from them")
-    seeds: list[int] = Field([0], min_length=1, description="Training seeds a trial; their mean is its score")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="Training seeds a trial; their mean is its score"
+    )
     seed: int = Field(0, ge=0, description="Seed of the sampler")
     spaces: dict[str, Space] = Field(
         {},
