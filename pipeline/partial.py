@@ -18,6 +18,7 @@ import numpy as np
 from pipeline import artefacts
 from pipeline.codehash import code_digest
 from pipeline.digests import facts_digest, file_digest
+from pipeline.errors import PipelineError
 from pipeline.progress import progress
 
 log = logging.getLogger("pipeline")
@@ -27,7 +28,17 @@ Piece = tuple[dict[str, np.ndarray], Any]
 
 PREFIX = ".resume-"
 # what computes and decodes; a bump of one of them is a new start
-LIBRARIES = ("torch", "transformers", "av", "opencv-python-headless", "facenet-pytorch")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "av",
+    "soxr",
+    "opencv-python-headless",
+    "facenet-pytorch",
+    "optuna",
+)
 
 
 def run_digest(
@@ -72,12 +83,12 @@ class PartialFolder:
         self.folder = beside.parent / f"{stem}{digest[:20]}"
         for other in beside.parent.glob(f"{stem}*"):
             if other != self.folder:
-                shutil.rmtree(other)
+                # what cannot be deleted (a file that another node still holds) is litter, and no fault
+                shutil.rmtree(other, ignore_errors=True)
 
     def clear(self) -> None:
-        """Delete the folder: the outputs are written."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Delete the folder, as far as that can be done: the outputs are written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Pieces(PartialFolder):
@@ -86,18 +97,37 @@ class Pieces(PartialFolder):
     def of(self, tasks: Sequence[T], make: Callable[[T], Piece]) -> Iterator[Piece]:
         """The piece of every task in order: read if an earlier try has made it, else made and kept.
 
-        A piece is always given as read from its file, so that a resumed run cannot differ. `make` is a
-        function of its task alone.
+        A piece is always given as read from its file, so that a resumed run cannot differ. One that is
+        damaged is made anew. `make` is a function of its task alone.
         """
         paths = [self.folder / f"{number:05d}.safetensors" for number in range(len(tasks))]
         done = sum(path.exists() for path in paths)
         if done:
             log.info("resumed: %d of %d pieces were done", done, len(tasks))
         for path, task in progress(list(zip(paths, tasks, strict=True)), "pieces"):
-            if not path.exists():
+            if (piece := whole(path, _load)) is None:
                 arrays, facts = make(task)
                 artefacts.save_tensors(path, arrays, {"facts": json.dumps(facts, default=np.generic.item)})
-            yield artefacts.load_tensors(path), json.loads(artefacts.load_metadata(path)["facts"])
+                piece = _load(path)
+            yield piece
+
+
+def _load(path: Path) -> Piece:
+    return artefacts.load_tensors(path), json.loads(artefacts.load_metadata(path)["facts"])
+
+
+def whole(path: Path, load: Callable[[Path], T]) -> T | None:
+    """What `load` makes of a file of an earlier try; None if it is missing or damaged, as by a crash.
+
+    A file that every retry would stumble over is no help: the log names it, and it is made anew.
+    """
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except PipelineError as error:
+        log.info("not resumed, made anew: %s", error)
+        return None
 
 
 def in_pieces(groups: Sequence[Sequence[T]], least: int) -> list[list[Sequence[T]]]:

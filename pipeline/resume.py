@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pipeline import artefacts
-from pipeline.partial import PartialFolder
+from pipeline.partial import PartialFolder, whole
 
 
 class ResumeFolder(PartialFolder):
@@ -31,10 +31,11 @@ class ResumeFolder(PartialFolder):
         artefacts.save_tensors(self.folder / "state.safetensors", state, metadata)
 
     def load(self) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray], list[dict]] | None:
-        """Weights by epoch, the state and the history so far; None if there is nothing to resume."""
-        path = self.folder / "state.safetensors"
-        if not path.exists():
-            return None
+        """Weights by epoch, the state and the history so far; None if nothing, or nothing whole, is there."""
+        return whole(self.folder / "state.safetensors", self._load)
+
+    def _load(self, path: Path) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray], list[dict]]:
+        """What `load` gives; raises PipelineError if the state or the weights of an epoch are damaged."""
         metadata = artefacts.load_metadata(path)
         weights = [
             artefacts.load_tensors(self._weights(epoch)) for epoch in range(1, int(metadata["epoch"]) + 1)

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import fixture_encoders
 import pytest
+from dialogues import write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from trained_world import SMALL, outputs
 
-from pipeline import corpus, faces, manifest, partial
+from pipeline import corpus, faces, manifest, partial, teacher
 from pipeline.digests import file_digest
+from pipeline.resume import ResumeFolder
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.process import ProcessSettings
 
@@ -69,7 +72,7 @@ def run(stage: str, world: Path, target: Path, **more) -> dict[str, str]:
 
 
 def kill(stage: str, world: Path, target: Path, signal: str = "SIGKILL", status: int = -9) -> None:
-    """Run a stage in a process that gets a signal after its first piece and ends with this status."""
+    """Run a stage in a process that gets a signal after its first piece; it must end with this status."""
     flags = [text for flag, path in paths(stage, world, target).items() for text in (f"--{flag}", str(path))]
     script = Path(__file__).with_name("killed_stage.py")
     command = [sys.executable, script, signal, str(PIECES[stage]), stage]
@@ -79,7 +82,7 @@ def kill(stage: str, world: Path, target: Path, signal: str = "SIGKILL", status:
         check=False,
         timeout=300,
     )
-    return done.returncode
+    assert done.returncode == status, done.stderr.decode()[-2000:]
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +100,47 @@ def test_a_killed_shard_goes_on_and_ends_in_the_same_bytes(world, tmp_path, capl
     with caplog.at_level(logging.INFO, "pipeline"):
         assert run(stage, world, broken) == whole
     assert "resumed: 1 of " in caplog.text
+
+
+def test_a_damaged_piece_is_made_anew(world, tmp_path, caplog):
+    """As a crash of the machine may leave it: every retry would stumble over it."""
+    made = run("text", world, tmp_path / "whole")
+    broken = tmp_path / "broken"
+    kill("text", world, broken)
+    (piece,) = broken.rglob("00000.safetensors")
+    piece.write_bytes(piece.read_bytes()[:-1])
+    with caplog.at_level(logging.INFO, "pipeline"):
+        assert run("text", world, broken) == made
+    assert "made anew: " in caplog.text
+    assert "00000.safetensors" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["state.safetensors", "epoch-0001.safetensors"])
+def test_a_damaged_state_trains_from_the_beginning(tmp_path, monkeypatch, caplog, damaged):
+    dataset, save = write_dataset(tmp_path / "dataset"), ResumeFolder.save
+
+    def train(name: str) -> dict[str, str]:
+        made = outputs(tmp_path / name)
+        teacher.run(teacher.Params(**SMALL), dataset=dataset, **made)
+        return {name: file_digest(path) for name, path in made.items()}
+
+    def save_damage_and_stop(self, epoch, *rest):
+        save(self, epoch, *rest)
+        if epoch == 2:
+            path = self.folder / damaged
+            path.write_bytes(path.read_bytes()[:-1])
+            raise InterruptedError
+
+    made = train("whole")
+    monkeypatch.setattr(ResumeFolder, "save", save_damage_and_stop)
+    with pytest.raises(InterruptedError):
+        train("broken")
+    monkeypatch.undo()
+    with caplog.at_level(logging.INFO, "pipeline"):
+        assert train("broken") == made
+    assert f"{damaged}: cannot be read" in caplog.text
+    assert "resumed after" not in caplog.text
+    assert not list((tmp_path / "broken").glob(".*"))
 
 
 def test_sigterm_leaves_only_whole_pieces_and_its_status(world, tmp_path):
