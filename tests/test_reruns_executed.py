@@ -7,6 +7,7 @@ from pathlib import Path
 import fixture_encoders
 import fixture_trees as trees
 import numpy as np
+import polars as pl
 import pytest
 from workflow import copy_project, planned, snakemake, write_overlay
 
@@ -81,6 +82,37 @@ def test_a_dialogue_that_comes_is_edited_or_goes_runs_its_own_shard_alone(videos
 
 
 @pytest.mark.slow
+def test_a_video_of_another_size_runs_its_shard_and_what_was_placed_by_hand_its_weights(videos):
+    before = state(videos / "runs")
+    film = sorted((videos / "talks").glob("*.mp4"))[0]
+    own = text_of(shard_of(film.stem, SHARDS)).removeprefix("runs/")
+    film.write_bytes(film.read_bytes() + b"\0")
+    assert run(videos, *TEXTS) == {"manifest": 1, "text": 1}
+    now = state(videos / "runs")
+    assert {path for path in now if path.endswith(".safetensors") and now[path] != before[path]} == {own}
+
+    (placed,) = (videos / "weights").glob("tests--text/*/config.json")
+    placed.write_text(placed.read_text() + "\n")
+    assert run(videos, *TEXTS) == {"weights": 1, "text": SHARDS}
+    assert planned(videos, "--configfile", "small.json", "--", *TEXTS) == {}
+
+
+@pytest.mark.slow
+def test_another_picture_of_the_embedded_corpus_finds_its_faces_anew(tmp_path):
+    """The utterances are the same, so it is the medium's digest in the slice that says so."""
+    process = {"dialogues": 4, "utterances": 2}
+    settings = {"run": "small", "corpus": {"shards": 1}, "embedded": {"parts": 1, "process": process}}
+    project, faces = copy_project(tmp_path / "project"), "runs/small/faces/0"
+    write_overlay(project, settings)
+    assert run(project, faces) == {"corpus": 1, "manifest": 1, "faces": 1}
+    crops = (project / faces / "crops.safetensors").read_bytes()
+    settings["embedded"]["rendering"] = {"head": 0.25}
+    write_overlay(project, settings)
+    assert run(project, faces) == {"corpus": 1, "manifest": 1, "faces": 1}
+    assert (project / faces / "crops.safetensors").read_bytes() != crops
+
+
+@pytest.mark.slow
 def test_a_touched_corpus_runs_nothing(videos):
     for path in (videos / "talks", *(videos / "talks").iterdir()):
         os.utime(path)
@@ -141,6 +173,28 @@ def test_an_edited_loss_trains_anew_and_computes_nothing_above(trained):
         assert (now[path][0] > before[path][0]) == bool(rerun), path
         # the edit changes nothing that is computed
         assert now[path][1] == before[path][1], path
+
+
+@pytest.mark.slow
+def test_other_splits_in_the_index_are_read(tmp_path):
+    """The manifest has no column split_one, so it cannot tell of the edit."""
+    project, splits = copy_project(tmp_path / "project"), "runs/small/one/splits.parquet"
+    names = ["train", "train", "val", "test"]
+
+    def write(names: list[str]) -> None:
+        rows = [f"u{n},d{n},{n % 2},{names[n % 4]}\n" for n in range(8)]
+        arrays = {"text": {"pooled": np.zeros((8, 2))}}
+        trees.features(project / "given", "utterance,dialogue,label,split_one\n" + "".join(rows), arrays)
+
+    write(names)
+    corpus = {"name": "features", "folder": "given", "shards": 1, "folds": ["one"]}
+    write_overlay(project, {"run": "small", "corpus": corpus})
+    assert run(project, splits) == {"manifest": 1, "splits": 1}
+    before = pl.read_parquet(project / splits)
+    write(["train", "train", "test", "val"])
+    assert run(project, splits) == {"manifest": 1, "splits": 1}
+    swapped = before.with_columns(pl.col("split").replace({"val": "test", "test": "val"}))
+    assert pl.read_parquet(project / splits).equals(swapped)
 
 
 def test_the_listing_of_a_corpus_sees_names_sizes_and_texts_and_no_times(tmp_path):

@@ -100,12 +100,12 @@ def test_the_tutorials_examples_run_on_it(project):
 
 
 def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
-    """SIGKILL for Snakemake and all its jobs in the middle of training; then the same command again."""
+    """SIGKILL for Snakemake and all its jobs in the middle of a student; then the same command again."""
     folder = copy_project(tmp_path / "killed")
     write_overlay(folder, SMALL)
     shutil.copytree(project / "runs", folder / "runs")
     shutil.copytree(project / ".snakemake", folder / ".snakemake")
-    for stale in ("teacher", "student", "references", "predictions", "states", "../results"):
+    for stale in ("student", "predictions", "states", "../results"):
         shutil.rmtree(folder / "runs" / "small" / "main" / stale)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen(
@@ -116,19 +116,37 @@ def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as running:
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
-            if list(folder.glob("runs/small/logs/student/*.log")) and list(
-                folder.glob("runs/small/main/teacher/*/weights.safetensors")
-            ):
-                break
-            time.sleep(0.2)
-        time.sleep(1.0)
-        assert running.poll() is None, "the run ended before it could be killed"
-        os.killpg(running.pid, signal.SIGKILL)
+        try:
+            variant, seed = caught_in_training(folder, running)
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
     snakemake(folder, "--unlock", "--configfile", "small.json")
     snakemake(folder, "--cores", "2", "--configfile", "small.json")
+    log = folder / "runs" / "small" / "logs" / "student" / f"main-{variant}-{seed}.log"
+    assert "resumed after epoch" in log.read_text()
     assert results(folder) == results(project)
+
+
+def caught_in_training(folder: Path, running: subprocess.Popen) -> tuple[str, str]:
+    """Stop a run when a student has kept an epoch and is not at its end; the student's variant and seed.
+
+    Raises AssertionError if the run ends before, or none is caught in five minutes.
+    """
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and running.poll() is None:
+        if states(folder):
+            os.killpg(running.pid, signal.SIGSTOP)
+            # it may have ended between the look and the stop
+            if found := states(folder):
+                return found[0].parts[-4], found[0].parts[-3]
+            os.killpg(running.pid, signal.SIGCONT)
+        time.sleep(0.005)
+    raise AssertionError("no student could be caught in training")
+
+
+def states(folder: Path) -> list[Path]:
+    """What students in training have kept."""
+    return list(folder.glob("runs/small/main/student/*/*/.resume-*/state.safetensors"))
 
 
 CONFIG = ("--configfile", "small.json")
