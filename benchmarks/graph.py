@@ -59,6 +59,7 @@ def main() -> None:
         cases = [("CMU-MOSEI, nothing made: dry run", *timed(project, rounds, "-n", *MOSEI))]
         jobs = pretend_finished(project, *MOSEI).count("jobid: ")
         cases.append(("CMU-MOSEI, finished: dry run", *timed(project, rounds, "-n", *MOSEI)))
+        cases.append(("CMU-MOSEI, finished: run", *timed(project, rounds, "--cores", "1", *MOSEI)))
         pretend_finished(project)
         cases.append(("embedded run, finished: dry run", *timed(project, rounds, "-n")))
         cases.append(("embedded run, finished: run", *timed(project, rounds, "--cores", "1")))
