@@ -160,6 +160,13 @@ def test_sample_times_lie_in_the_utterance(start, length, choice):
         assert looked_for == pytest.approx(length * settings.rate, abs=1)
 
 
+@given(st.floats(0, 100), st.floats(0.01, 30), st.sampled_from(["largest", "mouth_motion"]))
+def test_ten_pictures_a_second_are_never_looked_at_twice(start, length, choice):
+    looks = faces.sample_times(start, start + length, FacesSettings(choice=choice, rate=3))
+    shown = [int(10 * time) for time, looked_for in looks if looked_for]
+    assert len(set(shown)) == len(shown)
+
+
 class SeesOne:
     """A detector to which every picture shows the same face."""
 
