@@ -111,15 +111,15 @@ def test_a_mask_that_names_nothing_gives_zero_with_a_gradient():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
-def made_inputs(regression: bool = False):
-    network = make_network(outputs=1 if regression else CLASSES)
+def made_inputs(regression: bool = False, imputer: bool = False):
+    network = make_network(outputs=1 if regression else CLASSES, imputer=imputer)
     batch = make_batch((4, 3), rate=0.1)
     hidden = batch.available.clone()
     hidden[:, ::2, 0] = False
     swapped = torch.zeros_like(batch.valid)
     swapped[:, 1] = True
     target = batch.score if regression else batch.label.float()
-    donor = target + 2.0 if regression else (target + 1) % CLASSES
+    donor = target - 4.0 * target.sign() if regression else (target + 1) % CLASSES
     conflict = Conflict(
         batch, swapped, swapped, torch.where(swapped, donor, torch.nan), torch.where(swapped, 2, -1)
     )
@@ -174,13 +174,25 @@ def test_views_that_no_term_reads_are_not_computed(monkeypatch):
     assert seen == [2, 6]
 
 
-def test_distillation_acts_on_the_incomplete_view_and_only_reaches_the_student():
-    network, teacher, batch, incomplete, conflict, references = made_inputs()
-    weights = Weights(prediction=1.0, fused=1.0, modality=1.0, nce_reference=1.0)
-    terms = terms_of(network, batch, incomplete, conflict, references, weights, Options())
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("name", [field.name for field in fields(Weights)])
+def test_every_term_reaches_the_student_and_none_the_teacher(name, regression):
+    network, teacher, batch, incomplete, conflict, references = made_inputs(regression, imputer=True)
+    assert all(getattr(references, field.name).requires_grad for field in fields(References))
+    weights = Weights(**{name: 1.0})
+    # a margin that no answer has yet met, so that the hinge pulls too
+    options = Options(regression=regression, margin=3.0)
+    terms = terms_of(network, batch, incomplete, conflict, references, weights, options)
+    assert set(terms) == {name}
     total(terms, weights).backward()
     assert any(value.grad is not None and value.grad.abs().sum() > 0 for value in network.parameters())
     assert all(value.grad is None for value in teacher.parameters())
+
+
+def test_distillation_acts_on_the_incomplete_view():
+    network, _, batch, incomplete, conflict, references = made_inputs()
+    weights = Weights(prediction=1.0, fused=1.0, modality=1.0, nce_reference=1.0)
+    terms = terms_of(network, batch, incomplete, conflict, references, weights, Options())
     output = network(incomplete)
     expected = losses.fused(output.fused, references.fused, batch.valid, "cosine")
     assert terms["fused"].item() == pytest.approx(expected.item(), rel=1e-5)
