@@ -16,7 +16,7 @@ class ReportSettings(Settings):
     metric: ClassMetric = Field("weighted_f1", description="Main metric of the tables: classification.")
     score_metric: ScoreMetric = Field("acc2_pos", description="Main metric of the tables: regression.")
     resamples: int = Field(
-        2000, ge=100, le=100_000, description="Bootstrap resamples of dialogues and seeds."
+        10_000, ge=100, le=100_000, description="Bootstrap resamples of dialogues and seeds."
     )
     level: float = Field(0.95, gt=0.5, lt=1, description="Level of the percentile intervals.")
     reference: str = Field("corekd", min_length=1, description="Variant that every other is compared with.")
