@@ -1,5 +1,7 @@
 """Predictions under every condition, against one dialogue at a time."""
 
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,9 +12,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from models.masks import fixed_mask
 from models.network import Network, NetworkShape
-from pipeline import artefacts, checkpoint, evaluate
+from models.objective import References
+from pipeline import artefacts, checkpoint, device, evaluate, references, states, student
 from pipeline.data import Dataset
 from pipeline.errors import PipelineError
+from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.validation import Selection, Validator
 
@@ -236,17 +240,64 @@ class FarAway(TorchDispatchMode):
             return tree_map_only(torch.Tensor, Far, found) if far else found
 
 
-def test_no_step_mixes_devices(fold, monkeypatch):
-    near = run(fold)
-    monkeypatch.setattr(evaluate.device, "prepare", lambda device, threads: torch.device("meta"))
-    # the one way to make a tensor that a mode does not see
+@contextmanager
+def far_away():
+    """Every stage computes on the device `meta`."""
     plain = torch.tensor
-    monkeypatch.setattr(
-        torch, "tensor", lambda *args, device="cpu", **named: plain(*args, **named).to(device)
-    )
-    with FarAway():
+    with pytest.MonkeyPatch.context() as patch, FarAway():
+        patch.setattr(device, "prepare", lambda device, threads: torch.device("meta"))
+        # the one way to make a tensor that a mode does not see
+        patch.setattr(torch, "tensor", lambda *args, device="cpu", **named: plain(*args, **named).to(device))
+        yield
+
+
+def test_no_step_of_the_evaluation_mixes_devices(fold):
+    near = run(fold)
+    with far_away():
         far = run(fold, "far.parquet")
     assert far.equals(near)
+
+
+def test_no_step_of_the_states_mixes_devices(fold):
+    students = [fold / "student" / "corekd" / "0" / "weights.safetensors"]
+    read = {"dataset": fold / "dataset", "masks": fold / "protocol" / "masks.safetensors"}
+    for folder in (fold / "teacher" / "0", students[0].parent):
+        trained(folder, len(LABELS))
+    found = {}
+    for name, mode in (("near", nullcontext), ("far", far_away)):
+        written = {"states": fold / f"{name}.parquet", "facts": fold / f"{name}.json"}
+        teacher = fold / "teacher" / "0" / "weights.safetensors"
+        with mode():
+            states.run(states.Params(device="cpu"), **read, teacher=teacher, students=students, **written)
+        found[name] = artefacts.load_table(written["states"])
+    assert found["near"].equals(found["far"])
+
+
+def test_no_step_of_references_and_training_mixes_devices(fold):
+    """References, the validation score and all terms of a student, on one network."""
+    data = Dataset.load(fold / "dataset")
+    objective = ObjectiveSettings(nce_reference=0.5, auxiliary=0.3, class_weights="balanced")
+    found = []
+    for where, mode in ((torch.device("cpu"), nullcontext), (torch.device("meta"), far_away)):
+        network, _ = checkpoint.load_network(fold / "weights.safetensors")
+        with mode(), torch.no_grad():
+            told = references.judge(network, data, where)
+            validator = Validator(
+                data,
+                fold / "protocol" / "masks.safetensors",
+                ValidationMix(),
+                MODALITIES,
+                regression_score="pearson",
+                device=where,
+            )
+            scores = validator(network)
+            known = References(*(torch.from_numpy(told[name]) for name in ("logits", "fused", "states")))
+            step = student.Step(data, objective, known.to(where), where)
+            batch = next(data.batches(["train"], 8))
+            terms = step(network, batch, torch.Generator().manual_seed(0))
+            found.append((scores, {name: float(value) for name, value in terms.items()}))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] == pytest.approx(found[1][1]) and len(found[0][1]) == 9
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -4,6 +4,7 @@ Protocols: `four` (neutral, happy with excited, sad, angry: 5,531 utterances), `
 frustrated apart: 7,380), `six_by_ids` (the 7,433 utterances of an id file of the user's). Turns of other
 classes stay as unlabelled context unless `iemocap.other: drop`. Folds: `main` tests on session 5, `session1`
 to `session5` on the session of that name; validation is a seeded share of whole dialogues of the others.
+A run has `main` or `session5`: both test the same session.
 """
 
 import logging
