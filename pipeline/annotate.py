@@ -102,7 +102,7 @@ def annotate(
 def replaceable(out: Path, read: Sequence[Path]) -> Path:
     """The folder `out` as an absolute path; `read` are the files that the annotations are made from.
 
-    Raises PipelineError if it is a file, holds what is no annotation, or holds one of `read`.
+    Raises PipelineError if it is a file, is mounted, holds what is no annotation, or holds one of `read`.
     """
     found = out.resolve()
     if not found.exists():
@@ -111,6 +111,11 @@ def replaceable(out: Path, read: Sequence[Path]) -> Path:
         raise PipelineError(
             f"{out}: it is a file, and the annotations become a folder of that name. Name a folder that is "
             "not there yet."
+        )
+    if found.is_mount():
+        raise PipelineError(
+            f"{out}: the annotations take the place of the whole folder, and a mounted one cannot be "
+            "replaced. Name a folder within it."
         )
     foreign = sorted(path.name for path in found.iterdir() if path.name not in FILES or not path.is_file())
     foreign += [path.name for path in read if path.resolve().parent == found]

@@ -278,6 +278,11 @@ def test_the_video_is_not_lost_to_its_annotations(model, talk, tmp_path):
     assert video.is_file()
 
 
+def test_a_mounted_folder_is_refused_before_any_work(model, talk):
+    with pytest.raises(PipelineError, match=r"/proc: .*mounted one cannot be replaced"):
+        model.annotate(talk, out=Path("/proc"))
+
+
 def test_former_annotations_are_replaced(model, talk, tmp_path):
     for name in ("annotations.srt", ".snakemake_timestamp"):
         trees.write_text(tmp_path / "out" / name, "old")
