@@ -103,8 +103,8 @@ def open_video(path: Path, spool: Path) -> Video:
         duration = media.picture_length(path)
     if duration <= 0:
         raise PipelineError(
-            f"{path}: it has no length: one picture, and no sound. Give a video, or convert it with a tool that "
-            "writes how long the picture is shown."
+            f"{path}: it has no length: one picture, and no sound. Give a video, or convert it with a tool "
+            "that writes how long the picture is shown."
         )
     return Video(path, duration, sound, deaf, blind)
 

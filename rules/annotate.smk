@@ -76,7 +76,9 @@ def others_video():
     try:
         known = artefacts.load_json(about)["video"] if about.is_file() else CFG.video
     except (PipelineError, KeyError) as error:
-        stop(f"annotate: {about} does not say whose annotations these are ({error}). Delete {ANNOTATIONS}.")
+        stop(
+            f"annotate: {about} does not say whose annotations these are ({error}). Delete {ANNOTATIONS}."
+        )
     return None if Path(known).resolve() == Path(CFG.video).resolve() else known
 
 
