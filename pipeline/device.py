@@ -16,8 +16,7 @@ def prepare(device: str, threads: int) -> torch.device:
 
     `device` is `auto` (a GPU if one is visible, else the CPU, and the log says which), `cpu` or `cuda`.
     `threads` is torch's thread count on the CPU: fixed by the configuration and not by `--cores`, since
-    sums depend on it. Training is float32 by choice: the networks are small, and what fewer bits would add to
-    the scores is of the size of the differences that are compared; encoders alone use bfloat16 (`encoding`).
+    sums depend on it.
     Raises PipelineError if `cuda` is asked for and no GPU is visible.
     """
     # cuBLAS repeats its sums under one of two workspaces only, and reads this when it starts
@@ -42,10 +41,11 @@ def prepare(device: str, threads: int) -> torch.device:
     return chosen
 
 
-def encoding(device: torch.device) -> AbstractContextManager:
-    """The precision of an encoder's forward pass: bfloat16 on a GPU that has it, float32 everywhere else.
+def mixed_precision(device: torch.device) -> AbstractContextManager:
+    """Products in bfloat16 on a GPU that has it, float32 everywhere else.
 
-    The encoders are large and their features are averaged, so they bear it; training stays in float32.
+    Encoders always run so: they are large, and their features are averaged. Training does if
+    `training.precision` says so.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)

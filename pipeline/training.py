@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from models.network import Network, NetworkShape
 from models.objective import Weights, total
 from pipeline import artefacts, checkpoint
 from pipeline.data import Dataset
+from pipeline.device import mixed_precision
 from pipeline.errors import PipelineError
 from pipeline.resume import ResumeFolder, optimizer_tensors, restore_optimizer
 from pipeline.settings.network import NetworkSettings
@@ -116,7 +118,8 @@ def fit(
         for batch in dataset.batches(["train"], settings.batch, order):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, settings)
-            terms = compute_terms(network, batch, views)
+            with mixed_precision(device) if settings.precision == "mixed" else nullcontext():
+                terms = compute_terms(network, batch, views)
             _step(total(terms, weights), network, optimizer, settings.clip, epoch)
             averaged.update_parameters(network)
             for name, value in terms.items():

@@ -29,7 +29,7 @@ SHARED = {"test_road": "road", "test_browser": "road"}
 
 def group_of(nodeid: str) -> str:
     """The tests of a file stay together, for they share a cluster or a run; some files share one, too."""
-    stem = Path(nodeid.split("::")[0]).stem
+    stem = Path(nodeid.split("::", maxsplit=1)[0]).stem
     return SHARED.get(stem, stem)
 
 

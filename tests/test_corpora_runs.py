@@ -20,7 +20,7 @@ RUN = {
     "encoders": fixture_encoders.SETTINGS,
     "faces": {"min_face": 24, "rate": 2, "choice": "largest"},
     "training": {"epochs": 2, "batch": 4},
-    "report": {"resamples": 100},
+    "report": {"resamples": 150},
 }
 
 

@@ -117,7 +117,7 @@ def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_
     settings = {"text": TextSettings, "audio": AudioSettings, "visual": VisualSettings}[modality]()
     module = registry.encoder(modality, folder)
     full = np.concatenate(list(module.load(folder, settings, CPU).encode(inputs)))
-    monkeypatch.setattr(module, "encoding", lambda device: torch.autocast("cpu", torch.bfloat16))
+    monkeypatch.setattr(module, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
     half = np.concatenate(list(module.load(folder, settings, CPU).encode(inputs)))
     assert half.dtype == np.float32
     error = np.linalg.norm(half - full) / np.linalg.norm(full)

@@ -258,6 +258,22 @@ def test_training_learns(world):
     assert history["val_complete"].max() > 0.6
 
 
+def test_mixed_precision_trains_float32_parameters(world, monkeypatch):
+    bfloat16 = {"precision": "mixed"}
+    plain = artefacts.load_tensors(world.train_student("float32", {})["weights"])
+    # a CPU stands in for the GPU
+    monkeypatch.setattr(training, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    again = artefacts.load_tensors(world.train_student("float32_again", {})["weights"])
+    settings = {**SMALL["training"], **bfloat16}
+    paths = world.train_student("mixed", {}, training=settings)
+    mixed = artefacts.load_tensors(paths["weights"])
+    assert all(np.array_equal(plain[name], again[name]) for name in plain)
+    assert all(value.dtype == np.float32 and np.isfinite(value).all() for value in mixed.values())
+    assert any(not np.array_equal(plain[name], mixed[name]) for name in plain)
+    history = artefacts.load_table(paths["history"])
+    assert history["complete"][-1] < history["complete"][0]
+
+
 def test_patience_stops_early(world):
     settings = {**SMALL["training"], "epochs": 40, "patience": 2}
     history = artefacts.load_table(world.train_student("patient", {"nce": 0}, training=settings)["history"])
@@ -380,6 +396,8 @@ def test_an_available_slot_that_is_not_finite_is_refused(tmp_path):
         {"reconstruction": 1.0},
         {"complete": 0, "incomplete": 0, **NO_CSA, "nce": 0},
         {"modalities": ["text"]},
+        {"modalities": ["audio", "visual"]},
+        {"modalities": ["text", "audio"], "conflict": {"channels": ["v", "av"]}},
         {"views": {"rates": [1.5]}},
     ],
 )

@@ -41,7 +41,7 @@ SMALL = {
         "visual": {"faces": 24, "steps": 3},
     },
     "training": {"epochs": 2},
-    "report": {"resamples": 100},
+    "report": {"resamples": 300},
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModel
 
 from pipeline import media
-from pipeline.device import encoding
+from pipeline.device import mixed_precision
 from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
 from pipeline.errors import PipelineError
 from pipeline.settings.encoders import AudioSettings
@@ -89,7 +89,7 @@ class AudioEncoder:
         if self.masked:
             reach = torch.arange(values.shape[1])
             options["attention_mask"] = (reach < torch.tensor(lengths)[:, None]).long().to(self.device)
-        with encoding(self.device):
+        with mixed_precision(self.device):
             states = self.model(values.to(self.device), output_hidden_states=True, **options).hidden_states
         pooled = mean_layers(states, self.layers).cpu().numpy()
         return [row[: self._frames(length)] for row, length in zip(pooled, lengths, strict=True)]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from pipeline.device import encoding
+from pipeline.device import mixed_precision
 from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
 from pipeline.settings.encoders import TextSettings
 
@@ -45,7 +45,7 @@ class TextEncoder:
         for places in by_length(lengths, self.settings.batch, equal=False):
             rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
             batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
-            with encoding(self.device):
+            with mixed_precision(self.device):
                 states = self.model(**batch, output_hidden_states=True).hidden_states
             pooled = mean_layers(states, self.layers).cpu().numpy()
             for place, row, length in zip(places, pooled, (lengths[p] for p in places), strict=True):

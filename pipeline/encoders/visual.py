@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from pipeline import artefacts
-from pipeline.device import encoding
+from pipeline.device import mixed_precision
 from pipeline.encoders.loading import checked_layers, from_folder, mean_layers
 from pipeline.errors import PipelineError
 from pipeline.settings.encoders import VisualSettings
@@ -64,7 +64,7 @@ class VisualEncoder:
         pieces: list[np.ndarray] = []
         for low in range(0, len(crops), self.settings.batch):
             pixels = self.inputs(crops[low : low + self.settings.batch]).to(self.device)
-            with encoding(self.device):
+            with mixed_precision(self.device):
                 pooled = self._pooled(pixels)
             pieces.append(pooled.float().cpu().numpy())
         return np.concatenate(pieces) if pieces else np.zeros((0, self.dimension), np.float32)

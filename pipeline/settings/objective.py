@@ -86,8 +86,14 @@ class ObjectiveSettings(Settings):
         terms = (self.complete, self.incomplete, self.prediction, self.fused, self.modality, self.nce)
         if max(terms) <= 0:
             raise ValueError("no term has a weight above 0, so there is nothing to learn from")
-        if self.nce > 0 and len(self.modalities) == 1:
-            raise ValueError("nce needs a language and a nonverbal modality in modalities")
+        nonverbal = {letter for letter, name in (("a", "audio"), ("v", "visual")) if name in self.modalities}
+        if self.nce > 0 and not (
+            "text" in self.modalities and any(nonverbal >= set(name) for name in self.conflict.channels)
+        ):
+            raise ValueError(
+                "nce needs text in modalities, and one of conflict.channels whose modalities are in it, too; "
+                "name them, or set nce to 0"
+            )
         return self
 
     @property

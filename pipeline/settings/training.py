@@ -32,6 +32,9 @@ class TrainingSettings(Settings):
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient")
     patience: int | None = Field(None, ge=1, description="Epochs without gain before stopping; null: never")
     averaging: float = Field(0.95, ge=0, lt=1, description="Decay a step of averaged weights; 0: none")
+    precision: Literal["float32", "mixed"] = Field(
+        "float32", description="Mixed: products in bfloat16 while training on a GPU that has it"
+    )
     validation: ValidationMix = Field(
         default_factory=ValidationMix, description="What chooses the student's epoch"
     )
