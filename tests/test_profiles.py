@@ -1,9 +1,11 @@
 """The two profiles name every stage, and say the same of GPUs as the rules do."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import yaml
+from snakemake_executor_plugin_slurm import ExecutorSettings
 from workflow import ROOT
 
 HEAD_NODE = {"corpus", "weights"}
@@ -56,3 +58,14 @@ def test_a_workstation_runs_one_gpu_job_at_a_time():
 def test_no_rule_has_retries_of_its_own():
     assert all("retries:" not in text for text in rules().values())
     assert profile("slurm")["retries"] > 0
+
+
+def test_a_preempted_job_is_requeued_and_no_finished_one_is_missed():
+    """The plugin waits for a preempted job, looks every 180 s or sooner, and has a border for sacct."""
+    slurm = profile("slurm")
+    assert slurm["slurm-requeue"] is True
+    assert slurm["slurm-status-command"] == "squeue"
+    assert 3 * slurm["slurm-init-seconds-before-status-checks"] > 180
+    known = {field.name for field in fields(ExecutorSettings)}
+    options = {name.removeprefix("slurm-").replace("-", "_") for name in slurm if name.startswith("slurm-")}
+    assert options <= known
