@@ -1,14 +1,19 @@
 """Where torch computes: the one place that picks a device and fixes threads and determinism."""
 
+import fcntl
 import logging
 import os
+import tempfile
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
 from pipeline.errors import PipelineError
 
 log = logging.getLogger("pipeline")
+_kept: list[int] = []  # open files whose locks last as long as this process
 
 
 def prepare(device: str, threads: int) -> torch.device:
@@ -34,11 +39,35 @@ def prepare(device: str, threads: int) -> torch.device:
         )
     chosen = torch.device("cuda" if visible and device != "cpu" else "cpu")
     if chosen.type == "cuda":
+        if torch.cuda.device_count() > 1:
+            identities = [
+                str(torch.cuda.get_device_properties(n).uuid) for n in range(torch.cuda.device_count())
+            ]
+            torch.cuda.set_device(unused(identities, Path(tempfile.gettempdir())))
         log.info("device cuda: %s", torch.cuda.get_device_name(chosen))
     else:
         why = "no GPU is visible" if device == "auto" else "as configured"
         log.info("device cpu (%s), %d thread(s)", why, threads)
     return chosen
+
+
+def unused(identities: Sequence[str], folder: Path) -> int:
+    """The first of several GPUs that no other job of this person has taken; the first of all if none is left.
+
+    A job keeps its GPU by a lock on a file in `folder`, one a GPU, which the system drops when the job ends,
+    however it ends. A cluster shows each job its own GPU alone, and there is nothing to choose.
+    """
+    for number, identity in enumerate(identities):
+        handle = os.open(folder / f"core-kd-{os.getuid()}-gpu-{identity}.lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+        else:
+            _kept.append(handle)
+            return number
+    log.info("every GPU has a job already; this one shares the first")
+    return 0
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager:

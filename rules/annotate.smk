@@ -118,6 +118,7 @@ rule annotate:
         f"{COSTS}/annotate/{TALK}.tsv"
     conda:
         "../envs/annotate.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=4000,

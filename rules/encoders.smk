@@ -15,6 +15,7 @@ if CFG.encoders.standins:
             f"{COSTS}/standins.tsv"
         conda:
             "../envs/encoders.yaml"
+        threads: CFG.threads
         resources:
             gpu=GPU,
             mem_mb=4000,

@@ -21,6 +21,7 @@ rule faces:
         f"{COSTS}/faces/{{shard}}.tsv"
     conda:
         "../envs/faces.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=4000,
@@ -45,6 +46,7 @@ rule text:
         f"{COSTS}/text/{{shard}}.tsv"
     conda:
         "../envs/encoders.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=4000,
@@ -75,6 +77,7 @@ rule audio:
         f"{COSTS}/audio/{{shard}}.tsv"
     conda:
         "../envs/encoders.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=4000,
@@ -106,6 +109,7 @@ rule visual:
         f"{COSTS}/visual/{{shard}}.tsv"
     conda:
         "../envs/encoders.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=4000,

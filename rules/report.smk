@@ -118,6 +118,7 @@ rule states:
         f"{COSTS}/states/{{fold}}-{{seed}}.tsv"
     conda:
         "../envs/training.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=3000,

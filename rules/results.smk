@@ -155,6 +155,7 @@ rule evaluate:
         f"{COSTS}/evaluate/{{fold}}-{{variant}}-{{seed}}.tsv"
     conda:
         "../envs/training.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=3000,

@@ -60,6 +60,7 @@ rule search:
         f"{COSTS}/search/{{fold}}-{{variant}}.tsv"
     conda:
         "../envs/search.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=3000,

@@ -37,6 +37,7 @@ rule teacher:
         f"{COSTS}/teacher/{{fold}}-{{seed}}.tsv"
     conda:
         "../envs/training.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=3000,
@@ -110,6 +111,7 @@ rule references:
         references="in_sample|cross_fitted|ensemble",
     conda:
         "../envs/training.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=3000,
@@ -153,6 +155,7 @@ rule student:
         f"{COSTS}/student/{{fold}}-{{variant}}-{{seed}}.tsv"
     conda:
         "../envs/training.yaml"
+    threads: CFG.threads
     resources:
         gpu=GPU,
         mem_mb=3000,

@@ -69,3 +69,9 @@ def test_a_preempted_job_is_requeued_and_no_finished_one_is_missed():
     known = {field.name for field in fields(ExecutorSettings)}
     options = {name.removeprefix("slurm-").replace("-", "_") for name in slurm if name.startswith("slurm-")}
     assert options <= known
+
+
+def test_a_stage_that_computes_with_threads_asks_for_as_many():
+    for name, text in rules().items():
+        computes = "COMPUTE" in text and name != "held_out_teacher"  # a copy of a rule has its threads
+        assert ("threads: CFG.threads" in text) == computes, name
