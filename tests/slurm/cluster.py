@@ -100,24 +100,56 @@ def why_not(*, accounting: bool = True) -> str | None:
     missing = [name for name in commands if shutil.which(name) is None]
     if missing:
         return f"no {missing[0]}: apt-get install slurmctld slurmd slurm-client munge slurmdbd mariadb-server"
+    running = _daemons_here()
+    if running:
+        return f"{running[0]}: there is another cluster on this machine. End it, then run again"
     settings = SETTINGS / "slurm.conf"
     if settings.exists() and MARK not in settings.read_text():
         return f"{settings} belongs to a cluster that is none of the test's"
     return None
 
 
+def _daemons_here() -> list[str]:
+    """SLURM's daemons that run on this machine, each with its process number."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, name, state = re.match(r"(\d+) \((.*)\) (\w)", status.read_text()).groups()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if name in ("slurmctld", "slurmd", "slurmdbd") and state != "Z":
+            found.append(f"{name} already runs (process {number})")
+    return found
+
+
 def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait until `true()`; AssertionError with `what` if it does not become so."""
+    """Wait until `true()`; AssertionError with `what` if it does not become so.
+
+    A command of SLURM that fails meanwhile (a controller that is busy) is asked again.
+    """
     deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+    while True:
+        failure = None
+        try:
+            if true():
+                return
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            failure = error
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what} {failure or ''}"
         time.sleep(0.1)
 
 
+def asked(*command: str) -> str:
+    """What a command prints; raises CalledProcessError or TimeoutExpired."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 def said(*command: str) -> str:
-    """What a command prints; empty if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.stdout if done.returncode == 0 else ""
+    """What a command prints; empty if it fails or does not answer."""
+    try:
+        return asked(*command)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return ""
 
 
 class Cluster:
@@ -127,6 +159,7 @@ class Cluster:
         self.accounting = accounting
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-tests-"))
         self.daemons: list[subprocess.Popen] = []
+        self.stopped = False
 
     def __enter__(self) -> "Cluster":
         try:
@@ -141,6 +174,9 @@ class Cluster:
             until(lambda: "UP" in said("scontrol", "ping"), "slurmctld answers")
             self._start("slurmd", "-D", "-N", HOST)
             until(lambda: "idle" in self.node_state(), "the node is idle")
+            # another cluster's daemons might have answered
+            dead = [str(daemon.args[0]) for daemon in self.daemons if daemon.poll() is not None]
+            assert not dead, f"{', '.join(dead)} ended at once"
         except BaseException as error:
             for path in self.folder.glob("*.out"):
                 error.add_note(f"{path.name}: {path.read_text()[-1500:]}")
@@ -153,10 +189,12 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel what runs, end the daemons and take the settings away; once is enough."""
-        if not self.daemons:
+        if self.stopped:
             return
-        said("scancel", "--user", "root")
-        time.sleep(1)
+        self.stopped = True
+        if any(daemon.args[0] == "slurmctld" for daemon in self.daemons):
+            said("scancel", "--user", "root")
+            time.sleep(1)
         for daemon in reversed(self.daemons):
             daemon.terminate()
             try:
@@ -174,8 +212,8 @@ class Cluster:
     # what a test does to it
 
     def jobs(self) -> list[Job]:
-        """Every job since the start, from the controller's own records."""
-        lines = said("scontrol", "--details", "--oneliner", "show", "job").splitlines()
+        """Every job since the start, from the controller's own records; raises if it does not answer."""
+        lines = asked("scontrol", "--details", "--oneliner", "show", "job").splitlines()
         return [_job(line) for line in lines if line.startswith("JobId=")]
 
     def running(self, rule: str) -> Job:
@@ -190,9 +228,12 @@ class Cluster:
         return found[0]
 
     def accounted(self) -> dict[str, tuple[str, bool]]:
-        """State, and whether it had a GPU, of every job by its number: from the accounting database."""
+        """State, and whether it had a GPU, of every job by its number: from the accounting database.
+
+        The controller writes there some time after an event.
+        """
         # without a start sacct begins at midnight, and a run may have begun before
-        rows = said(
+        rows = asked(
             "sacct", "-X", "-n", "-P", "-S", "now-2days", "-o", "JobIDRaw,State,AllocTRES"
         ).splitlines()
         fields = [row.split("|") for row in rows]

@@ -12,14 +12,15 @@ from workflow import SMALL, copy_project, write_overlay
 
 from pipeline.digests import file_digest
 
-# as few jobs as touch every stage; epochs enough to be caught in the middle of
+# as few jobs as touch every stage; epochs enough to be caught in the middle of, each small on the disk
 SETTINGS = SMALL | {
     "seeds": [0],
     "compare": ["corekd"],
     "corpus": {"shards": 1},
     "embedded": SMALL["embedded"] | {"parts": 1},
-    "training": {"epochs": 120},
-    "report": {"resamples": 100, "oracle": False},
+    "network": {"hidden": 16, "heads": 2},
+    "training": {"epochs": 400},
+    "report": {"resamples": 300, "oracle": False},
 }
 # the fake GPUs compute nothing; and the polling of very short jobs
 HERE = ["--config", "device=cpu", "--slurm-init-seconds-before-status-checks", "1"]

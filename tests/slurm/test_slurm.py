@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
-from cluster import Cluster, why_not
-from cluster_run import HERE, RUN, Running, artefacts_of, cancel, lose, of, prepare, run
+from cluster import Cluster, until, why_not
+from cluster_run import HERE, RUN, SETTINGS, Running, artefacts_of, cancel, lose, of, prepare, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(7200)]
 
@@ -124,15 +125,20 @@ def test_auto_is_refused_on_a_cluster(plain, tmp_path):
     assert not (folder / "runs").exists() or not list((folder / "runs").rglob("*.parquet"))
 
 
+def rewrite(path, pattern: str, text: str) -> None:
+    """Replace what matches in a file of the copy, in one place."""
+    edited, count = re.subn(pattern, text, path.read_text())
+    assert count == 1, f"{path}: {count} times {pattern}"
+    path.write_text(edited)
+
+
+PROFILE = "profiles/slurm/config.v9+.yaml"
 STARVED = 120  # MB: less than Snakemake and the stage need together, by the third attempt more
 
 
 def starve(folder, stage: str) -> None:
     """Give a stage too little memory at its first attempt, in the profile of the copy."""
-    path = folder / "profiles" / "slurm" / "config.v9+.yaml"
-    text, count = re.subn(rf"(  {stage}: .*mem_mb: )\d+( \* attempt)", rf"\g<1>{STARVED}\2", path.read_text())
-    assert count == 1
-    path.write_text(text)
+    rewrite(folder / PROFILE, rf"(  {stage}: .*mem_mb: )\d+( \* attempt)", rf"\g<1>{STARVED}\2")
 
 
 def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, tmp_path):
@@ -170,12 +176,41 @@ def check(cluster, before, cancelled, lost, folder) -> None:
         assert "resumed after epoch" in log.read_text()
 
 
+def pause(path, before: str, seconds: float) -> None:
+    """Wait each time before a line in a module of the copy, so that its work can be caught in the middle."""
+    rewrite(path, rf"(?m)^( +)(?={re.escape(before)})", rf"\g<1>__import__('time').sleep({seconds})\n\g<1>")
+
+
+def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
+    """A student that takes more than the minute it has: SLURM looks every half minute for such jobs."""
+    folder = tmp_path / "late"
+    shutil.copytree(whole[0], folder)
+    student = Path("main/student/corekd/0")
+    shutil.rmtree(folder / RUN / student)
+    rewrite(folder / PROFILE, r"(  student: .*runtime: )\d+", r"\g<1>1 * attempt")
+    pause(
+        folder / "pipeline/resume.py", "artefacts.save_tensors(self._w", 100 / SETTINGS["training"]["epochs"]
+    )
+    before = {job.number for job in plain.jobs()}
+    # the pause is no reason to train the teacher anew
+    options = [*HERE, "--rerun-triggers", "mtime"]
+    run(folder, str(RUN / student / "weights.safetensors"), options=options)
+    jobs = [job for job in plain.jobs() if job.number not in before]
+    assert [(job.rule, job.state) for job in jobs] == [("student", "TIMEOUT"), ("student", "COMPLETED")]
+    assert "resumed after epoch" in (folder / RUN / "logs/student/main-corekd-0.log").read_text()
+    made = artefacts_of(folder)
+    for name in ("weights.safetensors", "epochs.safetensors", "history.parquet"):
+        assert made[str(student / name)] == whole[2][str(student / name)]
+
+
 def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
     """The same in one go on a cluster with a database; a shard of faces is cancelled, too."""
-    needed(accounting=True)
     plain.stop()
+    needed(accounting=True)
     folder = prepare(tmp_path / "accounted")
     starve(folder, "tables")
+    # else the second of two pieces may be done before SLURM has heard of the cancelling
+    pause(folder / "pipeline/partial.py", "arrays, facts = make(task)", 6)
     with Cluster(accounting=True) as cluster:
         with Running(folder, "results") as running:
             faces = cancel(cluster, running, "faces", "faces/.resume-0-*/00000.safetensors")
@@ -185,7 +220,8 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
         check(cluster, set(), teacher, student, folder)
         assert of(cluster, faces).state == "CANCELLED"
         assert "resumed: 1 of 2 pieces" in (folder / RUN / "logs/faces/0.log").read_text()
-        jobs, accounted = cluster.jobs(), cluster.accounted()
-    assert accounted == {job.number: (job.state, job.gpus == 1) for job in jobs}
+        jobs = cluster.jobs()
+        known = {job.number: (job.state, job.gpus == 1) for job in jobs}
+        until(lambda: cluster.accounted() == known, "the database knows the same of every job")
     assert {job.rule for job in jobs if job.gpus} == GPU - {"states"}
     assert artefacts_of(folder) == whole[2]
