@@ -1,6 +1,9 @@
 """The stand-in encoders: real formats, training text only, equal bytes on a rerun."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModel, AutoTokenizer
+from workflow import ROOT
 
 from pipeline import standins
 from pipeline.errors import PipelineError
@@ -91,6 +95,22 @@ def test_text_loads(folder: Path) -> None:
     assert model(**batch).last_hidden_state.shape[2] == 32
     assert "zy" not in " ".join(tokenizer.get_vocab())
     assert tokenizer.unk_token_id not in batch["input_ids"]
+
+
+SAVE = """
+import sys
+from pathlib import Path
+from pipeline.synth.standin_networks import save_tokenizer
+save_tokenizer(Path(sys.argv[1]), ["well so then"] * 9, 300)
+"""
+
+
+def test_a_tokenizer_has_the_same_bytes_online_and_offline(tmp_path: Path) -> None:
+    for offline in "01":
+        folder, own = tmp_path / offline, {"HF_HUB_OFFLINE": offline, "TRANSFORMERS_OFFLINE": offline}
+        subprocess.run([sys.executable, "-c", SAVE, str(folder)], check=True, env=os.environ | own, cwd=ROOT)
+    online, offline = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in "01")
+    assert online == offline
 
 
 @pytest.mark.slow

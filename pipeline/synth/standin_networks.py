@@ -42,7 +42,8 @@ def save_tokenizer(folder: Path, texts: Iterable[str], vocabulary: int) -> int:
     vocab = json.dumps(learnt["vocab"], ensure_ascii=False)
     (folder / "vocab.json").write_text(vocab, encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
-    tokenizer = RobertaTokenizerFast.from_pretrained(str(folder))
+    # said here, for it is written into the files, and would else follow the environment (HF_HUB_OFFLINE)
+    tokenizer = RobertaTokenizerFast.from_pretrained(str(folder), local_files_only=True)
     tokenizer.model_max_length = LONGEST
     tokenizer.save_pretrained(str(folder))
     return len(learnt["vocab"])
