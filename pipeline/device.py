@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -21,8 +22,7 @@ def prepare(device: str, threads: int) -> torch.device:
 
     `device` is `auto` (a GPU if one is visible, else the CPU, and the log says which), `cpu` or `cuda`.
     `threads` is torch's thread count on the CPU: fixed by the configuration and not by `--cores`, since
-    sums depend on it.
-    Raises PipelineError if `cuda` is asked for and no GPU is visible.
+    sums depend on it. Raises PipelineError if `cuda` is asked for and no GPU is visible.
     """
     # cuBLAS repeats its sums under one of two workspaces only, and reads this when it starts
     if device != "cpu":
@@ -40,15 +40,20 @@ def prepare(device: str, threads: int) -> torch.device:
     chosen = torch.device("cuda" if visible and device != "cpu" else "cpu")
     if chosen.type == "cuda":
         if torch.cuda.device_count() > 1:
-            identities = [
-                str(torch.cuda.get_device_properties(n).uuid) for n in range(torch.cuda.device_count())
-            ]
-            torch.cuda.set_device(unused(identities, Path(tempfile.gettempdir())))
+            torch.cuda.set_device(_own())
         log.info("device cuda: %s", torch.cuda.get_device_name(chosen))
     else:
         why = "no GPU is visible" if device == "auto" else "as configured"
         log.info("device cpu (%s), %d thread(s)", why, threads)
     return chosen
+
+
+@cache
+def _own() -> int:
+    """The GPU of this process: chosen once, for what was computed on one cannot meet what is on another."""
+    count = torch.cuda.device_count()
+    identities = [str(torch.cuda.get_device_properties(number).uuid) for number in range(count)]
+    return unused(identities, Path(tempfile.gettempdir()))
 
 
 def unused(identities: Sequence[str], folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +37,23 @@ def test_jobs_beside_each_other_take_a_gpu_each(tmp_path, holder, monkeypatch, c
     holder.kill()
     holder.wait()
     assert device.unused(["a", "b"], tmp_path) == 0, "the lock of a killed job is dropped"
+
+
+def test_a_process_keeps_its_gpu(tmp_path, monkeypatch):
+    """A model that annotates twice must not be asked for on another GPU the second time."""
+    chosen = []
+    fakes = {"is_available": lambda: True, "device_count": lambda: 2, "set_device": chosen.append}
+    fakes |= {"get_device_name": lambda place: "fake"}
+    fakes |= {"get_device_properties": lambda number: SimpleNamespace(uuid=f"gpu{number}")}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(device.torch.cuda, name, fake)
+    monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(device, "_kept", [])
+    device._own.cache_clear()
+    for _ in range(2):
+        assert device.prepare("auto", 1).type == "cuda"
+    device._own.cache_clear()
+    assert chosen == [0, 0]
 
 
 def test_without_a_gpu_the_log_says_so_and_cuda_is_an_error(monkeypatch, caplog):
