@@ -27,13 +27,13 @@ from models.conditions import FIXED
 from models.masks import fixed_mask
 from models.objective import References
 from models.views import conflict_view, incomplete_view
-from pipeline import training
-from pipeline.data import Dataset
-from pipeline.passes import clean_logits, whole
+from pipeline.evaluation.passes import clean_logits, whole
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import TrainingSettings
-from pipeline.student import Step
+from pipeline.training import loop
+from pipeline.training.dialogues import Dataset
+from pipeline.training.step import Step
 
 WIDTHS = {"text": 768, "audio": 768, "visual": 512}  # of the public encoders
 CLASSES = 7
@@ -95,7 +95,7 @@ class Bench:
         self.count = dialogues * utterances
         network = NetworkSettings()
         self.settings = TrainingSettings(epochs=1, batch=batch)
-        self.network = training.build_network(self.data, network, 0).to(device)
+        self.network = loop.build_network(self.data, network, 0).to(device)
         told = made_references(self.data, network.hidden).to(device)
         self.step = Step(self.data, ObjectiveSettings(), told, device)
         generator = torch.Generator().manual_seed(0)
@@ -107,8 +107,8 @@ class Bench:
 
     def train(self) -> None:
         """One epoch as the student stage makes it, without the validation that follows."""
-        network = training.build_network(self.data, NetworkSettings(), 0)
-        training.fit(
+        network = loop.build_network(self.data, NetworkSettings(), 0)
+        loop.fit(
             network,
             self.data,
             self.step,

@@ -5,13 +5,13 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
-from pipeline import artefacts, stage
-from pipeline.errors import PipelineError
-from pipeline.markup import Table, write
-from pipeline.results import MEANS, Cell, Results, ordered, title
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.results import MEANS, Cell, Results, ordered, title
+from pipeline.reporting.markup import Table, write
+from pipeline.reporting.summary import OWN
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
-from pipeline.summary import OWN
 
 
 class Params(Settings):

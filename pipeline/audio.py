@@ -4,14 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field
 
-from pipeline import artefacts, device, media, stage
-from pipeline.encoders import registry
-from pipeline.features import FeatureTable
-from pipeline.partial import Piece, Pieces, in_pieces, run_digest
+from pipeline.core import absence, artefacts, device, media, stage
+from pipeline.core.registries import encoders
+from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.sound import heard
+from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import AudioSettings
 
@@ -28,47 +28,13 @@ class Params(Settings):
     threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
-def utterance_sound(
-    sound: np.ndarray, row: dict[str, Any], settings: AudioSettings, fewest: int, path: Path
-) -> np.ndarray:
-    """The samples of one utterance, as they are encoded: float32 (samples,), at least `fewest`.
-
-    sound: as from media.audio. Raises media.MediaAbsence (out_of_range, silent, too_short).
-    """
-    piece = media.cut(sound, row["start"], row["end"], path)
-    if media.level(piece) < settings.silence:
-        raise media.MediaAbsence(media.SILENT, path, f"{row['utterance']} is below {settings.silence} dB")
-    if len(piece) < max(fewest, round(settings.shortest * media.SAMPLE_RATE)):
-        raise media.MediaAbsence(media.TOO_SHORT, path, f"{row['utterance']} has {len(piece)} samples")
-    return piece
-
-
-def heard(
-    rows: list[dict[str, Any]], settings: AudioSettings, fewest: int
-) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, str]]]:
-    """The sounds of one file's utterances, and the reasons of those that have none."""
-    path = Path(rows[0]["media"])
-    try:
-        sound = media.audio(path)
-    except media.MediaAbsence as absence:
-        log.info("%s", absence)
-        return [], [(row["utterance"], absence.reason) for row in rows]
-    sounds, reasons = [], []
-    for row in rows:
-        try:
-            sounds.append((row["utterance"], utterance_sound(sound, row, settings, fewest, path)))
-        except media.MediaAbsence as absence:
-            reasons.append((row["utterance"], absence.reason))
-    return sounds, reasons
-
-
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
     """Encode the sound of one shard, one media file at a time; an interrupted shard goes on by pieces."""
     torch_device = device.prepare(params.device, params.threads)
     table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
-    model = registry.encoder("audio", encoder).load(encoder, params.encoder, torch_device)
+    model = encoders.encoder("audio", encoder).load(encoder, params.encoder, torch_device)
 
     def encoded(piece: list[list[dict[str, Any]]]) -> Piece:
         names = [row["utterance"] for rows in piece for row in rows]
@@ -92,7 +58,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
         output.put(piece)
     # tracks that cannot be decoded are absences, for the pictures may be there; a wrong path lacks the files
     asked = [output.reason[output.place[name]] for name in used["utterance"]]
-    media.check_readable(used["media"].to_list(), asked, faults=(media.FILE_MISSING,))
+    media.check_readable(used["media"].to_list(), asked, faults=(absence.FILE_MISSING,))
     output.save(features, index)
     pieces.clear()
 

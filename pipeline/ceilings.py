@@ -25,8 +25,8 @@ import polars as pl
 from pydantic import Field
 
 from models.conditions import COMPLETE, FIXED, LETTERS, MODALITIES, conflict_name, fixed_name
-from pipeline import artefacts, stage
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.process import ProcessSettings
 from pipeline.synth.emotions import EMOTIONS

@@ -1,198 +1,24 @@
-"""The one place where the configuration is read and validated; below it, typed values travel."""
+"""The one place where the configuration is read and validated; below it, typed values travel.
+
+    python -m pipeline.config [OVERLAY ...]
+
+checks `config.yaml` and overlays without Snakemake.
+"""
 
 import argparse
-import difflib
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
-from pipeline import schema
-from pipeline.config_files import Place, Source, read_source, where
-from pipeline.corpora.registry import ADAPTERS
-from pipeline.errors import PipelineError
-from pipeline.settings.annotate import AnnotateSettings, ExportSettings
-from pipeline.settings.base import Settings
-from pipeline.settings.corpus import CorpusSettings
-from pipeline.settings.dataset import DatasetSettings
-from pipeline.settings.encoders import EncodersSettings
-from pipeline.settings.faces import FacesSettings
-from pipeline.settings.network import NetworkSettings
-from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
-from pipeline.settings.process import ProcessSettings
-from pipeline.settings.protocol import ProtocolSettings
-from pipeline.settings.rendering import RenderingSettings
-from pipeline.settings.report import ReportSettings
-from pipeline.settings.search import SearchSettings
-from pipeline.settings.standins import StandinsSettings
-from pipeline.settings.training import TrainingSettings
+from pipeline.core.errors import PipelineError
+from pipeline.settings.config import Config, merged
+from pipeline.settings.files import Source, read_source
+from pipeline.settings.mistakes import explain
+from pipeline.settings.objective import ObjectiveSettings
 
-NAME = r"^[A-Za-z0-9_]+$"
 BASE = Path("config.yaml")
-# folds and protocols of the corpora that always have the same; a corpus that is not here names its own
-FOLDS = {name: ("main",) for name in ("embedded", "meld", "mosei", "folder")}
-FOLDS["iemocap"] = ("main", *(f"session{number}" for number in range(1, 6)))
-PROTOCOLS = {"iemocap": ("four", "six", "six_by_ids")}
-
-
-# what stands in the tables beside the students, so no variant may have its name
-RESERVED = ("teacher", "majority", "prior_sampling", "protocol")
-CEILING = re.compile(r".*_ceiling.*|readable.*")
-
-
-class EmbeddedSettings(Settings):
-    """The embedded corpus: how it is generated."""
-
-    seed: int = Field(0, ge=0, description="seed of everything in the generated corpus")
-    parts: int = Field(4, ge=1, le=256, description="jobs that the rendering is divided into")
-    process: ProcessSettings = Field(ProcessSettings(), description="dialogues, words and cues")
-    rendering: RenderingSettings = Field(RenderingSettings(), description="picture and sound")
-
-
-class Config(Settings):
-    """The whole configuration; `config.yaml` holds every key with a comment."""
-
-    run: str = Field(
-        "embedded", pattern=NAME, description="name of this run; all it makes lies in runs/{run}"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes a GPU where one is visible; cuda makes a missing GPU an error"
-    )
-    threads: int = Field(1, ge=1, le=256, description="torch's CPU threads in a job; sums depend on it")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        [0], min_length=1, description="training seeds; each trains every variant"
-    )
-    compare: list[str] = Field(
-        ["corekd"], min_length=1, description="the variants to train, beside the teacher, by name"
-    )
-    corpus: CorpusSettings = Field(CorpusSettings(), description="which corpus, and how it is read")
-    embedded: EmbeddedSettings = Field(EmbeddedSettings(), description="the generated corpus")
-    standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
-    encoders: EncodersSettings = Field(EncodersSettings(), description="how each encoder is run")
-    faces: FacesSettings = Field(FacesSettings(), description="detection, choice and crops of faces")
-    dataset: DatasetSettings = Field(DatasetSettings(), description="how features are normalised")
-    network: NetworkSettings = Field(NetworkSettings(), description="the network of teacher and student")
-    training: TrainingSettings = Field(TrainingSettings(), description="optimisation and selection")
-    teacher: TeacherObjectiveSettings = Field(
-        TeacherObjectiveSettings(), description="what the complete-view teacher learns from"
-    )
-    objective: ObjectiveSettings = Field(ObjectiveSettings(), description="what a student learns from")
-    variants: dict[Annotated[str, Field(pattern=NAME)], dict] = Field(
-        {"corekd": {}}, description="by name: what differs from `objective`; {} is CoRe-KD itself"
-    )
-    reference_folds: int = Field(
-        4, ge=2, le=50, description="parts of the training dialogues that teachers are held out from"
-    )
-    reference_seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        [0, 1, 2], min_length=1, description="seeds of the held-out teachers behind references: ensemble"
-    )
-    search: SearchSettings = Field(
-        SearchSettings(), description="the target `searches`: tunes variants on the validation split"
-    )
-    protocol: ProtocolSettings = Field(ProtocolSettings(), description="masks and conflict pairs")
-    report: ReportSettings = Field(ReportSettings(), description="metrics, tests and tables")
-    beside: list[str] = Field(
-        [], description="finished runs that the table across corpora shows beside this one"
-    )
-    export: ExportSettings = Field(ExportSettings(), description="networks that the target `model` exports")
-    video: str = Field("", description="the video that the target `annotate` works on")
-    transcript: str = Field(
-        "", description="its transcript (.srt, .vtt, .csv); empty: the one beside it, if any"
-    )
-    model: str = Field(
-        "", description="folder of the model that annotates; empty: the first that is exported"
-    )
-    annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
-
-    @field_validator("seeds", "compare", "reference_seeds")
-    @classmethod
-    def _distinct(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("an entry stands twice")
-        return values
-
-    @model_validator(mode="after")
-    def _variants_are_known(self) -> "Config":
-        for name in self.compare:
-            if name not in self.variants:
-                raise ValueError(f"compare: {self._no_variant(name)}")
-        for name in self.search.spaces:
-            if name not in self.variants:
-                raise ValueError(f"search.spaces: {self._no_variant(name)}")
-        trained = ["teacher", *self.compare]
-        for key, names in (("reference", [self.report.reference]), ("compared", self.report.compared)):
-            for name in names:
-                if name not in trained:
-                    raise ValueError(
-                        f"report.{key}: {name!r} is not trained in this run; name one of "
-                        f"{', '.join(trained)}, or add it to compare"
-                    )
-        for name in self.export.variants:
-            if name not in (*self.compare, "teacher"):
-                raise ValueError(f"export.variants: {name!r} is not trained; trained are {self.compare}")
-        for seed in self.export.seeds:
-            if seed not in self.seeds:
-                raise ValueError(f"export.seeds: {seed} is not trained; trained are {self.seeds}")
-        if self.export.fold and self.export.fold not in self.corpus.folds:
-            raise ValueError(f"export.fold: no fold {self.export.fold!r}; there are {self.corpus.folds}")
-        for name in self.variants:
-            if name in RESERVED or CEILING.fullmatch(name):
-                raise ValueError(
-                    f"variants.{name}: the name is taken by what is no student in the tables (so are "
-                    f"{', '.join(RESERVED)}, and names with _ceiling or that begin with readable); rename it"
-                )
-        self._corpus_has_them()
-        if self.corpus.name not in ("embedded", "features") and self.encoders.standins:
-            raise ValueError(
-                f"encoders.standins: the stand-ins know only the embedded corpus, and corpus.name is "
-                f"{self.corpus.name}; set encoders.standins to false, so that the public weights are used"
-            )
-        return self
-
-    def _corpus_has_them(self) -> None:
-        """Raise ValueError for folds or a protocol that the corpus does not have, or a folder of none."""
-        name, folds = self.corpus.name, FOLDS.get(self.corpus.name)
-        for fold in self.corpus.folds:
-            if folds and fold not in folds:
-                raise ValueError(
-                    f"corpus.folds: the corpus {name} has no fold {fold!r}; it has {', '.join(folds)}"
-                )
-        if name == "iemocap" and {"main", "session5"} <= set(self.corpus.folds):
-            raise ValueError("corpus.folds: main and session5 both test session 5; name one of them")
-        if len(set(self.corpus.folds)) != len(self.corpus.folds):
-            raise ValueError("corpus.folds: an entry stands twice")
-        protocols = PROTOCOLS.get(name, ())
-        if self.corpus.protocol and name in FOLDS and self.corpus.protocol not in protocols:
-            known = f"it has {', '.join(protocols)}" if protocols else "it has one, so leave the key empty"
-            raise ValueError(
-                f"corpus.protocol: the corpus {name} has no protocol {self.corpus.protocol!r}; {known}"
-            )
-        if name == "embedded" and self.corpus.folder:
-            raise ValueError(
-                f"corpus.folder: a folder is named, but corpus.name is embedded, which reads none; set "
-                f"corpus.name to one of {', '.join(other for other in ADAPTERS if other != 'embedded')}"
-            )
-
-    def _no_variant(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.variants, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.variants)}"
-        return f"there is no variant {name!r}; {hint}"
-
-    def objective_of(self, variant: str) -> ObjectiveSettings:
-        """The full objective of one variant: `objective` with the variant's own keys on top."""
-        return ObjectiveSettings.model_validate(merged(self.objective.model_dump(), self.variants[variant]))
-
-
-def merged(base: Mapping, over: Mapping) -> dict:
-    """`base` with the keys of `over` on top, nested mappings merged key by key."""
-    result = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if nested else value
-    return result
 
 
 def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
@@ -203,12 +29,12 @@ def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
     try:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        raise PipelineError(_explain(error, (), Config, sources)) from None
+        raise PipelineError(explain(error, (), Config, sources)) from None
     for name in config.variants:
         try:
             config.objective_of(name)
         except ValidationError as error:
-            raise PipelineError(_explain(error, ("variants", name), ObjectiveSettings, sources)) from None
+            raise PipelineError(explain(error, ("variants", name), ObjectiveSettings, sources)) from None
     return config
 
 
@@ -224,61 +50,6 @@ def read_files(paths: Sequence[Path], extra: Mapping | None = None) -> Config:
     for source in sources:
         raw = merged(raw, source.values)
     return read_config(raw, sources)
-
-
-def _explain(error: ValidationError, above: Place, model: type[BaseModel], sources: Sequence[Source]) -> str:
-    """One paragraph on the first fault; `above` is the path of `model` in the configuration."""
-    faults = error.errors()
-    fault = faults[0]
-    inner = tuple(str(part) for part in fault["loc"])
-    names = tuple(part for part in fault["loc"] if isinstance(part, str))
-    more = f" ({len(faults) - 1} more after this one.)" if len(faults) > 1 else ""
-    if fault["type"] == "value_error":
-        said = str(fault["ctx"]["error"])
-        place, section = (*above, *names), _section_at(model, names)
-        # what concerns several keys of a section begins with the one to look at
-        named = re.match(r"([a-z_.]+): ", said)
-        if named and section and named[1].partition(".")[0] in section.model_fields:
-            place, said = (*place, *named[1].split(".")), said[named.end() :]
-        return f"{where(place, sources)}: {'.'.join(place)}: {said}.{more}"
-    place, key = (*above, *names), ".".join((*above, *inner))
-    if fault["type"] == "extra_forbidden":
-        return f"{where(place, sources)}: there is no key {key!r}. {_nearest(model, above, inner)}{more}"
-    holder = _section_at(model, names[:-1]) if names else None
-    field = holder.model_fields.get(names[-1]) if holder else None
-    if field is None:
-        return f"{where(place, sources)}: {key}: {fault['msg']} (got {schema.plain(fault['input'])}).{more}"
-    section = _section_at(model, names)
-    kind = f"a section of {', '.join(section.model_fields)}" if section else schema.kind_of(field)
-    near = difflib.get_close_matches(str(fault["input"]), schema.choices(field.annotation), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return (
-        f"{where(place, sources)}: the key {key!r} is {schema.plain(fault['input'])}; expected: {kind} "
-        f"({(field.description or '').rstrip('.')}).{hint}{more}"
-    )
-
-
-def _nearest(model: type[BaseModel], above: Place, path: Place) -> str:
-    """The right name that is nearest to a wrong one: in its section, or anywhere."""
-    section = _section_at(model, path[:-1])
-    known = list(section.model_fields) if section else []
-    if near := difflib.get_close_matches(path[-1], known, n=1):
-        return f"Did you mean {near[0]!r}?"
-    everywhere = {key.path[-1]: key.name for key in schema.keys(Config())}
-    if near := difflib.get_close_matches(path[-1], everywhere, n=1, cutoff=0.8):
-        return f"Did you mean {everywhere[near[0]]!r}?"
-    return f"Known keys there: {', '.join(known)}."
-
-
-def _section_at(model: type[BaseModel], path: Place) -> type[BaseModel] | None:
-    """The settings model that lies at `path` below `model`, or None if there is a plain value."""
-    for part in path:
-        field = model.model_fields.get(part)
-        kind = field.annotation if field else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return None
-        model = kind
-    return model
 
 
 def main(argv: Sequence[str] | None = None) -> int:

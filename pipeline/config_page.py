@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from pipeline import artefacts
 from pipeline.config import BASE, Config
-from pipeline.schema import Key, keys, plain
+from pipeline.core import artefacts
+from pipeline.settings.schema import Key, keys, plain
 
 PAGE = Path("docs/config.md")
 WIDTH = 118

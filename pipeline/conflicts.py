@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from pipeline import artefacts, stage
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.protocol import ConflictSettings
 

@@ -10,10 +10,11 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
-from pipeline import agreement, metrics, stage
-from pipeline.drawing.style import DARK, drawing, heading, save
-from pipeline.predictions import Answers, Truth, load_answers, load_truth
-from pipeline.results import title
+from pipeline.core import stage
+from pipeline.evaluation import agreement, metrics
+from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
+from pipeline.evaluation.results import title
+from pipeline.reporting.style import DARK, drawing, heading, save
 from pipeline.settings.base import Settings
 
 SEVEN = tuple(f"{value:+d}" if value else "0" for value in range(-3, 4))

@@ -11,8 +11,8 @@ import cv2
 import polars as pl
 from pydantic import Field, model_validator
 
-from pipeline import artefacts, stage
-from pipeline.progress import progress
+from pipeline.core import artefacts, stage
+from pipeline.core.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.process import ProcessSettings
 from pipeline.settings.rendering import RenderingSettings

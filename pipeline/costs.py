@@ -8,10 +8,10 @@ import polars as pl
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from pipeline import stage
-from pipeline.drawing.style import COLOURS, drawing, save
-from pipeline.errors import PipelineError
-from pipeline.markup import Table, number, write
+from pipeline.core import stage
+from pipeline.core.errors import PipelineError
+from pipeline.reporting.markup import Table, number, write
+from pipeline.reporting.style import COLOURS, drawing, save
 from pipeline.settings.base import Settings
 
 # Snakemake's columns -> ours; memory is in MB (2^20 bytes) there, and "-" where a job was too short to sample

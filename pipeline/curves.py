@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import artefacts, stage
-from pipeline.drawing.style import beside, drawing, looks, save
-from pipeline.errors import PipelineError
-from pipeline.results import title
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.results import title
+from pipeline.reporting.style import beside, drawing, looks, save
 from pipeline.settings.base import Settings
 
 NOT_TERMS = ("epoch", "selected", "validation")

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline import artefacts, normalisation, stage
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.dataset import DatasetSettings
+from pipeline.training import normalisation
 
 log = logging.getLogger("pipeline")
 

@@ -6,7 +6,7 @@ asks of the validation split, kept beside it (P1 to P3) to show how much such a 
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -18,21 +18,21 @@ from pydantic import Field
 from torch import Tensor
 
 from models.batch import MODALITIES, Batch
-from models.conditions import COMPLETE, FIXED, conflict_name, fixed_name
-from models.masks import fixed_mask
+from models.conditions import conflict_name
 from models.network import Network
-from pipeline import artefacts, checkpoint, device, stage
-from pipeline.data import Dataset
-from pipeline.errors import PipelineError
-from pipeline.passes import Swaps, clean_logits, conflict_logits, whole
-from pipeline.progress import progress
+from pipeline.core import artefacts, device, stage
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import progress
+from pipeline.evaluation.passes import Swaps, clean_logits, conflict_logits, whole
+from pipeline.evaluation.views import DIALOGUES, View, clean_views
 from pipeline.settings.base import Settings
 from pipeline.settings.training import ValidationMix
-from pipeline.validation import RegressionScore, Selection
+from pipeline.training import checkpoint
+from pipeline.training.dialogues import Dataset
+from pipeline.training.validation import RegressionScore, Selection
 
 log = logging.getLogger("pipeline")
 SWAPPED = ("a", "v", "av")
-DIALOGUES = 256  # read at once
 
 
 class Params(Settings):
@@ -84,21 +84,6 @@ def run(
         oracle = clean_predictions(best, test, views, task, params.batch)
         frames.append(oracle.with_columns(pl.lit("oracle").alias("checkpoint")))
     artefacts.save_table(predictions, pl.concat(frames))
-
-
-View = tuple[str, int, Bool[Tensor, "b n 3"]]
-
-
-def clean_views(batch: Batch, masks: dict[str, np.ndarray], may_see: Bool[Tensor, "3"]) -> Iterator[View]:
-    """Condition, draw and shown slots of every view of P1 to P3."""
-    available = batch.available & may_see
-    yield COMPLETE, 0, available
-    for letters in FIXED:
-        yield fixed_name(letters), 0, fixed_mask(available, letters)
-    for name in sorted(masks):
-        condition, draw = name.rsplit("/", 1)
-        mask = torch.from_numpy(masks[name] > 0).to(batch.row.device)
-        yield condition, int(draw), available & mask[batch.row.clamp(min=0)]
 
 
 def clean_predictions(

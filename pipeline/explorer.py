@@ -12,11 +12,11 @@ import vl_convert
 from pydantic import Field
 
 from models.conditions import COMPLETE, LETTERS, MODALITIES
-from pipeline import artefacts, stage
-from pipeline.drawing.style import COLOURS, heading
-from pipeline.errors import PipelineError
-from pipeline.predictions import Answers, Truth, load_answers, load_truth
-from pipeline.results import title
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
+from pipeline.evaluation.results import title
+from pipeline.reporting.style import COLOURS, heading
 from pipeline.settings.base import Settings
 
 TEACHER = "teacher"

@@ -9,17 +9,18 @@ import polars as pl
 from pydantic import Field
 
 from models.batch import MODALITIES
-from pipeline import artefacts, checkpoint, stage
-from pipeline.card import model_card
-from pipeline.digests import file_digest
-from pipeline.errors import PipelineError
-from pipeline.model_facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
-from pipeline.normalisation import stored
-from pipeline.results import Results
+from pipeline.annotation.card import model_card
+from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
+from pipeline.core import artefacts, stage
+from pipeline.core.digests import file_digest
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.results import Results
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
 from pipeline.settings.report import ReportSettings
+from pipeline.training import checkpoint
+from pipeline.training.normalisation import stored
 
 log = logging.getLogger("pipeline")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pipeline import artefacts, stage
-from pipeline.drawing.conditions import conditions
-from pipeline.drawing.donor_bias import donor_bias
-from pipeline.drawing.robustness import robustness
-from pipeline.drawing.style import drawing, save
-from pipeline.results import Results
+from pipeline.core import artefacts, stage
+from pipeline.evaluation.results import Results
+from pipeline.reporting.condition_bars import conditions
+from pipeline.reporting.donor_bias import donor_bias
+from pipeline.reporting.robustness import robustness
+from pipeline.reporting.style import drawing, save
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
 

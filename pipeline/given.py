@@ -6,14 +6,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from pipeline import artefacts, stage
+from pipeline.core import absence, artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import features as layout
 from pipeline.corpora import reading
-from pipeline.errors import PipelineError
-from pipeline.features import FeatureTable
+from pipeline.extraction.feature_table import FeatureTable
 from pipeline.settings.base import Settings
-
-NOT_GIVEN = "not_given"
 
 
 class Params(Settings):
@@ -53,7 +51,7 @@ def run(params: Params, *, shard: Path, features: Path, index: Path) -> None:
     if found is None:
         table = FeatureTable(names, 1, keep_frames=False)
         for name in names:
-            table.absent(name, NOT_GIVEN)
+            table.absent(name, absence.NOT_GIVEN)
         table.save(features, index)
         return
     path, arrays = found
@@ -75,7 +73,7 @@ def run(params: Params, *, shard: Path, features: Path, index: Path) -> None:
         if present[row]:
             table.add(name, pooled[row : row + 1])
         else:
-            table.absent(name, NOT_GIVEN)
+            table.absent(name, absence.NOT_GIVEN)
     table.save(features, index)
 
 

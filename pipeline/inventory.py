@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from models.conditions import MODALITIES
-from pipeline import artefacts, stage
-from pipeline.absences import SPLITS
-from pipeline.drawing.style import COLOURS, drawing, hatch, save
+from pipeline.core import artefacts, stage
+from pipeline.reporting.absence_table import SPLITS
+from pipeline.reporting.style import COLOURS, drawing, hatch, save
 from pipeline.settings.base import Settings
 
 SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73"}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import artefacts, stage
-from pipeline.corpora import registry
+from pipeline.core import artefacts, stage
+from pipeline.core.digests import file_digest
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries import corpora
 from pipeline.corpora.rows import ROWS, Corpus
-from pipeline.digests import file_digest
-from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
 
@@ -122,7 +122,7 @@ def run(
         raise PipelineError(
             f"--shards: {len(shards)} paths for corpus.shards = {params.corpus.shards}; pass one a shard."
         )
-    adapter = registry.adapter(params.corpus.name)
+    adapter = corpora.adapter(params.corpus.name)
     corpus = adapter.read(params.corpus, parts)
     check(corpus)
     rows = corpus.rows.sort("dialogue", "position").with_columns(

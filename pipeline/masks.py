@@ -14,8 +14,8 @@ from pydantic import Field
 
 from models.conditions import random_name
 from models.masks import missing_rate, random_masks, reachable_rate
-from pipeline import artefacts, stage
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.protocol import RandomSettings
 

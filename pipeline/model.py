@@ -9,119 +9,19 @@
 What the folder holds stands in docs/artefacts.md.
 """
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float
+import polars as pl
 
-from models.batch import MODALITIES, Batch
-from models.network import Network
-from pipeline import artefacts, checkpoint
-from pipeline.digests import file_digest
-from pipeline.errors import PipelineError
-from pipeline.model_facts import MAKE, ModelFacts, read_facts
-from pipeline.normalisation import Normalisation, stored
+from pipeline.annotation import exported
+from pipeline.annotation.annotating import annotate
 from pipeline.settings.annotate import AnnotateSettings
-
-if TYPE_CHECKING:
-    import polars as pl
-
-log = logging.getLogger("pipeline")
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(exported.ExportedModel):
     """A network in eval mode on the CPU, and all that stands between a video and its features."""
-
-    folder: Path
-    facts: ModelFacts
-    network: Network
-    normalisation: dict[str, Normalisation]  # by modality
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(self.facts.labels)
-
-    @property
-    def regression(self) -> bool:
-        return self.facts.task == "regression"
-
-    @property
-    def dimensions(self) -> dict[str, int]:
-        """Width of the features, by modality."""
-        return {name: len(own.mean) for name, own in self.normalisation.items()}
-
-    def encoder_folder(self, modality: str) -> Path:
-        """The folder of one encoder, its files checked.
-
-        Raises PipelineError if it has to be fetched first, or its files are not those of the export.
-        """
-        facts, folder = self.facts.encoders[modality], self.folder / "encoders" / modality
-        if facts.source == "none":
-            raise PipelineError(
-                f"{self.folder}: this model was trained on {modality} features that were extracted "
-                "elsewhere, so it cannot read a video. Extract the same features and call its `predict`."
-            )
-        if not folder.is_dir():
-            params = f'{{"weights": {facts.weights.model_dump_json()}}}' if facts.weights else "{}"
-            raise PipelineError(
-                f"{folder}: the public {modality} encoder of this model is not there. Fetch it once (where "
-                f"there is internet): python -m pipeline.weights --params '{params}' --folder {folder}"
-            )
-        for name, digest in facts.files.items():
-            # what converts public weights may write its small files in another way tomorrow
-            if facts.source == "public" and not name.endswith(".safetensors"):
-                continue
-            path = folder / name
-            if not path.is_file() or file_digest(path) != digest:
-                raise PipelineError(
-                    f"{path}: not the file that this model was exported with. Copy the model's folder again, "
-                    f"or export it anew: {MAKE}"
-                )
-        return folder
-
-    @torch.inference_mode()
-    def predict(
-        self,
-        features: Mapping[str, Float[np.ndarray, "u _"]],
-        available: Bool[np.ndarray, "u 3"],
-        speakers: Sequence[str] | None = None,
-        *,
-        stretch: int = 128,
-        context: int = 16,
-    ) -> Float[np.ndarray, "u c"]:
-        """Probabilities of the classes, or one score, for the utterances of one dialogue in their order.
-
-        features: by modality, as the encoders give them (not normalised); available: in the order text,
-        audio, visual; speakers: a name an utterance, one for all if left out. A dialogue of more than
-        `stretch` utterances is judged in pieces that also see `context` utterances on either side.
-        Raises PipelineError if a width is not the network's.
-        """
-        count = len(available)
-        available = available & np.array([name in self.facts.shown for name in MODALITIES])
-        inputs = {}
-        for column, name in enumerate(MODALITIES):
-            given = np.asarray(features[name], np.float32)
-            if given.shape != (count, self.dimensions[name]):
-                raise PipelineError(
-                    f"{name} features of shape {given.shape}: this model reads ({count}, "
-                    f"{self.dimensions[name]}). Extract them with the encoder that its config.json names."
-                )
-            inputs[name] = torch.from_numpy(self.normalisation[name](given, available[:, column]))
-        names = list(speakers) if speakers is not None else [""] * count
-        outputs = []
-        for first, low, high, last in pieces(count, stretch, context):
-            logits = self.network(_batch(inputs, available, names, first, last)).logits[0]
-            outputs.append(logits[low - first : high - first])
-        logits = torch.cat(outputs) if outputs else torch.zeros(0, max(1, len(self.labels)))
-        values = logits if self.regression else torch.softmax(logits.double(), dim=-1)
-        return values.float().numpy()
 
     def annotate(
         self,
@@ -132,44 +32,15 @@ class Model:
         settings: AnnotateSettings | None = None,
         device: str = "auto",
         threads: int = 1,
-    ) -> "pl.DataFrame":
+    ) -> pl.DataFrame:
         """The emotion of every utterance of a video (docs/annotate.md); with `out`, all files go there.
 
         Raises PipelineError if video or transcript cannot be read, nothing in it can be judged, or `out` is a
         file or a folder that holds anything but annotations.
         """
-        # it imports this module
-        from pipeline.annotate import annotate
-
         return annotate(
             self, video, transcript, out, settings or AnnotateSettings(), device=device, threads=threads
         )
-
-
-def pieces(count: int, stretch: int, context: int) -> Iterator[tuple[int, int, int, int]]:
-    """Pieces of at most `stretch` utterances: first seen, first judged, last judged + 1, last seen + 1."""
-    number = -(-count // stretch)
-    edges = np.linspace(0, count, number + 1).round().astype(int).tolist() if number else []
-    for low, high in pairwise(edges):
-        yield max(0, low - context), low, high, min(count, high + context)
-
-
-def _batch(
-    inputs: Mapping[str, torch.Tensor], available: np.ndarray, names: Sequence[str], first: int, last: int
-) -> Batch:
-    """One dialogue, or a piece of one, without padding."""
-    order: dict[str, int] = {}
-    speaker = torch.tensor([[order.setdefault(name, len(order)) for name in names[first:last]]])
-    shape = speaker.shape
-    return Batch(
-        features={name: value[None, first:last] for name, value in inputs.items()},
-        available=torch.from_numpy(available[None, first:last].copy()),
-        speaker=speaker,
-        valid=torch.ones(shape, dtype=torch.bool),
-        label=torch.full(shape, -1),
-        score=torch.full(shape, torch.nan),
-        row=torch.arange(first, last)[None],
-    )
 
 
 def load(folder: Path | str) -> Model:
@@ -178,20 +49,5 @@ def load(folder: Path | str) -> Model:
     Raises PipelineError if the folder is no exported model, is of another format, or its parts contradict
     each other.
     """
-    folder = Path(folder)
-    facts = read_facts(folder)
-    network, _ = checkpoint.load_network(folder / "weights.safetensors")
-    arrays = artefacts.load_tensors(folder / "normalisation.safetensors")
-    whole = [name for name in MODALITIES if {f"{name}_mean", f"{name}_scale"} <= arrays.keys()]
-    known = {name: stored(arrays, name) for name in whole}
-    widths = {name: len(known[name].mean) if name in known else None for name in MODALITIES}
-    shape = network.shape.as_dict()
-    outputs = 1 if facts.task == "regression" else len(facts.labels)
-    if shape != facts.shape or widths != shape["dimensions"] or outputs != shape["outputs"]:
-        raise PipelineError(
-            f"{folder}: config.json, weights.safetensors and normalisation.safetensors are not of one model. "
-            f"Copy the folder again, or export it anew: {MAKE}"
-        )
-    if facts.notice:
-        log.warning("%s", facts.notice)
-    return Model(folder, facts, network, known)
+    found = exported.load(folder)
+    return Model(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
-from pipeline import artefacts, stage
-from pipeline.drawing.style import COLOURS, DARK, beside, drawing, heading, looks, save
-from pipeline.errors import PipelineError
-from pipeline.results import title
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.results import title
+from pipeline.reporting.style import COLOURS, DARK, beside, drawing, heading, looks, save
 from pipeline.settings.base import Settings
 
 BASE = "teacher"

@@ -10,11 +10,12 @@ import torch
 from pydantic import Field
 
 from models.network import Network
-from pipeline import artefacts, checkpoint, device, stage
-from pipeline.crossfit import align, fold_dialogues, mean_cosine
-from pipeline.data import Dataset
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, device, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.base import Settings
+from pipeline.training import checkpoint
+from pipeline.training.crossfit import align, fold_dialogues, mean_cosine
+from pipeline.training.dialogues import Dataset
 
 log = logging.getLogger("pipeline")
 SIZE = 128  # dialogues a batch

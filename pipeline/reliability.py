@@ -9,11 +9,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline import metrics, stage
-from pipeline.drawing.style import DARK, drawing, looks, save
-from pipeline.errors import PipelineError
-from pipeline.predictions import Answers, Truth, load_answers, load_truth
-from pipeline.results import title
+from pipeline.core import stage
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import metrics
+from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
+from pipeline.evaluation.results import title
+from pipeline.reporting.style import DARK, drawing, looks, save
 from pipeline.settings.base import Settings
 
 FAMILIES = {"complete": "complete (P1)", "fixed": "all fixed subsets (P2)", "random": "all random rates (P3)"}

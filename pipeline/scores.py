@@ -10,12 +10,12 @@ import polars as pl
 from pydantic import Field
 
 from models.conditions import COMPLETE, FIXED, LETTERS, fixed_name, random_name
-from pipeline import artefacts, stage
-from pipeline.comparing import Sums, compare
-from pipeline.errors import PipelineError
-from pipeline.predictions import Answers, load_answers, load_ceilings, load_truth, trivial_answers
-from pipeline.results import PROTOCOL
-from pipeline.scoring import score_rows
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.answers import Answers, load_answers, load_ceilings, load_truth, trivial_answers
+from pipeline.evaluation.comparing import Sums, compare
+from pipeline.evaluation.results import PROTOCOL
+from pipeline.evaluation.scoring import score_rows
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
 

@@ -22,15 +22,16 @@ from optuna.distributions import (
 from optuna.samplers import TPESampler
 from pydantic import Field, ValidationError
 
-from pipeline import artefacts, device, stage, student
-from pipeline.data import Dataset
-from pipeline.errors import PipelineError
-from pipeline.partial import PartialFolder, run_digest
+from pipeline.core import artefacts, device, stage
+from pipeline.core.errors import PipelineError
+from pipeline.reruns.partial import PartialFolder, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.search import Choices, Range, Space
 from pipeline.settings.training import TrainingSettings
+from pipeline.training.dialogues import Dataset
+from pipeline.training.student import StudentSettings, train
 
 log = logging.getLogger("pipeline")
 
@@ -81,11 +82,11 @@ def run(
         wanted = stored.get(chosen.objective.references, [])
         scores = []
         for place, seed in enumerate(params.seeds):
-            own = student.Params(
+            own = StudentSettings(
                 network=chosen.network, training=chosen.training, objective=chosen.objective, seed=seed
             )
             files = (wanted[place : place + 1], teacher[place : place + 1])
-            _, done = student.train(own, data, masks, *files, where)
+            _, done = train(own, data, masks, *files, where)
             scores.append(done.history[done.selected - 1])
         return {
             name: float(np.mean([row[name] for row in scores]))

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
-from pipeline import artefacts, stage
-from pipeline.corpora import registry
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries import corpora
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
 
@@ -41,7 +41,7 @@ def check(table: pl.DataFrame, dialogues: set[str]) -> None:
 def run(params: Params, *, manifest: Path, splits: Path) -> None:
     """Write the split of every dialogue."""
     rows = artefacts.load_table(manifest)
-    adapter = registry.adapter(params.corpus.name)
+    adapter = corpora.adapter(params.corpus.name)
     table = adapter.splits(rows, params.corpus, params.fold)
     table = table.select("dialogue", "split").sort("dialogue")
     check(table, set(rows["dialogue"]))

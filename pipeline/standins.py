@@ -14,9 +14,9 @@ import polars as pl
 from pydantic import Field
 from transformers.utils import logging as transformers_logging
 
-from pipeline import artefacts, device, stage
-from pipeline.errors import PipelineError
-from pipeline.progress import progress
+from pipeline.core import artefacts, device, stage
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import progress
 from pipeline.settings.base import Settings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.synth import pretraining, standin_networks

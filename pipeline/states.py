@@ -17,11 +17,12 @@ from sklearn.decomposition import PCA
 
 from models.batch import MODALITIES
 from models.conditions import COMPLETE
-from pipeline import artefacts, checkpoint, device, stage
-from pipeline.data import Dataset
-from pipeline.evaluate import DIALOGUES, clean_views
-from pipeline.passes import clean_states, whole
+from pipeline.core import artefacts, device, stage
+from pipeline.evaluation.passes import clean_states, whole
+from pipeline.evaluation.views import DIALOGUES, clean_views
 from pipeline.settings.base import Settings
+from pipeline.training import checkpoint
+from pipeline.training.dialogues import Dataset
 
 log = logging.getLogger("pipeline")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from pydantic import Field
 
 from models.conditions import FIXED_MEAN, RANDOM_MEAN
-from pipeline import artefacts, stage
-from pipeline.absences import absences_table
-from pipeline.census import census_table
-from pipeline.markup import Table, number, write
-from pipeline.results import MEANS, Cell, Results, ordered, shown, title
+from pipeline.core import artefacts, stage
+from pipeline.evaluation.results import MEANS, Cell, Results, ordered, shown, title
+from pipeline.reporting.absence_table import absences_table
+from pipeline.reporting.corpus_table import census_table
+from pipeline.reporting.markup import Table, number, write
+from pipeline.reporting.summary import OWN, Context, few_seeds, summary
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
-from pipeline.summary import OWN, Context, few_seeds, summary
 
 LETTERS = ("a", "v", "av")
 

@@ -10,16 +10,17 @@ from pydantic import Field, model_validator
 from models.batch import MODALITIES, Batch
 from models.network import Network
 from models.objective import Options, Weights, terms_of
-from pipeline import device, stage, training
-from pipeline.crossfit import fold_dialogues
-from pipeline.data import Dataset
-from pipeline.partial import run_digest
-from pipeline.resume import ResumeFolder
+from pipeline.core import device, stage
+from pipeline.reruns.partial import run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import TeacherObjectiveSettings
 from pipeline.settings.training import TrainingSettings, ValidationMix
-from pipeline.validation import Validator
+from pipeline.training import loop
+from pipeline.training.crossfit import fold_dialogues
+from pipeline.training.dialogues import Dataset
+from pipeline.training.resume import ResumeFolder
+from pipeline.training.validation import Validator
 
 log = logging.getLogger("pipeline")
 
@@ -51,16 +52,16 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     data = Dataset.load(dataset)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
-    network = training.build_network(data, params.network, params.seed)
+    network = loop.build_network(data, params.network, params.seed)
     options = Options(
         regression=data.regression,
         smoothing=params.teacher.label_smoothing,
-        class_weight=_on(training.class_weights(data, params.teacher.class_weights), where),
+        class_weight=_on(loop.class_weights(data, params.teacher.class_weights), where),
         huber=params.teacher.huber,
     )
     term_weights = Weights(complete=1.0, auxiliary=params.teacher.auxiliary)
 
-    def compute(network: Network, batch: Batch, generator: torch.Generator) -> training.Terms:
+    def compute(network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
         return terms_of(network, batch.to(where), None, None, None, term_weights, options)
 
     only_complete = ValidationMix(complete=1.0, fixed=0.0, random=0.0)
@@ -69,7 +70,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     )
     digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], where.type)
     resume = ResumeFolder(weights, digest)
-    done = training.fit(
+    done = loop.fit(
         network,
         data,
         compute,
@@ -81,7 +82,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
         resume=resume,
     )
     notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}
-    training.write(done, network, MODALITIES, weights=weights, epochs=epochs, history=history, notes=notes)
+    loop.write(done, network, MODALITIES, weights=weights, epochs=epochs, history=history, notes=notes)
     resume.clear()
 
 

@@ -6,17 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline import artefacts, device, stage
-from pipeline.encoders import registry
+from pipeline.core import absence, artefacts, device, stage
+from pipeline.core.registries import encoders
 from pipeline.encoders.loading import by_length
-from pipeline.features import FeatureTable
-from pipeline.partial import Piece, Pieces, in_pieces, run_digest
+from pipeline.extraction.feature_table import FeatureTable
+from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import TextSettings
 
 log = logging.getLogger("pipeline")
 
-NO_TEXT = "no_text"
 PIECE = 256  # utterances, at least, that are kept together if the stage is interrupted
 
 
@@ -35,12 +34,12 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     """
     torch_device = device.prepare(params.device, params.threads)
     table = artefacts.load_table(shard, ["utterance", "text"])
-    model = registry.encoder("text", encoder).load(encoder, params.encoder, torch_device)
+    model = encoders.encoder("text", encoder).load(encoder, params.encoder, torch_device)
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
     spoken = [(name, text) for name, text in table.iter_rows() if text is not None and text.strip()]
     for name, text in table.iter_rows():
         if text is None or not text.strip():
-            output.absent(name, NO_TEXT)
+            output.absent(name, absence.NO_TEXT)
 
     def encoded(piece: list[list[int]]) -> Piece:
         own = [spoken[place] for batch in piece for place in batch]

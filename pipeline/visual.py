@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from pipeline import artefacts, device, stage
-from pipeline.encoders import registry
-from pipeline.errors import PipelineError
-from pipeline.features import FeatureTable
-from pipeline.partial import Piece, Pieces, in_pieces, run_digest
+from pipeline.core import artefacts, device, stage
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries import encoders
+from pipeline.extraction.feature_table import FeatureTable
+from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import VisualSettings
 
@@ -39,7 +39,7 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
         raise PipelineError(
             f"{faces}: not the faces of {shard}. Delete the folder and rerun the stage faces."
         )
-    model = registry.encoder("visual", encoder).load(encoder, params.encoder, torch_device)
+    model = encoders.encoder("visual", encoder).load(encoder, params.encoder, torch_device)
     output = FeatureTable(names, model.dimension, params.encoder.frames)
     settings = params.model_dump(mode="json")
     digest = run_digest(

@@ -19,10 +19,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import save_file
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer
 
-from pipeline import artefacts, stage
-from pipeline.encoders import registry
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries import encoders
 from pipeline.encoders.loading import from_folder
-from pipeline.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import WeightsSettings
 
@@ -129,7 +129,7 @@ def convert_hub(source: Path, target: Path) -> None:
 def is_own(source: Path) -> bool:
     """Whether the files are of a kind that a module of this project loads as they are."""
     config = source / "config.json"
-    return config.is_file() and artefacts.load_json(config).get("model_type") in registry.OWN
+    return config.is_file() and artefacts.load_json(config).get("model_type") in encoders.OWN
 
 
 def convert_facenet(path: Path, target: Path) -> None:

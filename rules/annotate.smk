@@ -2,9 +2,9 @@
 
 import re
 
-from pipeline import artefacts
-from pipeline.digests import file_digest
-from pipeline.encoders import registry
+from pipeline.core import artefacts
+from pipeline.core.digests import file_digest
+from pipeline.core.registries import encoders
 
 EXPORTED = CFG.export.variants or VARIANTS[:1]
 EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
@@ -126,7 +126,7 @@ rule annotate:
     params:
         **made_by(
             "pipeline.annotate",
-            *(module for name in MODALITIES for module in registry.modules(name)),
+            *(module for name in MODALITIES for module in encoders.modules(name)),
             cfg=dict(annotate=CFG.annotate, **COMPUTE),
         ),
         model=MODEL,

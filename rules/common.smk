@@ -2,11 +2,11 @@
 
 from types import SimpleNamespace
 
-from pipeline import reasons
-from pipeline.codehash import code_lines
+from pipeline.reruns import rule_params
+from pipeline.reruns.codehash import code_lines
 from pipeline.corpora.listing import listing, located
-from pipeline.digests import facts_digest
-from pipeline.environments import group_of, pins
+from pipeline.core.digests import facts_digest
+from pipeline.reruns.pins import group_of, pins
 
 RUN = f"runs/{CFG.run}"
 LOGS = f"{RUN}/logs"
@@ -53,7 +53,7 @@ def made_by(*modules, cfg={}, unread=()):
     return {
         **code_lines(*modules),
         **pins(group_of(modules[0])),
-        **reasons.setting_params(cfg, SOME_JOB, unread),
+        **rule_params.setting_params(cfg, SOME_JOB, unread),
     }
 
 

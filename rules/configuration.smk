@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).resolve()))
 
 from pipeline.config import read_files
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 
 def stop(error):

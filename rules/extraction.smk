@@ -1,13 +1,13 @@
 # From raw media to the features of each modality, a shard a job.
 
-from pipeline.encoders import registry
+from pipeline.core.registries import encoders
 
 
 def loaders(modality):
     """The modules that may load the encoder; all stand-ins are models of the transformers library."""
     if CFG.encoders.standins:
-        return [registry.ENCODERS[modality]]
-    return registry.modules(modality)
+        return [encoders.ENCODERS[modality]]
+    return encoders.modules(modality)
 
 
 rule faces:

@@ -8,7 +8,7 @@ import torch
 
 from models.batch import MODALITIES, Batch
 from models.network import Network, NetworkShape
-from pipeline import artefacts
+from pipeline.core import artefacts
 
 DIMENSIONS = {"text": 5, "audio": 4, "visual": 6}
 CLASSES = 3

@@ -15,7 +15,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from pipeline import artefacts
+from pipeline.core import artefacts
 
 REVISION = "0" * 40
 NAMES = {"text": "tests/text", "audio": "tests/audio", "visual": "tests/visual"}

@@ -12,11 +12,12 @@ import torch
 
 from models.batch import MODALITIES
 from models.network import Network, NetworkShape
-from pipeline import artefacts, checkpoint
-from pipeline.digests import file_digest
-from pipeline.model_facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
+from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
+from pipeline.core import artefacts
+from pipeline.core.digests import file_digest
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.training import checkpoint
 
 LABELS = ["calm", "glad", "cross"]
 WIDTH = 16  # of all features

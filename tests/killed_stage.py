@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipeline import artefacts, stage
+from pipeline.core import artefacts, stage
 
 keep = artefacts.save_tensors
 

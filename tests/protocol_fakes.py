@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline import artefacts, conflicts, masks
+from pipeline import conflicts, masks
+from pipeline.core import artefacts
 from pipeline.settings.protocol import ConflictSettings, RandomSettings
 
 LABELS = ("neutral", "joy", "anger")

@@ -22,10 +22,12 @@ import pytest
 from fixture_model import FACE, LABELS, write_model, write_talk
 from workflow import copy_project, snakemake
 
-from pipeline import annotate, artefacts, film, media
-from pipeline.errors import PipelineError
+from pipeline import annotate
+from pipeline.annotation import film, perception
+from pipeline.annotation.facts import EMBEDDED_NOTICE
+from pipeline.core import artefacts, media
+from pipeline.core.errors import PipelineError
 from pipeline.model import load
-from pipeline.model_facts import EMBEDDED_NOTICE
 from pipeline.settings.annotate import AnnotateSettings, FilmSettings
 
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nWords of an utterance\n\n2\n00:00:02,200 --> 00:00:03,400\n\n"
@@ -261,7 +263,7 @@ def test_out_takes_the_place_of_annotations_only(model, talk, tmp_path, monkeypa
     (tmp_path / "link").symlink_to(photos)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(annotate.perception, "open_video", lambda *_: pytest.fail("worked before looking"))
+    monkeypatch.setattr(perception, "open_video", lambda *_: pytest.fail("worked before looking"))
     said = "notes.txt: it is a file" if out == "notes.txt" else "which would be lost. Name a folder"
     with pytest.raises(PipelineError, match=said):
         model.annotate(talk, out=Path(out), settings=UNDRAWN)

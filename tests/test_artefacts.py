@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import artefacts
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 
 
 def test_tensors_come_back_bit_for_bit(tmp_path):

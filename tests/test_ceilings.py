@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import artefacts, stage
 from pipeline.ceilings import Params, run
-from pipeline.errors import PipelineError
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.process import ProcessSettings
 from pipeline.synth.emotions import EMOTIONS
 from pipeline.synth.evidence import conflict_likelihoods, likelihoods, perfect_readings

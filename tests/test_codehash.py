@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import codehash
+from pipeline.reruns import codehash
 
 CACHED = (codehash._parse, codehash.closure, codehash.code_digest, codehash.code_lines)
 

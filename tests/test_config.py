@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import config_page, schema
+from pipeline import config_page
 from pipeline.config import Config, merged, read_config
+from pipeline.settings import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = sorted((ROOT / "config").glob("*.yaml"))

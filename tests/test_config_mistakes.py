@@ -5,13 +5,15 @@ import re
 import pytest
 from workflow import ROOT, copy_project, snakemake
 
-from pipeline import config, schema
+from pipeline import config
 from pipeline.config import Config, main, read_files
-from pipeline.config_files import read_source
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries.corpora import ADAPTERS
 from pipeline.corpora import iemocap
-from pipeline.corpora.registry import ADAPTERS
-from pipeline.errors import PipelineError
-from pipeline.results import CEILINGS, PROTOCOL, TRIVIAL
+from pipeline.evaluation.results import CEILINGS, PROTOCOL, TRIVIAL
+from pipeline.settings import config as settings_config
+from pipeline.settings import schema
+from pipeline.settings.files import read_source
 
 BASE = ROOT / "config.yaml"
 
@@ -161,9 +163,9 @@ def test_a_mistake_is_named_with_its_place(mine, mistake):
 
 
 def test_the_adapters_have_the_folds_and_protocols_that_are_checked():
-    assert config.FOLDS["iemocap"] == iemocap.FOLDS
-    assert tuple(iemocap.PROTOCOLS) == config.PROTOCOLS["iemocap"]
-    assert set(config.FOLDS) <= set(ADAPTERS)
+    assert settings_config.FOLDS["iemocap"] == iemocap.FOLDS
+    assert tuple(iemocap.PROTOCOLS) == settings_config.PROTOCOLS["iemocap"]
+    assert set(settings_config.FOLDS) <= set(ADAPTERS)
 
 
 @pytest.mark.parametrize(

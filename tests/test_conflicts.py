@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from pipeline.conflicts import choose_donors
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.settings.protocol import ConflictSettings
 
 

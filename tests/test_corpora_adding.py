@@ -10,8 +10,8 @@ from documents import examples
 from workflow import ROOT
 
 from pipeline import manifest
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import features
-from pipeline.errors import PipelineError
 
 
 def blocks(page):

@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import artefacts, given, manifest
+from pipeline import given, manifest
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import features
-from pipeline.errors import PipelineError
 
 INDEX = "utterance,dialogue,label,speaker\n" + "".join(
     f"u{n},d{n // 2},{'yes' if n % 2 else 'no'},s{n % 2}\n" for n in range(8)

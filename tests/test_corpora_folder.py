@@ -8,8 +8,8 @@ import fixture_trees as trees
 import pytest
 
 from pipeline import manifest
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import folder, transcripts
-from pipeline.errors import PipelineError
 
 SRT = (
     "1\n00:00:00,000 --> 00:00:00,500\nHello &amp; <i>bye</i>\nagain\n\n2\n00:00:00,500 --> 00:00:01,000\n\n"

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from pipeline import manifest
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import iemocap
-from pipeline.errors import PipelineError
 
 
 @pytest.fixture(scope="module")

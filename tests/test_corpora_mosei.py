@@ -7,8 +7,8 @@ import h5py
 import pytest
 
 from pipeline import manifest
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import mosei, mosei_labels
-from pipeline.errors import PipelineError
 
 
 def settings(base, **keys):

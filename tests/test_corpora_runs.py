@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from workflow import copy_project, snakemake, write_overlay
 
-from pipeline import artefacts
+from pipeline.core import artefacts
 
 pytestmark = pytest.mark.slow
 

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import device
-from pipeline.errors import PipelineError
+from pipeline.core import device
+from pipeline.core.errors import PipelineError
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.device import unused
+from pipeline.core.device import unused
 print(unused(["a", "b"], Path(sys.argv[1])), flush=True)
 time.sleep(60)
 """

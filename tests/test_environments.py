@@ -6,9 +6,10 @@ import pytest
 import yaml
 from workflow import ROOT
 
-from pipeline import codehash, environments
-from pipeline.encoders.registry import ENCODERS
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries.encoders import ENCODERS
+from pipeline.reruns import codehash
+from pipeline.reruns import pins as environments
 
 RULES = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
 BLOCKS = re.split(r"^ *(?=(?:rule|checkpoint) \w+:)", RULES, flags=re.M)[1:]

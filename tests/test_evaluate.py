@@ -13,12 +13,16 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from models.masks import fixed_mask
 from models.network import Network, NetworkShape
 from models.objective import References
-from pipeline import artefacts, checkpoint, device, evaluate, references, states, student
-from pipeline.data import Dataset
-from pipeline.errors import PipelineError
+from pipeline import evaluate, references, states
+from pipeline.core import artefacts, device
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import passes
+from pipeline.evaluation.views import clean_views
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import ValidationMix
-from pipeline.validation import Selection, Validator
+from pipeline.training import checkpoint, step
+from pipeline.training.dialogues import Dataset
+from pipeline.training.validation import Selection, Validator
 
 MODALITIES = ("text", "audio", "visual")
 
@@ -145,7 +149,7 @@ def test_oracle_is_the_best_test_epoch_by_the_mix_of_its_training(fold, mix):
     judge = Validator(data, masks, mix, MODALITIES, regression_score="pearson", device=torch.device("cpu"))
     scores = {epoch: judge(network)["validation"] for epoch, network in networks.items()}
     best = max(scores, key=lambda epoch: scores[epoch])
-    test = evaluate.whole(data.batches(["val"], 64))
+    test = passes.whole(data.batches(["val"], 64))
     views = [("complete", 0, test.available)]
     plain = evaluate.clean_predictions(networks[best], test, views, "classification", 99)
     oracle = found.filter(pl.col("checkpoint") == "oracle", pl.col("condition") == "complete")
@@ -156,11 +160,11 @@ def test_oracle_is_the_best_test_epoch_by_the_mix_of_its_training(fold, mix):
 
 def test_views_without_weight_choose_no_epoch_and_are_not_computed(fold, monkeypatch):
     data = Dataset.load(fold / "dataset")
-    test = evaluate.whole(data.batches(["test"], 64))
+    test = passes.whole(data.batches(["test"], 64))
     masks = artefacts.load_tensors(fold / "protocol" / "masks.safetensors")
-    views = list(evaluate.clean_views(test, masks, torch.ones(3, dtype=torch.bool)))
+    views = list(clean_views(test, masks, torch.ones(3, dtype=torch.bool)))
     seen = []
-    plain = evaluate.clean_logits
+    plain = passes.clean_logits
 
     def noted(network, batch, shown, budget):
         seen.append(torch.equal(shown, test.available))
@@ -292,9 +296,9 @@ def test_no_step_of_references_and_training_mixes_devices(fold):
             )
             scores = validator(network)
             known = References(*(torch.from_numpy(told[name]) for name in ("logits", "fused", "states")))
-            step = student.Step(data, objective, known.to(where), where)
+            one = step.Step(data, objective, known.to(where), where)
             batch = next(data.batches(["train"], 8))
-            terms = step(network, batch, torch.Generator().manual_seed(0))
+            terms = one(network, batch, torch.Generator().manual_seed(0))
             found.append((scores, {name: float(value) for name, value in terms.items()}))
     assert found[0][0] == found[1][0]
     assert found[0][1] == pytest.approx(found[1][1]) and len(found[0][1]) == 9

@@ -7,11 +7,14 @@ import test_media
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import artefacts, corpus, faces, faces_speaker, manifest
-from pipeline.errors import PipelineError
-from pipeline.faces_align import CANONICAL, align, similarity
-from pipeline.faces_detect import Face
-from pipeline.faces_tracking import Crop, Track, Tracker, iou
+from pipeline import corpus, faces, manifest
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.encoders.alignment import CANONICAL, align, similarity
+from pipeline.extraction import faces as extraction
+from pipeline.extraction import speaking
+from pipeline.extraction.detection import Face
+from pipeline.extraction.tracking import Crop, Track, Tracker, iou
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.faces import FacesSettings
 from pipeline.settings.process import ProcessSettings
@@ -121,13 +124,13 @@ def test_the_mouth_that_follows_the_voice_is_chosen(seed):
     chewing = track(generator, times, generator.permutation(loud), 1)
     speaker = track(generator, times, loud, 2)
     settings = FacesSettings()
-    chosen, score = faces_speaker.choose([listener, chewing, speaker], sound, 0.0, 3.0, settings)
+    chosen, score = speaking.choose([listener, chewing, speaker], sound, 0.0, 3.0, settings)
     assert chosen is speaker
     assert score > 0.5
-    nobody, score = faces_speaker.choose([listener], sound, 0.0, 3.0, settings)
+    nobody, score = speaking.choose([listener], sound, 0.0, 3.0, settings)
     assert nobody is None
     assert score < settings.speaking
-    anyway, _ = faces_speaker.choose([listener], sound, 0.0, 3.0, FacesSettings(speaking=-2))
+    anyway, _ = speaking.choose([listener], sound, 0.0, 3.0, FacesSettings(speaking=-2))
     assert anyway is listener
 
 
@@ -137,20 +140,20 @@ def test_without_sound_the_largest_face_is_chosen_without_a_score():
     small, large = track(generator, times, loud, 0), track(generator, times, loud * 0, 1)
     large.faces = [face(100, side=90)] * len(large.faces)
     for silence in (None, np.zeros_like(sound)):
-        assert faces_speaker.choose([small, large], silence, 0.0, 2.0, FacesSettings()) == (large, None)
+        assert speaking.choose([small, large], silence, 0.0, 2.0, FacesSettings()) == (large, None)
     largest = FacesSettings(choice="largest")
-    assert faces_speaker.choose([small, large], sound, 0.0, 2.0, largest) == (large, None)
+    assert speaking.choose([small, large], sound, 0.0, 2.0, largest) == (large, None)
 
 
 def test_one_glimpse_has_no_evidence_and_does_no_harm():
     glimpse = Track(0, times=[0.1], faces=[face(10)])
-    assert faces_speaker.speaking_score(glimpse, np.ones(16_000, np.float32), 0.0, 1.0) == 0.0
+    assert speaking.speaking_score(glimpse, np.ones(16_000, np.float32), 0.0, 1.0) == 0.0
 
 
 @given(st.floats(0, 100), st.floats(0.01, 40), st.sampled_from(["largest", "mouth_motion"]))
 def test_sample_times_lie_in_the_utterance(start, length, choice):
     settings = FacesSettings(choice=choice)
-    sampled = list(faces.sample_times(start, start + length, settings))
+    sampled = list(extraction.sample_times(start, start + length, settings))
     times = [time for time, _ in sampled]
     assert times == sorted(times)
     assert start <= times[0] and times[-1] <= start + length
@@ -162,7 +165,7 @@ def test_sample_times_lie_in_the_utterance(start, length, choice):
 
 @given(st.floats(0, 100), st.floats(0.01, 30), st.sampled_from(["largest", "mouth_motion"]))
 def test_ten_pictures_a_second_are_never_looked_at_twice(start, length, choice):
-    looks = faces.sample_times(start, start + length, FacesSettings(choice=choice, rate=3))
+    looks = extraction.sample_times(start, start + length, FacesSettings(choice=choice, rate=3))
     shown = [int(10 * time) for time, looked_for in looks if looked_for]
     assert len(set(shown)) == len(shown)
 
@@ -188,7 +191,7 @@ def test_a_picture_counts_once_however_long_it_is_shown(tmp_path, monkeypatch, r
     film = test_media.write(tmp_path / "film.mp4", pictures=4 * rate)
     detector = SeesOne(FacesSettings(choice=choice, rate=3, max_crops=20))
     row = {"utterance": "u", "media": str(film), "start": 0.0, "end": 4.0, "crop": None}
-    (found,) = faces.of_file([row], None, detector)
+    (found,) = extraction.of_file([row], None, detector)
     assert (detector.asked, found.facts["frames"], found.facts["found"]) == (looks, looks, looks)
     assert found.facts["crops"] == len(found.crops) == len(found.path) == looks
     assert len({place["time"] for place in found.path}) == looks

@@ -25,13 +25,15 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from pipeline import artefacts, audio, media, text, visual, weights
-from pipeline.encoders import registry
+from pipeline import audio, text, visual, weights
+from pipeline.core import absence, artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.core.registries import encoders
 from pipeline.encoders.audio import windows
 from pipeline.encoders.loading import by_length
-from pipeline.errors import PipelineError
-from pipeline.faces import CROPS, UTTERANCES
-from pipeline.features import FeatureTable
+from pipeline.extraction.faces import CROPS
+from pipeline.extraction.feature_table import FeatureTable
+from pipeline.faces import UTTERANCES
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
 
 CPU = torch.device("cpu")
@@ -96,8 +98,8 @@ def visual_folder(tmp_path_factory) -> Path:
 
 def test_text_in_a_batch_equals_text_alone(text_folder):
     texts = [" ".join(WORDS[k : k + 1 + 2 * k]) for k in range(7)]
-    batched = registry.encoder("text", text_folder).load(text_folder, TextSettings(batch=8), CPU)
-    alone = registry.encoder("text", text_folder).load(text_folder, TextSettings(batch=1), CPU)
+    batched = encoders.encoder("text", text_folder).load(text_folder, TextSettings(batch=8), CPU)
+    alone = encoders.encoder("text", text_folder).load(text_folder, TextSettings(batch=1), CPU)
     for one, other, words in zip(batched.encode(texts), alone.encode(texts), texts, strict=True):
         assert one.shape == (len(words.split()), 16)
         assert one == pytest.approx(other, abs=1e-5)
@@ -115,7 +117,7 @@ def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_
         "visual": generator.integers(0, 256, (3, 40, 40, 3), dtype=np.uint8),
     }[modality]
     settings = {"text": TextSettings, "audio": AudioSettings, "visual": VisualSettings}[modality]()
-    module = registry.encoder(modality, folder)
+    module = encoders.encoder(modality, folder)
     full = np.concatenate(list(module.load(folder, settings, CPU).encode(inputs)))
     monkeypatch.setattr(module, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
     half = np.concatenate(list(module.load(folder, settings, CPU).encode(inputs)))
@@ -125,7 +127,7 @@ def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_
 
 
 def test_long_text_is_cut_and_counted(text_folder):
-    model = registry.encoder("text", text_folder).load(text_folder, TextSettings(), CPU)
+    model = encoders.encoder("text", text_folder).load(text_folder, TextSettings(), CPU)
     assert len(model.encode([" ".join(WORDS * 9)])[0]) == 30
     assert model.lengths([" ".join(WORDS * 9), "we see"]) == [32, 4]
     assert model.most == 32
@@ -134,7 +136,7 @@ def test_long_text_is_cut_and_counted(text_folder):
 def test_layers_are_averaged_and_checked(text_folder):
     def encoded(layers):
         settings = TextSettings(layers=layers)
-        return registry.encoder("text", text_folder).load(text_folder, settings, CPU).encode(["we see"])[0]
+        return encoders.encoder("text", text_folder).load(text_folder, settings, CPU).encode(["we see"])[0]
 
     assert encoded([1, 2]) == pytest.approx((encoded([1]) + encoded([2])) / 2, abs=1e-6)
     assert encoded([-1]) == pytest.approx(encoded([2]))
@@ -145,8 +147,8 @@ def test_layers_are_averaged_and_checked(text_folder):
 def test_sound_in_a_batch_equals_sound_alone(audio_folder):
     generator = np.random.default_rng(0)
     sounds = [generator.standard_normal(n).astype(np.float32) for n in (400, 5000, 5000, 16_000, 7777)]
-    batched = registry.encoder("audio", audio_folder).load(audio_folder, AudioSettings(batch=8), CPU)
-    alone = registry.encoder("audio", audio_folder).load(audio_folder, AudioSettings(batch=1), CPU)
+    batched = encoders.encoder("audio", audio_folder).load(audio_folder, AudioSettings(batch=8), CPU)
+    alone = encoders.encoder("audio", audio_folder).load(audio_folder, AudioSettings(batch=1), CPU)
     assert batched.shortest == 400
     for one, other in zip(batched.encode(sounds), alone.encode(sounds), strict=True):
         assert one == pytest.approx(other, abs=1e-4)
@@ -155,7 +157,7 @@ def test_sound_in_a_batch_equals_sound_alone(audio_folder):
 def test_a_long_sound_is_encoded_without_padding(audio_folder):
     sound = np.random.default_rng(0).standard_normal(35_000).astype(np.float32)
     settings = AudioSettings(window=1)
-    frames = registry.encoder("audio", audio_folder).load(audio_folder, settings, CPU).encode([sound])[0]
+    frames = encoders.encoder("audio", audio_folder).load(audio_folder, settings, CPU).encode([sound])[0]
     assert len(frames) == pytest.approx(35_000 / 320, abs=4)
 
 
@@ -178,7 +180,7 @@ def test_batches_partition_the_inputs(lengths, most, equal):
 
 def test_crops_in_a_batch_equal_crops_alone(visual_folder):
     crops = np.random.default_rng(0).integers(0, 256, (9, 160, 160, 3), dtype=np.uint8)
-    load = registry.encoder("visual", visual_folder).load
+    load = encoders.encoder("visual", visual_folder).load
     together = load(visual_folder, VisualSettings(batch=4), CPU).encode(crops)
     alone = load(visual_folder, VisualSettings(batch=1), CPU).encode(crops)
     assert together.shape == (9, 12)
@@ -223,12 +225,12 @@ def test_audio_stage_names_absences(tmp_path, audio_folder):
     mute = write(tmp_path / "mute.mp4", pictures=3)
     cases = {
         "fine": (voiced, 2.5, 3.5, None),
-        "silent": (voiced, 0.5, 1.5, media.SILENT),
-        "short": (voiced, 3.0, 3.02, media.TOO_SHORT),
-        "late": (voiced, 8.0, 9.0, media.OUT_OF_RANGE),
+        "silent": (voiced, 0.5, 1.5, absence.SILENT),
+        "short": (voiced, 3.0, 3.02, absence.TOO_SHORT),
+        "late": (voiced, 8.0, 9.0, absence.OUT_OF_RANGE),
         "withheld": (voiced, 2.5, 3.5, "wrong_cut"),
-        "mute": (mute, 0.0, 0.2, media.NO_AUDIO),
-        "gone": (tmp_path / "gone.mp4", 0.0, 1.0, media.FILE_MISSING),
+        "mute": (mute, 0.0, 0.2, absence.NO_AUDIO),
+        "gone": (tmp_path / "gone.mp4", 0.0, 1.0, absence.FILE_MISSING),
     }
     rows = [
         {"utterance": name, "text": None, "media": str(path), "start": start, "end": end}
@@ -256,7 +258,7 @@ def test_audio_stage_finds_a_wrong_path_and_lets_broken_tracks_be(tmp_path, audi
     for path in broken:
         path.write_text("no sound")
     run(broken)
-    assert stored(tmp_path)[1] == {"0": "wrong_cut"} | {name: media.UNDECODABLE for name in "123"}
+    assert stored(tmp_path)[1] == {"0": "wrong_cut"} | {name: absence.UNDECODABLE for name in "123"}
 
 
 def test_visual_stage_pools_the_crops_of_each_utterance(tmp_path, visual_folder):
@@ -275,7 +277,7 @@ def test_visual_stage_pools_the_crops_of_each_utterance(tmp_path, visual_folder)
     visual.run(visual.Params(device="cpu"), **inputs, **outputs(tmp_path))
     arrays, reasons = stored(tmp_path)
     assert reasons == {"a": None, "b": "no_face", "c": None}
-    single = registry.encoder("visual", visual_folder).load(visual_folder, VisualSettings(), CPU)
+    single = encoders.encoder("visual", visual_folder).load(visual_folder, VisualSettings(), CPU)
     assert arrays["pooled"][2] == pytest.approx(single.encode(crops[2:]).mean(0), abs=1e-5)
     artefacts.save_table(tmp_path / "faces/utterances.parquet", table[::-1])
     with pytest.raises(PipelineError, match="not the faces"):
@@ -296,7 +298,7 @@ def test_features_that_are_not_finite_are_an_error():
 
 def test_a_folder_that_is_no_encoder_is_an_error(tmp_path):
     with pytest.raises(PipelineError, match=r"config\.json"):
-        registry.encoder("text", tmp_path)
+        encoders.encoder("text", tmp_path)
 
 
 def pinned(files: dict[str, str]) -> weights.Params:
@@ -310,7 +312,7 @@ def test_weights_placed_by_hand_are_checked_and_converted(tmp_path, monkeypatch,
     place.symlink_to(text_folder)
     digest = artefacts.file_digest(text_folder / "model.safetensors")
     weights.run(pinned({"model.safetensors": digest}), folder=tmp_path / "encoder")
-    load = registry.encoder("text", tmp_path / "encoder").load
+    load = encoders.encoder("text", tmp_path / "encoder").load
     one = load(tmp_path / "encoder", TextSettings(), CPU).encode(["we see"])[0]
     assert one == pytest.approx(load(text_folder, TextSettings(), CPU).encode(["we see"])[0])
     with pytest.raises(PipelineError, match="SHA-256"):
@@ -392,7 +394,7 @@ def test_inception_folder_loads_and_batches(tmp_path):
     state = {**model.state_dict(), "logits.weight": torch.zeros(2, 512)}
     torch.save(state, tmp_path / "published.pt")
     weights.convert_facenet(tmp_path / "published.pt", tmp_path)
-    load = registry.encoder("visual", tmp_path).load
+    load = encoders.encoder("visual", tmp_path).load
     crops = np.random.default_rng(0).integers(0, 256, (3, 160, 160, 3), dtype=np.uint8)
     together = load(tmp_path, VisualSettings(), CPU).encode(crops)
     assert together.shape == (3, 512)

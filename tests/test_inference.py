@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.settings.process import ProcessSettings
 from pipeline.synth.evidence import likelihoods, perfect_readings
 from pipeline.synth.inference import combine, context_messages, layout, marginals, posteriors

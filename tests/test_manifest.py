@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import artefacts, manifest, splits
+from pipeline import manifest, splits
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 from pipeline.corpora.rows import ROWS, Corpus, draw_validation, own_splits
-from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 
 

@@ -18,8 +18,9 @@ from models.masks import (
     reachable_rate,
     solve_probability,
 )
-from pipeline import artefacts, masks
-from pipeline.errors import PipelineError
+from pipeline import masks
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 from pipeline.settings.protocol import RandomSettings
 
 availability = st.integers(1, 40).flatmap(lambda rows: arrays(bool, (rows, 3)))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import media
-from pipeline.errors import PipelineError
+from pipeline.core import absence, media
+from pipeline.core.errors import PipelineError
 
 FPS = 10
 
@@ -158,12 +158,12 @@ def test_defects_have_names(tmp_path, clip):
     headless = tmp_path / "headless.mp4"
     headless.write_bytes(clip.read_bytes()[:3000])
     cases = [
-        (lambda: media.audio(silent_film), media.NO_AUDIO),
-        (lambda: list(media.frames(radio, [0.1])), media.NO_VIDEO),
-        (lambda: media.audio(garbage), media.UNDECODABLE),
-        (lambda: list(media.frames(garbage, [0.1])), media.UNDECODABLE),
-        (lambda: media.probe(headless), media.UNDECODABLE),
-        (lambda: media.audio(tmp_path / "nowhere.mp4"), media.FILE_MISSING),
+        (lambda: media.audio(silent_film), absence.NO_AUDIO),
+        (lambda: list(media.frames(radio, [0.1])), absence.NO_VIDEO),
+        (lambda: media.audio(garbage), absence.UNDECODABLE),
+        (lambda: list(media.frames(garbage, [0.1])), absence.UNDECODABLE),
+        (lambda: media.probe(headless), absence.UNDECODABLE),
+        (lambda: media.audio(tmp_path / "nowhere.mp4"), absence.FILE_MISSING),
         (lambda: media.cut(np.zeros(16_000, np.float32), 1.5, 2.0, radio), media.OUT_OF_RANGE),
     ]
     for attempt, reason in cases:
@@ -202,6 +202,6 @@ def test_probe(clip):
 
 def test_a_shard_without_one_readable_file_is_an_error():
     with pytest.raises(PipelineError, match="corpus folder"):
-        media.check_readable(["a.mp4", "b.mp4", "c.mp4"], [media.FILE_MISSING] * 3)
-    media.check_readable(["a.mp4", "b.mp4", "c.mp4"], [media.FILE_MISSING, media.FILE_MISSING, None])
-    media.check_readable(["a.mp4"], [media.UNDECODABLE])
+        media.check_readable(["a.mp4", "b.mp4", "c.mp4"], [absence.FILE_MISSING] * 3)
+    media.check_readable(["a.mp4", "b.mp4", "c.mp4"], [absence.FILE_MISSING, absence.FILE_MISSING, None])
+    media.check_readable(["a.mp4"], [absence.UNDECODABLE])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, mean_absolute_error
 
-from pipeline import agreement, metrics
+from pipeline.evaluation import agreement, metrics
 
 LABELS = ("a", "b", "c", "d")
 

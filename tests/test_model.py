@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.batch import MODALITIES
-from pipeline.errors import PipelineError
-from pipeline.model import load, pieces
-from pipeline.model_facts import EMBEDDED_NOTICE
+from pipeline.annotation.exported import pieces
+from pipeline.annotation.facts import EMBEDDED_NOTICE
+from pipeline.core.errors import PipelineError
+from pipeline.model import load
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_the_normalisation_is_applied(folder):
         unwhitened = array if own.whitening is None else array @ np.linalg.inv(own.whitening)
         moved[name] = unwhitened * own.scale + own.mean
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    from pipeline.model import _batch
+    from pipeline.annotation.exported import _batch
 
     with torch.inference_mode():
         logits = model.network(_batch(batch, available, ["A"] * 3, 0, 3)).logits[0]

@@ -10,9 +10,11 @@ import torch
 from dialogues import CLASSES, write_dataset, write_masks
 from trained_world import SMALL, outputs
 
-from pipeline import artefacts, references, student, teacher
-from pipeline.data import Dataset
+from pipeline import references, student, teacher
+from pipeline.core import artefacts
 from pipeline.settings.objective import ObjectiveSettings
+from pipeline.training import step
+from pipeline.training.dialogues import Dataset
 
 # every term that a student can have, so that whatever a term reads is read
 EVERY = {"nce_reference": 0.5, "auxiliary": 0.3, "imputer": True, "reconstruction": 1.0}
@@ -98,20 +100,20 @@ def test_the_test_split_changes_no_bit_of_a_training(tmp_path, regression):
 @pytest.mark.parametrize("regression", [False, True])
 def test_donors_of_a_training_are_training_utterances(tmp_path, monkeypatch, regression):
     data = Dataset.load(write_dataset(tmp_path / "dataset", regression=regression, val=8, test=8))
-    drawn, plain = [], student.conflict_view
+    drawn, plain = [], step.conflict_view
 
     def noted(batch, *rest):
         drawn.append((batch, plain(batch, *rest)))
         return drawn[-1][1]
 
-    monkeypatch.setattr(student, "conflict_view", noted)
-    monkeypatch.setattr(student, "terms_of", lambda *inputs: {})
+    monkeypatch.setattr(step, "conflict_view", noted)
+    monkeypatch.setattr(step, "terms_of", lambda *inputs: {})
     conflict = {"share": 1.0, "same_share": 0.2}
-    step = student.Step(data, ObjectiveSettings(conflict=conflict), None, torch.device("cpu"))
+    one = step.Step(data, ObjectiveSettings(conflict=conflict), None, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         for batch in data.batches(["train"], 4):
-            step(None, batch, generator)
+            one(None, batch, generator)
     allowed, taken = set(data.rows(["train"]).tolist()), set()
     for batch, view in drawn:
         for index, (name, letter) in enumerate((("audio", "a"), ("visual", "v")), start=1):

@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trained_world import SMALL, outputs
 
-from pipeline import corpus, faces, manifest, partial, teacher
-from pipeline.digests import file_digest
-from pipeline.resume import ResumeFolder
+from pipeline import corpus, faces, manifest, teacher
+from pipeline.core.digests import file_digest
+from pipeline.reruns import partial
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.process import ProcessSettings
+from pipeline.training.resume import ResumeFolder
 
 # utterances (visual: crops) that the tests have in a piece
 PIECES = {"faces": 3, "text": 3, "audio": 3, "visual": 12}

@@ -14,7 +14,7 @@ from fixture_model import write_model, write_talk
 from fixture_trees import write_clip
 from workflow import ROOT, copy_project, snakemake
 
-from pipeline import artefacts
+from pipeline.core import artefacts
 
 
 def _plan(command: str) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import reasons
 from pipeline.config import Config
+from pipeline.reruns import rule_params
 
 CFG = Config()
 
@@ -19,8 +19,8 @@ class Job(SimpleNamespace):
 
 
 def test_the_stage_reads_what_the_configuration_holds():
-    found = reasons.flat({"encoder": CFG.encoders.audio, "seed": 3})
-    assert json.loads(reasons.nested(found)) == {
+    found = rule_params.flat({"encoder": CFG.encoders.audio, "seed": 3})
+    assert json.loads(rule_params.nested(found)) == {
         "encoder": CFG.encoders.audio.model_dump(mode="json"),
         "seed": 3,
     }
@@ -29,22 +29,22 @@ def test_the_stage_reads_what_the_configuration_holds():
 def test_one_changed_key_changes_one_line_and_names_it():
     edited = Config.model_validate({"network": {"hidden": 32}})
     before, now = (
-        {reasons.line(*pair) for pair in reasons.flat({"network": one.network}).items()}
+        {rule_params.line(*pair) for pair in rule_params.flat({"network": one.network}).items()}
         for one in (CFG, edited)
     )
     assert (before - now, now - before) == ({"network.hidden=64"}, {"network.hidden=32"})
 
 
 def test_what_is_unread_is_left_out_and_must_exist():
-    found = reasons.flat({"corpus": CFG.corpus}, ["corpus.meld", "corpus.seed"])
+    found = rule_params.flat({"corpus": CFG.corpus}, ["corpus.meld", "corpus.seed"])
     assert not [key for key in found if key.startswith(("corpus.meld", "corpus.seed"))]
     assert "corpus.mosei.labels" in found
     with pytest.raises(ValueError, match=r"corpus\.sead"):
-        reasons.flat({"corpus": CFG.corpus}, ["corpus.sead"])
+        rule_params.flat({"corpus": CFG.corpus}, ["corpus.sead"])
 
 
 def test_lines_follow_the_wildcards_and_the_command_takes_all_keys():
-    params = reasons.setting_params(
+    params = rule_params.setting_params(
         lambda job: {"seed": int(job.seed), "name": f"{{{job.seed}}}"}, Job(seed="0")
     )
     assert set(params) == {"seed", "name", "cfg"}

@@ -11,10 +11,12 @@ from scipy.special import softmax
 from scipy.stats import ortho_group
 from trained_world import SMALL, World, outputs
 
-from pipeline import artefacts, checkpoint, references, student
-from pipeline.crossfit import align, fold_dialogues
-from pipeline.data import Dataset
-from pipeline.errors import PipelineError
+from pipeline import references, student
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.training import checkpoint
+from pipeline.training.crossfit import align, fold_dialogues
+from pipeline.training.dialogues import Dataset
 
 
 @pytest.fixture(scope="module")

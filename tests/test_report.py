@@ -13,27 +13,18 @@ from fixture_model import write_model
 from protocol_fakes import write_dataset, write_predictions, write_protocol
 from test_tables import make, score
 
-from pipeline import (
-    artefacts,
-    census,
-    confusion,
-    costs,
-    curves,
-    explorer,
-    inventory,
-    metrics,
-    projection,
-    reliability,
-    scores,
-)
-from pipeline.card import measured
-from pipeline.drawing.donor_bias import donor_bias
-from pipeline.drawing.robustness import far_off, robustness
-from pipeline.errors import PipelineError
-from pipeline.markup import Table, latex, page
-from pipeline.model_facts import read_facts
-from pipeline.predictions import load_answers, load_truth
-from pipeline.results import Cell, Results
+from pipeline import confusion, costs, curves, explorer, inventory, projection, reliability, scores
+from pipeline.annotation.card import measured
+from pipeline.annotation.facts import read_facts
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import metrics
+from pipeline.evaluation.answers import load_answers, load_truth
+from pipeline.evaluation.results import Cell, Results
+from pipeline.reporting import corpus_table
+from pipeline.reporting.donor_bias import donor_bias
+from pipeline.reporting.markup import Table, latex, page
+from pipeline.reporting.robustness import far_off, robustness
 
 TEMPLATE = explorer.Path(explorer.__file__).parent / "pages" / "explorer.html"
 
@@ -193,7 +184,7 @@ def test_a_corpus_of_given_features_has_no_seconds(tmp_path):
     facts = artefacts.load_json(dataset / "facts.json")
     for timed, length in ((True, "0.50"), (False, "–")):
         artefacts.save_json(dataset / "facts.json", facts | {"timed": timed})
-        assert all(row[-2] == length for row in census.census_table(manifest, [dataset]).rows)
+        assert all(row[-2] == length for row in corpus_table.census_table(manifest, [dataset]).rows)
     table = artefacts.load_table(dataset / "utterances.parquet").join(
         artefacts.load_table(manifest), on="utterance"
     )

@@ -14,10 +14,11 @@ import pytest
 from documents import examples
 from workflow import ROOT, SMALL, copy_project, planned, snakemake, write_overlay
 
-from pipeline import media, speech
-from pipeline.artefacts import file_digest
+from pipeline.core import media
+from pipeline.core.artefacts import file_digest
 from pipeline.model import load
 from pipeline.settings.annotate import AnnotateSettings, FilmSettings, SpeechSettings
+from pipeline.speech import activity
 
 pytestmark = pytest.mark.slow
 
@@ -203,7 +204,7 @@ def test_speech_of_drawn_dialogues_is_found(project):
     for (film,), rows in pl.read_parquet(project / "runs/small/manifest.parquet").group_by("media"):
         sound = media.audio(project / film)
         times = np.arange(0, len(sound) / media.SAMPLE_RATE, 0.01)
-        spans = speech.utterances(sound, SpeechSettings())
+        spans = activity.utterances(sound, SpeechSettings())
         found, true = np.zeros(len(times), bool), np.zeros(len(times), bool)
         for start, end in spans:
             found |= (times >= start) & (times < end)

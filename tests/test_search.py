@@ -6,10 +6,11 @@ from trained_world import SMALL, World
 from workflow import ROOT, copy_project, planned, snakemake, write_overlay
 from workflow import SMALL as SMALL_RUN
 
-from pipeline import artefacts, search
+from pipeline import search
 from pipeline.config import merged, read_config
-from pipeline.errors import PipelineError
-from pipeline.partial import PartialFolder
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.reruns.partial import PartialFolder
 from pipeline.settings.search import SearchSettings
 
 SPACE = {
@@ -94,7 +95,7 @@ class Interrupted(Exception):
 
 
 def test_an_interrupted_search_ends_with_the_same_trials(world, searched, monkeypatch):
-    train, calls = search.student.train, []
+    train, calls = search.train, []
 
     def stop_at_the_third(*arguments, **names):
         calls.append(1)
@@ -102,10 +103,10 @@ def test_an_interrupted_search_ends_with_the_same_trials(world, searched, monkey
             raise Interrupted
         return train(*arguments, **names)
 
-    monkeypatch.setattr(search.student, "train", stop_at_the_third)
+    monkeypatch.setattr(search, "train", stop_at_the_third)
     with pytest.raises(Interrupted):
         run(world, "broken")
-    monkeypatch.setattr(search.student, "train", train)
+    monkeypatch.setattr(search, "train", train)
     resumed = run(world, "broken")
     assert resumed["trials"].equals(searched["trials"])
     assert not list(resumed["folder"].glob(".*"))

@@ -8,8 +8,8 @@ from fixture_model import RATE, babble
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import speech
 from pipeline.settings.annotate import SpeechSettings
+from pipeline.speech import activity
 
 SETTINGS = SpeechSettings()
 BURSTS = [(0.6, 1.9), (2.6, 4.0), (5.1, 7.0)]
@@ -17,13 +17,13 @@ BURSTS = [(0.6, 1.9), (2.6, 4.0), (5.1, 7.0)]
 
 @pytest.mark.parametrize("noise", [1e-4, 0.003, 0.03])
 def test_bursts_are_found_above_any_noise(noise):
-    found = speech.utterances(babble(8, BURSTS, noise), SETTINGS)
+    found = activity.utterances(babble(8, BURSTS, noise), SETTINGS)
     assert np.array(found) == pytest.approx(np.array(BURSTS), abs=0.2)
 
 
 def test_the_border_follows_a_recording_that_grows_louder():
     quiet, loud = babble(60, [(5, 7), (30, 33)], 1e-3), babble(60, [(5, 7), (30, 33)], 1e-3)
-    found = speech.utterances(np.concatenate([quiet * 0.05, loud]), SETTINGS)
+    found = activity.utterances(np.concatenate([quiet * 0.05, loud]), SETTINGS)
     assert [round(start) for start, _ in found] == [5, 30, 65, 90]
 
 
@@ -39,13 +39,13 @@ def test_the_border_follows_a_recording_that_grows_louder():
     ids=["nothing", "silence", "tone", "noise", "far too quiet"],
 )
 def test_what_does_not_come_and_go_is_no_speech(sound):
-    assert speech.utterances(sound.astype(np.float32), SETTINGS) == []
+    assert activity.utterances(sound.astype(np.float32), SETTINGS) == []
 
 
 def test_long_speech_is_cut_where_it_is_quietest():
     sound = babble(20, [(0.5, 19.5)])
     sound[round(9.9 * RATE) : round(10.1 * RATE)] *= 0.05
-    spans = speech.utterances(sound, SETTINGS)
+    spans = activity.utterances(sound, SETTINGS)
     assert len(spans) == 2
     assert spans[0][1] == pytest.approx(10.0, abs=0.15)
     assert all(end - start <= SETTINGS.longest + 2 * SETTINGS.padding for start, end in spans)
@@ -63,7 +63,7 @@ def test_utterances_are_in_order_and_apart(turns, padding, pause):
         bursts.append((time, time + length))
         time += length + gap
     chosen = SpeechSettings(padding=padding, pause=pause)
-    spans = speech.utterances(babble(time + 0.5, bursts), chosen)
+    spans = activity.utterances(babble(time + 0.5, bursts), chosen)
     flat = [value for span in spans for value in span]
     assert flat == sorted(flat)
     assert not flat or (flat[0] >= 0 and flat[-1] <= time + 0.5 + 1e-3)
@@ -71,7 +71,7 @@ def test_utterances_are_in_order_and_apart(turns, padding, pause):
 
 @given(st.floats(0.01, 500), st.floats(0.5, 60))
 def test_windows_cover_everything_once(duration, length):
-    spans = speech.windows(duration, length)
+    spans = activity.windows(duration, length)
     assert spans[0][0] == 0 and spans[-1][1] == pytest.approx(duration)
     assert all(before[1] == after[0] for before, after in pairwise(spans))
     assert max(end - start for start, end in spans) <= length + 1e-6

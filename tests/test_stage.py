@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import artefacts, stage
-from pipeline.errors import PipelineError
-from pipeline.progress import progress
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import progress
 from pipeline.settings.base import Settings
 
 

@@ -14,7 +14,7 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModel, Au
 from workflow import ROOT
 
 from pipeline import standins
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.settings.standins import (
     AudioStandinSettings,
     StandinsSettings,

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import annotations, artefacts
+from pipeline.annotation import files
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import transcripts
-from pipeline.errors import PipelineError
 
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nWords of an utterance\n\n2\n00:00:02,200 --> 00:00:03,400\n\n"
 C1 = "".join(map(chr, range(0x80, 0xA0)))
@@ -47,7 +48,7 @@ def test_subtitles_give_back_the_very_words(tmp_path_factory, said):
         }
     )
     whole = " ".join(line.strip() for line in f"[A & <b>: +0.50]\n{said}".splitlines() if line.strip())
-    for suffix, written in (("srt", annotations.as_srt), ("vtt", annotations.as_vtt)):
+    for suffix, written in (("srt", files.as_srt), ("vtt", files.as_vtt)):
         artefacts.save_text(folder / f"a.{suffix}", written(rows, "notice"))
         cues = transcripts.read(folder / f"a.{suffix}")
         assert [cue.text for cue in cues] == ["[notice]", whole, "[-1.00] next"]
@@ -58,7 +59,7 @@ def test_plain_words_stand_in_subrip_as_they_are():
     rows = pl.DataFrame(
         {"start": [0], "end": [1], "speaker": [None], "text": ["a & b < c {laughs}"], "score": [0]}
     )
-    assert "\na & b < c {laughs}\n" in annotations.as_srt(rows, "")
+    assert "\na & b < c {laughs}\n" in files.as_srt(rows, "")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])

@@ -6,13 +6,15 @@ import polars as pl
 import pytest
 from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predictions, write_protocol
 
-from pipeline import across, agreement, artefacts, figures, scores, tables
-from pipeline.absences import absences_table
-from pipeline.errors import PipelineError
-from pipeline.predictions import load_truth, trivial_answers
-from pipeline.results import Results
+from pipeline import across, figures, scores, tables
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import agreement
+from pipeline.evaluation.answers import load_truth, trivial_answers
+from pipeline.evaluation.results import Results
+from pipeline.reporting.absence_table import absences_table
+from pipeline.reporting.summary import few_seeds
 from pipeline.settings.report import ReportSettings
-from pipeline.summary import few_seeds
 
 SKILLS = {"teacher": 0.5, "corekd": 0.9, "csa": 0.7}
 REPORT = ReportSettings(resamples=300)

@@ -12,12 +12,15 @@ from dialogues import write_dataset
 from pydantic import ValidationError
 from trained_world import SMALL, World, outputs
 
-from pipeline import artefacts, checkpoint, references, stage, student, teacher, training
-from pipeline.data import Dataset
-from pipeline.errors import PipelineError
-from pipeline.resume import ResumeFolder
+from pipeline import references, student, teacher
+from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import TrainingSettings
+from pipeline.training import checkpoint, loop
+from pipeline.training.dialogues import Dataset
+from pipeline.training.resume import ResumeFolder
+from pipeline.training.step import term_weights
 
 NO_CSA = {"prediction": 0, "fused": 0, "modality": 0}
 VARIANTS = {
@@ -58,7 +61,7 @@ def test_every_variant_is_a_setting(world, variant):
     assert history["epoch"].to_list() == [1, 2, 3]
     assert history["selected"].sum() == 1
     assert history.filter("selected")["validation"][0] == history["validation"].max()
-    weights = student.term_weights(ObjectiveSettings(**VARIANTS[variant]))
+    weights = term_weights(ObjectiveSettings(**VARIANTS[variant]))
     for name in ("complete", "incomplete", "prediction", "fused", "modality", "nce_task", "reconstruction"):
         assert (name in history.columns) == (getattr(weights, name) > 0), name
     network, shown = checkpoint.load_network(paths["weights"])
@@ -93,7 +96,7 @@ class Interrupted(Exception):
 def test_an_interrupted_run_ends_bit_equal(world, monkeypatch, after, within):
     """Stopped between two epochs, or within the next one, and started again."""
     whole = world.train_student("whole", {})
-    save, step, calls = ResumeFolder.save, training._step, []
+    save, step, calls = ResumeFolder.save, loop._step, []
 
     def save_and_stop(self, epoch, *rest):
         save(self, epoch, *rest)
@@ -108,7 +111,7 @@ def test_an_interrupted_run_ends_bit_equal(world, monkeypatch, after, within):
 
     name = f"broken-{after}-{within}"
     monkeypatch.setattr(ResumeFolder, "save", save_and_stop)
-    monkeypatch.setattr(training, "_step", stop_within if within else step)
+    monkeypatch.setattr(loop, "_step", stop_within if within else step)
     with pytest.raises(Interrupted):
         world.train_student(name, {})
     assert list((world.root / name).glob(".resume-*"))
@@ -181,7 +184,7 @@ def test_mixed_precision_trains_float32_parameters(world, monkeypatch):
     bfloat16 = {"precision": "mixed"}
     plain = artefacts.load_tensors(world.train_student("float32", {})["weights"])
     # a CPU stands in for the GPU
-    monkeypatch.setattr(training, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    monkeypatch.setattr(loop, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
     again = artefacts.load_tensors(world.train_student("float32_again", {})["weights"])
     settings = {**SMALL["training"], **bfloat16}
     paths = world.train_student("mixed", {}, training=settings)
@@ -202,7 +205,7 @@ def test_patience_stops_early(world):
 
 def test_learning_rate_warms_up_and_falls():
     settings = TrainingSettings(learning_rate=1.0, warmup=0.2)
-    rates = [training.learning_rate(step, 50, settings) for step in range(50)]
+    rates = [loop.learning_rate(step, 50, settings) for step in range(50)]
     assert rates[:10] == pytest.approx([(n + 1) / 10 for n in range(10)])
     assert all(a >= b for a, b in pairwise(rates[9:]))
     assert rates[-1] < 0.01

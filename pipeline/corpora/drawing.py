@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from pipeline.core.errors import PipelineError
 from pipeline.corpora.rows import draw_validation, own_splits
-from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 
 

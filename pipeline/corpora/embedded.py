@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import artefacts
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 from pipeline.corpora.rows import ROWS, Corpus, label_index, own_splits
-from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.synth.emotions import EMOTIONS
 

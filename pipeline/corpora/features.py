@@ -16,11 +16,11 @@ import numpy as np
 import polars as pl
 
 from models.conditions import MODALITIES
-from pipeline import artefacts
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
 from pipeline.corpora.drawing import given_or_drawn, only_main
 from pipeline.corpora.rows import Corpus, own_splits
-from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 
 ARRAYS = (".safetensors", ".npz")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading, transcripts
 from pipeline.corpora.drawing import given_or_drawn, only_main
 from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus
 from pipeline.corpora.transcripts import Cue
-from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 
 log = logging.getLogger("pipeline")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
 from pipeline.corpora.counts import compare
 from pipeline.corpora.rows import Corpus, draw_validation
-from pipeline.errors import PipelineError
 from pipeline.settings.corpora import FileSettings, IemocapSettings
 from pipeline.settings.corpus import CorpusSettings
 

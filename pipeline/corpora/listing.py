@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 # read in full; of all other files (media, packed labels) the size is enough
 TEXTS = (".csv", ".tsv", ".txt", ".srt", ".vtt", ".json")

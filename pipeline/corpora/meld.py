@@ -12,13 +12,14 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import artefacts
+from pipeline.core import artefacts
+from pipeline.core.absence import WRONG_CUT
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
 from pipeline.corpora.counts import compare
 from pipeline.corpora.drawing import only_main
 from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus, own_splits
-from pipeline.errors import PipelineError
 from pipeline.settings.corpora import MeldSettings
 from pipeline.settings.corpus import CorpusSettings
 
@@ -38,7 +39,6 @@ EXPECTED = {
     "dev dialogues": 114,
     "test dialogues": 280,
 }
-WRONG_CUT = "wrong_cut"
 
 Key = tuple[str, int, int]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import mosei_labels, reading
 from pipeline.corpora.counts import compare
 from pipeline.corpora.drawing import only_main
 from pipeline.corpora.listing import files
 from pipeline.corpora.rows import Corpus, own_splits
-from pipeline.errors import PipelineError
 from pipeline.settings.corpus import CorpusSettings
 
 log = logging.getLogger("pipeline")

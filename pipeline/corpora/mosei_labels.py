@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
 from pipeline.corpora.listing import files
-from pipeline.errors import PipelineError
 
 log = logging.getLogger("pipeline")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import artefacts, media
+from pipeline.core import artefacts, media
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import progress
 from pipeline.corpora.listing import located
 from pipeline.corpora.rows import ROWS
-from pipeline.errors import PipelineError
-from pipeline.progress import progress
 from pipeline.settings.corpora import FileSettings
 from pipeline.settings.corpus import CorpusSettings
 

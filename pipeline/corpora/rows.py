@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 # the manifest without `shard` (docs/artefacts.md)
 ROWS = {

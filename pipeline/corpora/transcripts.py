@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
-from pipeline.errors import PipelineError
 
 SUFFIXES = (".srt", ".vtt", ".csv")
 TIMING = re.compile(r"\s*([\d:.,]+)\s+-->\s+([\d:.,]+)(?:\s.*)?")

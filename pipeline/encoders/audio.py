@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModel
 
-from pipeline import media
-from pipeline.device import mixed_precision
+from pipeline.core import media
+from pipeline.core.device import mixed_precision
+from pipeline.core.errors import PipelineError
 from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
-from pipeline.errors import PipelineError
 from pipeline.settings.encoders import AudioSettings
 
 

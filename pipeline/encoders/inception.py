@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.core.errors import PipelineError
 from pipeline.encoders.visual import VisualEncoder
-from pipeline.errors import PipelineError
 from pipeline.settings.encoders import VisualSettings
 
 SIDE = 160

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.utils import logging
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 logging.disable_progress_bar()  # of weights that load in a moment; it would tear the job's log
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from pipeline.device import mixed_precision
+from pipeline.core.device import mixed_precision
 from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
 from pipeline.settings.encoders import TextSettings
 

@@ -9,10 +9,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from transformers import AutoModel
 
-from pipeline import artefacts
-from pipeline.device import mixed_precision
+from pipeline.core import artefacts
+from pipeline.core.device import mixed_precision
+from pipeline.core.errors import PipelineError
 from pipeline.encoders.loading import checked_layers, from_folder, mean_layers
-from pipeline.errors import PipelineError
 from pipeline.settings.encoders import VisualSettings
 
 

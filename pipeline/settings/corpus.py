@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.corpora.registry import ADAPTERS
+from pipeline.core.registries.corpora import ADAPTERS
 from pipeline.settings.base import Settings
 from pipeline.settings.corpora import (
     FeaturesSettings,

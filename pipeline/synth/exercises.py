@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.faces_align import align
+from pipeline.encoders.alignment import align
 from pipeline.synth.backdrop import room as backdrop
 from pipeline.synth.emotions import EMOTIONS
 from pipeline.synth.face import Person, Pose

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 from transformers import ResNetModel, Wav2Vec2Model
 
-from pipeline.progress import progress
+from pipeline.core.progress import progress
 from pipeline.settings.standins import AudioStandinSettings, VisualStandinSettings
 from pipeline.synth.exercises import FaceExercise, VoiceExercise
 from pipeline.synth.face_expression import KEYS

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.synth.process import COUNT
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cluster import Cluster, Job, until
 from workflow import SMALL, copy_project, write_overlay
 
-from pipeline.digests import file_digest
+from pipeline.core.digests import file_digest
 
 # as few jobs as touch every stage; epochs enough to be caught in the middle of, each small on the disk
 SETTINGS = SMALL | {

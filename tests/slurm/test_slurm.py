@@ -189,7 +189,9 @@ def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     shutil.rmtree(folder / RUN / student)
     rewrite(folder / PROFILE, r"(  student: .*runtime: )\d+", r"\g<1>1 * attempt")
     pause(
-        folder / "pipeline/resume.py", "artefacts.save_tensors(self._w", 100 / SETTINGS["training"]["epochs"]
+        folder / "pipeline/training/resume.py",
+        "artefacts.save_tensors(self._w",
+        100 / SETTINGS["training"]["epochs"],
     )
     before = {job.number for job in plain.jobs()}
     # the pause is no reason to train the teacher anew
@@ -210,7 +212,7 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
     folder = prepare(tmp_path / "accounted")
     starve(folder, "tables")
     # else the second of two pieces may be done before SLURM has heard of the cancelling
-    pause(folder / "pipeline/partial.py", "arrays, facts = make(task)", 6)
+    pause(folder / "pipeline/reruns/partial.py", "arrays, facts = make(task)", 6)
     with Cluster(accounting=True) as cluster:
         with Running(folder, "results") as running:
             faces = cancel(cluster, running, "faces", "faces/.resume-0-*/00000.safetensors")

@@ -1,0 +1,81 @@
+"""config.json of an exported model: what it was trained on, what it reads, and with which encoders."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.settings.base import Settings
+from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
+from pipeline.settings.faces import FacesSettings
+
+FORMAT = 1  # of the folder; raised when an older one can no longer be read
+MAKE = "snakemake --cores all model"
+EMBEDDED_NOTICE = (
+    "This model was trained on the embedded corpus of drawn faces and synthetic voices. What it says of real "
+    "people means nothing."
+)
+
+
+class EncoderFacts(Settings):
+    """Where one encoder comes from, and what its files must be."""
+
+    source: Literal["included", "public", "none"] = Field(
+        description="in this folder; public weights to be fetched; or features that came from elsewhere"
+    )
+    weights: WeightsSettings | None = Field(None, description="id, revision and checksums of public weights")
+    files: dict[str, str] = Field(description="SHA-256 of every file of the encoder folder")
+
+
+class ExtractionFacts(Settings):
+    """The settings under which the training features were made."""
+
+    faces: FacesSettings
+    text: TextSettings
+    audio: AudioSettings
+    visual: VisualSettings
+
+
+class ModelFacts(Settings):
+    """config.json of an exported model."""
+
+    format: int
+    run: str
+    corpus: str
+    fold: str
+    variant: str
+    seed: int
+    task: Literal["classification", "regression"]
+    labels: list[str] = Field(description="in the order of the outputs; empty for a regression")
+    modalities: list[str] = Field(description="in the order of the network")
+    shown: list[str] = Field(description="those that this variant may read")
+    shape: dict = Field(description="what models.network.NetworkShape takes")
+    extraction: ExtractionFacts
+    encoders: dict[str, EncoderFacts]
+    notice: str = Field(description="what must be said at every use; empty: nothing")
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """config.json of an exported model; raises PipelineError if it cannot be read or has another format."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise PipelineError(
+            f"{folder}: not an exported model, for it holds no config.json. Make one with: {MAKE}"
+        )
+    raw = artefacts.load_json(path)
+    if raw.get("format") != FORMAT:
+        raise PipelineError(
+            f"{path}: the folder has format {raw.get('format')!r}, this version reads {FORMAT}. Export the "
+            f"model again with the version that reads it: {MAKE}"
+        )
+    try:
+        return ModelFacts.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise PipelineError(
+            f"{path}, key {key}: {first['msg']} (got {first['input']!r}). Copy the folder again, or export "
+            f"the model anew: {MAKE}"
+        ) from error

@@ -1,0 +1,183 @@
+"""The video with its annotations drawn into it: decoded, painted and encoded picture by picture."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import repeat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import cv2
+import numpy as np
+import polars as pl
+import soxr
+
+from pipeline.annotation.exported import ExportedModel
+from pipeline.annotation.overlay import GROUND, Painter
+from pipeline.annotation.perception import Video
+from pipeline.core import artefacts, media
+from pipeline.core.progress import progress
+from pipeline.settings.annotate import FilmSettings
+
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+AAC_BLOCK = 1024
+USUAL = 25.0  # pictures a second of a file that has none, or does not tell
+SLOWEST = 10.0  # what is drawn moves, even where the pictures of a file stand for long
+BLANK = (640, 360)  # size of the picture of a file that has none (px)
+
+
+class Writer:
+    """An MP4 file under construction (MPEG-4 picture, AAC sound); use it as a context manager.
+
+    channels: of the sound; 0 for none.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rate: Fraction,
+        width: int,
+        height: int,
+        channels: int,
+        sound_rate: int,
+        quality: int,
+    ) -> None:
+        # absolute: FFmpeg takes a name with a colon for an address
+        self.file = av.open(str(Path(path).absolute()), "w", format="mp4", options={"movflags": "+faststart"})
+        self.rate, self.sound_rate, self.pictures, self.samples = rate, sound_rate, 0, 0
+        self.video = self.file.add_stream("mpeg4", rate=rate)
+        self.video.width, self.video.height, self.video.pix_fmt = width, height, "yuv420p"
+        context = self.video.codec_context
+        # a fixed quantiser: no rate control, which would blur the small letters
+        context.qmin, context.qmax, context.bit_rate = quality, quality, 0
+        context.gop_size = round(2 * rate)
+        self.layout = "stereo" if channels > 1 else "mono"
+        self.audio = self.file.add_stream("aac", rate=sound_rate, layout=self.layout) if channels else None
+        self.waiting = np.zeros((max(channels, 1), 0), np.float32)
+
+    @property
+    def heard(self) -> float:
+        """Seconds of sound taken so far."""
+        return (self.samples + self.waiting.shape[1]) / self.sound_rate
+
+    def picture(self, pixels: np.ndarray) -> None:
+        """Append one picture: uint8 RGB."""
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame.pts, frame.time_base = self.pictures, 1 / self.rate
+        self.pictures += 1
+        self.file.mux(self.video.encode(frame))
+
+    def sound(self, samples: np.ndarray, last: bool = False) -> None:
+        """Append sound: float32 (channels, samples); `last` flushes what does not fill a block."""
+        self.waiting = np.concatenate([self.waiting, samples], axis=1)
+        held = self.waiting.shape[1]
+        whole = held if last else held // AAC_BLOCK * AAC_BLOCK
+        for first in range(0, whole, AAC_BLOCK):
+            piece = np.ascontiguousarray(self.waiting[:, first : min(first + AAC_BLOCK, whole)])
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=self.layout)
+            frame.sample_rate, frame.pts = self.sound_rate, self.samples
+            frame.time_base = Fraction(1, self.sound_rate)
+            self.samples += piece.shape[1]
+            self.file.mux(self.audio.encode(frame))
+        self.waiting = self.waiting[:, whole:]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.file.mux(self.video.encode(None))
+                if self.audio is not None:
+                    self.sound(np.zeros((self.waiting.shape[0], 0), np.float32), last=True)
+                    self.file.mux(self.audio.encode(None))
+        finally:
+            self.file.close()
+
+
+def heard(path: Path, layout: str, rate: int) -> Iterator[np.ndarray]:
+    """The sound of a file at `rate`, piece by piece: float32 (channels, samples)."""
+    channels = 2 if layout == "stereo" else 1
+    stream = None
+    for piece, own in media.sound(path, layout):
+        if own == rate:
+            yield piece
+            continue
+        if stream is None:
+            stream = soxr.ResampleStream(own, rate, channels, np.float32, quality="HQ")
+        if piece.shape[1]:
+            # as many dimensions as channels ask for
+            samples = piece.T.copy() if channels > 1 else piece[0].copy()
+            yield stream.resample_chunk(samples).reshape(-1, channels).T
+    if stream is not None:
+        nothing = np.zeros((0, channels) if channels > 1 else 0, np.float32)
+        yield stream.resample_chunk(nothing, last=True).reshape(-1, channels).T
+
+
+def displayed(own: tuple[int, int], facts: media.Probe) -> tuple[float, float]:
+    """The size at which a player shows a decoded picture of `own` (width, height): its pixels as squares."""
+    width, height = own
+    turned = own != (facts.width, facts.height) and own == (facts.height, facts.width)
+    return (width, height * facts.aspect) if turned else (width * facts.aspect, height)
+
+
+def even_size(width: float, height: float, settings: FilmSettings) -> tuple[int, int]:
+    """The size in which a picture is drawn (px, even): not too small for letters, not larger than asked."""
+    scale = max(settings.width / width, 1.0)
+    scale = min(scale, settings.side / max(width, height))
+    return tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
+
+
+def picture_rate(own: float | None, settings: FilmSettings) -> Fraction:
+    """Pictures a second of the drawn video; `own` is the mean rate of the given one, if it tells."""
+    return Fraction(min(max(own or USUAL, SLOWEST), settings.rate)).limit_denominator(1001)
+
+
+def draw(
+    path: Path,
+    video: Video,
+    rows: pl.DataFrame,
+    boxes: pl.DataFrame,
+    model: ExportedModel,
+    settings: FilmSettings,
+) -> None:
+    """Write the drawn video: as long as the given one, with its sound."""
+    facts = media.probe(video.path)
+    rate = picture_rate(facts.frame_rate, settings)
+    count = max(1, round(video.duration * rate))
+    times = [float((k + 0.5) / rate) for k in range(count)]
+    pictures = media.frames(video.path, times) if video.blind is None else repeat(None)
+    # the decoded picture may stand upright where the file says it lies
+    first = next(media.frames(video.path, [0.0])).picture if video.blind is None else None
+    own = first.shape[1::-1] if first is not None else BLANK
+    width, height = even_size(*(displayed(own, facts) if video.blind is None else own), settings)
+    painter = Painter(
+        rows.to_dicts(),
+        boxes,
+        model.labels,
+        model.facts.notice,
+        video.duration,
+        settings.shown,
+        width,
+        (width / own[0], height / own[1]),
+    )
+    channels = 0 if video.sound is None else min(facts.channels or 1, 2)
+    sound_rate = facts.sample_rate if facts.sample_rate in AAC_RATES else 48_000
+    pieces = heard(video.path, "stereo" if channels > 1 else "mono", sound_rate) if channels else iter(())
+    how = cv2.INTER_AREA if width < own[0] else cv2.INTER_LINEAR
+    with artefacts.replacing(path) as temporary:
+        size = (width, height + painter.band)
+        with Writer(temporary, rate, *size, channels, sound_rate, settings.quality) as writer:
+            for time, shown in progress(zip(times, pictures, strict=False), "pictures", total=count):
+                while channels and writer.heard < time and (piece := next(pieces, None)) is not None:
+                    writer.sound(piece)
+                if shown is None:
+                    small = np.full((height, width, 3), GROUND, np.uint8)
+                else:
+                    small = cv2.resize(shown.picture, (width, height), interpolation=how)
+                writer.picture(painter.paint(small, time))
+            for piece in pieces:
+                writer.sound(piece)

@@ -1,0 +1,86 @@
+"""Where torch computes: the one place that picks a device and fixes threads and determinism."""
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from pipeline.core.errors import PipelineError
+
+log = logging.getLogger("pipeline")
+_kept: list[int] = []  # open files whose locks last as long as this process
+
+
+def prepare(device: str, threads: int) -> torch.device:
+    """Pick the device and make results repeatable.
+
+    `device` is `auto` (a GPU if one is visible, else the CPU, and the log says which), `cpu` or `cuda`.
+    `threads` is torch's thread count on the CPU: fixed by the configuration and not by `--cores`, since
+    sums depend on it. Raises PipelineError if `cuda` is asked for and no GPU is visible.
+    """
+    # cuBLAS repeats its sums under one of two workspaces only, and reads this when it starts
+    if device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    # the same switch as use_deterministic_algorithms, which would import torch's compiler for seconds
+    torch.set_deterministic_debug_mode("warn")
+    torch.backends.cudnn.benchmark = False
+    visible = torch.cuda.is_available()
+    if device == "cuda" and not visible:
+        raise PipelineError(
+            "device: cuda was asked for, but torch sees no GPU in this job. Set `device: auto` or "
+            "`device: cpu` in the config, or run the job on a node with a GPU and its driver."
+        )
+    chosen = torch.device("cuda" if visible and device != "cpu" else "cpu")
+    if chosen.type == "cuda":
+        if torch.cuda.device_count() > 1:
+            torch.cuda.set_device(_own())
+        log.info("device cuda: %s", torch.cuda.get_device_name(chosen))
+    else:
+        why = "no GPU is visible" if device == "auto" else "as configured"
+        log.info("device cpu (%s), %d thread(s)", why, threads)
+    return chosen
+
+
+@cache
+def _own() -> int:
+    """The GPU of this process: chosen once, for what was computed on one cannot meet what is on another."""
+    count = torch.cuda.device_count()
+    identities = [str(torch.cuda.get_device_properties(number).uuid) for number in range(count)]
+    return unused(identities, Path(tempfile.gettempdir()))
+
+
+def unused(identities: Sequence[str], folder: Path) -> int:
+    """The first of several GPUs that no other job of this person has taken; the first of all if none is left.
+
+    A job keeps its GPU by a lock on a file in `folder`, one a GPU, which the system drops when the job ends,
+    however it ends. A cluster shows each job its own GPU alone, and there is nothing to choose.
+    """
+    for number, identity in enumerate(identities):
+        handle = os.open(folder / f"core-kd-{os.getuid()}-gpu-{identity}.lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+        else:
+            _kept.append(handle)
+            return number
+    log.info("every GPU has a job already; this one shares the first")
+    return 0
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager:
+    """Products in bfloat16 on a GPU that has it, float32 everywhere else.
+
+    Encoders always run so: they are large, and their features are averaged. Training does if
+    `training.precision` says so.
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,239 @@
+"""Intervals and comparisons by a paired bootstrap over dialogues and seeds (docs/method.md, "Protocols").
+
+Every variant is held as per-dialogue sums, and all of them meet the same resamples.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import bootstrap
+from pipeline.evaluation.answers import Answers, Truth
+from pipeline.evaluation.scoring import labels_of, view_truth
+from pipeline.settings.report import ReportSettings
+
+FAMILY = (COMPLETE, FIXED_MEAN, RANDOM_MEAN)
+CEILING = "readable_ceiling"
+
+
+@dataclass
+class Sums:
+    """Per-dialogue sums of one variant: for each seed, clean (K, D, F) and conflict (L, D, 5)."""
+
+    conditions: list[str]
+    conflicts: list[str]
+    clean: dict[int | None, np.ndarray] = field(default_factory=dict)
+    conflict: dict[int | None, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answers: Answers) -> "Sums":
+        """Empty sums with the conditions of `answers`, a condition once for each of its draws."""
+        names = [name for name, values in answers.clean.items() for _ in range(len(values))]
+        return cls(names, list(answers.conflict))
+
+    def add(self, answers: Answers, truth: Truth) -> None:
+        """Add one seed. Raises PipelineError if its conditions differ from those of the seeds before it."""
+        other = Sums.of(answers)
+        if (other.conditions, other.conflicts) != (self.conditions, self.conflicts):
+            raise PipelineError(
+                f"predictions of {answers.variant!r}, seed {answers.seed}: its conditions are not those "
+                "of the other seeds. Evaluate all seeds under one protocol."
+            )
+        known = truth.known
+        value, dialogue = truth.value[known], truth.dialogue[known]
+        cells = []
+        for values in answers.clean.values():
+            for draw in values:
+                if truth.task == "classification":
+                    predicted = labels_of(draw[known], truth)
+                    cells.append(
+                        bootstrap.class_statistics(
+                            value.astype(int), predicted, dialogue, truth.dialogues, truth.width
+                        )
+                    )
+                else:
+                    score = draw[known, 0].astype(float)
+                    cells.append(bootstrap.score_statistics(value, score, dialogue, truth.dialogues))
+        self.clean[answers.seed] = np.stack(cells)
+        if answers.conflict:
+            self.conflict[answers.seed] = np.stack(list(self._views(answers, truth)))
+
+    def _views(self, answers: Answers, truth: Truth) -> Iterator[np.ndarray]:
+        for condition, values in answers.conflict.items():
+            mine = truth.view_kind == condition.split("/")[2]
+            target = truth.view_target[mine]
+            yield bootstrap.conflict_statistics(
+                view_truth(truth, target),
+                labels_of(values, truth),
+                labels_of(answers.clean[COMPLETE][0][target], truth),
+                truth.view_reference[mine],
+                dialogue=truth.dialogue[target],
+                dialogues=truth.dialogues,
+            )
+
+
+def compare(
+    sums: Mapping[str, Sums], trained: Sequence[str], truth: Truth, settings: ReportSettings
+) -> pl.DataFrame:
+    """Table of intervals and differences.
+
+    Rows without `other` are a variant's own seed-mean with its interval; rows with one are paired
+    differences variant - other: the reference variant against each compared one (with p, and p_holm over
+    the family compared x {complete, fixed mean, random mean} of a metric), and every trained variant against
+    the readable ceiling. Raises PipelineError if seeds or conditions differ, if the reference has no
+    predictions, or if the resamples are too few for any test to be decided.
+    """
+    family = _family(trained, settings)
+    _check_conditions(sums, trained)
+    _check_resamples(len(family) * len(FAMILY), settings)
+    seeds = _seeds(sums, trained)
+    draws = bootstrap.Resamples.draw(settings.resamples, truth.dialogues, len(seeds), settings.seed)
+    rows: list[dict] = []
+    classes = truth.task == "classification"
+    known = bootstrap.CLASS_METRICS if classes else bootstrap.SCORE_METRICS
+    main = settings.metric if classes else settings.score_metric
+    for metric in dict.fromkeys((main, "accuracy" if classes else "mae")):
+        values = {
+            name: _by_condition(one, _ordered(one.clean, seeds), known[metric], draws)
+            for name, one in sums.items()
+        }
+        rows += [
+            _row((name, None, condition, metric), found, settings.level)
+            for name, conditions in values.items()
+            for condition, found in conditions.items()
+        ]
+        rows += _differences(values, family, trained, metric, settings)
+    for metric, function in bootstrap.CONFLICT_METRICS.items():
+        for name, one in sums.items():
+            if one.conflict:
+                found = bootstrap.resampled(_ordered(one.conflict, seeds), function, draws)
+                rows += [
+                    _row((name, None, condition, metric), found[:, place], settings.level)
+                    for place, condition in enumerate(one.conflicts)
+                ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+SCHEMA = {
+    "variant": pl.String,
+    "other": pl.String,
+    "condition": pl.String,
+    "metric": pl.String,
+    "difference": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "p": pl.Float64,
+    "p_holm": pl.Float64,
+}
+
+
+def _family(trained: Sequence[str], settings: ReportSettings) -> list[str]:
+    family = list(settings.compared) or [name for name in trained if name != settings.reference]
+    for name in (settings.reference, *family):
+        if name not in trained:
+            raise PipelineError(
+                f"config, report: variant {name!r} has no predictions; there are {sorted(trained)}. "
+                "Train it (config key compare), or name another in report.reference or report.compared."
+            )
+    return [name for name in family if name != settings.reference]
+
+
+def _check_conditions(sums: Mapping[str, Sums], trained: Sequence[str]) -> None:
+    """Every row under the same conditions, for a mean over other ones compares nothing."""
+    first = sums[trained[0]]
+    wanted = {*first.conditions, *first.conflicts}
+    for name, one in sums.items():
+        differing = wanted ^ {*one.conditions, *one.conflicts}
+        if differing or (name in trained and sorted(one.conditions) != sorted(first.conditions)):
+            what = f"only one of them has {min(differing)}" if differing else "their numbers of draws differ"
+            raise PipelineError(
+                f"predictions of {name!r}: its conditions are not those of {trained[0]!r}, {what}. "
+                "Means over different conditions cannot be compared; evaluate all under one protocol."
+            )
+
+
+def _check_resamples(tests: int, settings: ReportSettings) -> None:
+    least = tests * bootstrap.least_p(settings.resamples)
+    if least >= 1 - settings.level:
+        needed = math.ceil(2 * tests / (1 - settings.level))
+        raise PipelineError(
+            f"config, key report.resamples: with {settings.resamples} resamples the least p of {tests} "
+            f"comparisons is {least:.3f} after Holm's correction, so none could ever differ at the level "
+            f"{settings.level:g}. Set it to {needed} or more, or name fewer variants in report.compared."
+        )
+
+
+def _seeds(sums: Mapping[str, Sums], trained: Sequence[str]) -> list[int]:
+    seeds = sorted(sums[trained[0]].clean)
+    for name in trained:
+        if sorted(sums[name].clean) != seeds:
+            raise PipelineError(
+                f"predictions: variant {name!r} has seeds {sorted(sums[name].clean)}, but {trained[0]!r} has "
+                f"{seeds}. A paired comparison needs the same seeds; train and evaluate the missing ones."
+            )
+    return seeds
+
+
+def _ordered(by_seed: Mapping[int | None, np.ndarray], seeds: Sequence[int]) -> np.ndarray:
+    """(S, K, D, F) in the order of the seeds; one entry where the variant has no seed."""
+    return np.stack([by_seed[seed] for seed in ([None] if None in by_seed else seeds)])
+
+
+def _by_condition(
+    one: Sums, stacked: np.ndarray, metric: bootstrap.Metric, draws: bootstrap.Resamples
+) -> dict[str, np.ndarray]:
+    """Resampled values (R + 1,) by condition, draws averaged, with the fixed mean and the random mean."""
+    found = bootstrap.resampled(stacked, metric, draws)
+    names = np.array(one.conditions)
+    values = {name: found[:, names == name].mean(axis=1) for name in dict.fromkeys(one.conditions)}
+    for family, mean in (("fixed/", FIXED_MEAN), ("random/", RANDOM_MEAN)):
+        members = [value for name, value in values.items() if name.startswith(family)]
+        if members:
+            values[mean] = np.mean(members, axis=0)
+    return values
+
+
+def _differences(
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    family: Sequence[str],
+    trained: Sequence[str],
+    metric: str,
+    settings: ReportSettings,
+) -> list[dict]:
+    reference = values[settings.reference]
+    rows = []
+    for other in family:
+        for condition in FAMILY:
+            gap = reference[condition] - values[other][condition]
+            row = _row((settings.reference, other, condition, metric), gap, settings.level)
+            rows.append({**row, "p": bootstrap.two_sided(gap[1:])})
+    corrected = bootstrap.holm(np.array([row["p"] for row in rows]))
+    rows = [{**row, "p_holm": float(p)} for row, p in zip(rows, corrected, strict=True)]
+    for name in trained if CEILING in values else ():
+        for condition in values[name]:
+            if condition in values[CEILING]:
+                gap = values[name][condition] - values[CEILING][condition]
+                rows.append(_row((name, CEILING, condition, metric), gap, settings.level))
+    return rows
+
+
+def _row(key: tuple[str, str | None, str, str], values: np.ndarray, level: float) -> dict:
+    """One row of the table; `key` is variant, other, condition and metric."""
+    low, high = bootstrap.interval(values[1:], level)
+    variant, other, condition, metric = key
+    return {
+        "variant": variant,
+        "other": other,
+        "condition": condition,
+        "metric": metric,
+        "difference": float(values[0]),
+        "low": low,
+        "high": high,
+        "p": None,
+        "p_holm": None,
+    }

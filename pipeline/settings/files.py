@@ -1,0 +1,128 @@
+"""The files that the configuration comes from, with the line of every key, so that a fault can be placed."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from pipeline.core.errors import PipelineError
+
+Place = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file (or the command line) that gives values; `lines` holds the line of every key by its path."""
+
+    name: str
+    values: Mapping
+    lines: Mapping[Place, int] = field(default_factory=dict)
+
+    def holds(self, place: Place) -> bool:
+        """Whether a value is given at this path."""
+        values = self.values
+        for part in place:
+            if not isinstance(values, Mapping) or part not in values:
+                return False
+            values = values[part]
+        return True
+
+
+def read_source(path: Path) -> Source:
+    """Read a YAML (or JSON) file of settings.
+
+    Raises PipelineError, with the line, if it cannot be read, gives a key twice, has a key that is no text,
+    or is not a mapping.
+    """
+    name = shown(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(
+            f"{name}: cannot be read ({error}). Check the path given with --configfile."
+        ) from None
+    try:
+        json.loads(text)
+        # PyYAML takes no tab in JSON, where tabs are as good as spaces
+        text = text.replace("\t", " ")
+    except ValueError:
+        pass
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = dict(_lines(root, name, ()))
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PipelineError(_unreadable(name, text, error)) from None
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise PipelineError(
+            f"{name}: holds {type(values).__name__} where keys with values were expected. "
+            "Write `key: value`, one a line."
+        )
+    return Source(name, values, lines)
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it: below the working folder, or in full."""
+    full, here = Path(path).absolute(), Path.cwd()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
+
+
+def where(place: Place, sources: Sequence[Source]) -> str:
+    """The file and line that give the value at `place`: the last of the sources wins.
+
+    Where none gives it, the nearest section above it that one does give.
+    """
+    for length in range(len(place), 0, -1):
+        for source in reversed(sources):
+            if source.holds(place[:length]):
+                line = source.lines.get(place[:length])
+                return f"{source.name}, line {line}" if line else source.name
+    return "config"
+
+
+def _lines(node: yaml.Node | None, name: str, place: Place) -> Iterator[tuple[Place, int]]:
+    """(path, line) of every key below a node; raises PipelineError at the first that is wrong in itself."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue
+        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            said = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+            raise PipelineError(
+                f"{name}, line {line}: the key {said} is not text (YAML reads words such as yes, no, on and "
+                "off as truth values, and digits as numbers). Put it in quotes."
+            )
+        if key.value in seen:
+            raise PipelineError(
+                f"{name}, line {line}: the key {'.'.join((*place, key.value))!r} stands twice, first in line "
+                f"{seen[key.value]}; YAML would take the last without a word. Keep one."
+            )
+        seen[key.value] = line
+        yield (*place, key.value), line
+        yield from _lines(value, name, (*place, key.value))
+
+
+def _unreadable(name: str, text: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:
+        return f"{name}: not YAML ({error}). Mend the file."
+    rows = text.splitlines()
+    row = rows[mark.line] if mark.line < len(rows) else ""
+    if "\t" in row:
+        return (
+            f"{name}, line {mark.line + 1}: a tab, which YAML does not take as indentation. Use spaces, "
+            "two for each level."
+        )
+    what = " ".join(part for part in (getattr(error, "context", ""), getattr(error, "problem", "")) if part)
+    return (
+        f"{name}, line {mark.line + 1}, column {mark.column + 1}: not YAML ({what}). Check the line and the "
+        "one above it: indentation by spaces, `key: value` with a space after the colon, brackets and "
+        "quotes closed."
+    )

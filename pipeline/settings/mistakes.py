@@ -1,0 +1,66 @@
+"""A fault of the configuration in one paragraph: where it is, what was expected, the nearest right name."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.settings import schema
+from pipeline.settings.config import Config
+from pipeline.settings.files import Place, Source, where
+
+
+def explain(error: ValidationError, above: Place, model: type[BaseModel], sources: Sequence[Source]) -> str:
+    """One paragraph on the first fault; `above` is the path of `model` in the configuration."""
+    faults = error.errors()
+    fault = faults[0]
+    inner = tuple(str(part) for part in fault["loc"])
+    names = tuple(part for part in fault["loc"] if isinstance(part, str))
+    more = f" ({len(faults) - 1} more after this one.)" if len(faults) > 1 else ""
+    if fault["type"] == "value_error":
+        said = str(fault["ctx"]["error"])
+        place, section = (*above, *names), _section_at(model, names)
+        # what concerns several keys of a section begins with the one to look at
+        named = re.match(r"([a-z_.]+): ", said)
+        if named and section and named[1].partition(".")[0] in section.model_fields:
+            place, said = (*place, *named[1].split(".")), said[named.end() :]
+        return f"{where(place, sources)}: {'.'.join(place)}: {said}.{more}"
+    place, key = (*above, *names), ".".join((*above, *inner))
+    if fault["type"] == "extra_forbidden":
+        return f"{where(place, sources)}: there is no key {key!r}. {_nearest(model, above, inner)}{more}"
+    holder = _section_at(model, names[:-1]) if names else None
+    field = holder.model_fields.get(names[-1]) if holder else None
+    if field is None:
+        return f"{where(place, sources)}: {key}: {fault['msg']} (got {schema.plain(fault['input'])}).{more}"
+    section = _section_at(model, names)
+    kind = f"a section of {', '.join(section.model_fields)}" if section else schema.kind_of(field)
+    near = difflib.get_close_matches(str(fault["input"]), schema.choices(field.annotation), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{where(place, sources)}: the key {key!r} is {schema.plain(fault['input'])}; expected: {kind} "
+        f"({(field.description or '').rstrip('.')}).{hint}{more}"
+    )
+
+
+def _nearest(model: type[BaseModel], above: Place, path: Place) -> str:
+    """The right name that is nearest to a wrong one: in its section, or anywhere."""
+    section = _section_at(model, path[:-1])
+    known = list(section.model_fields) if section else []
+    if near := difflib.get_close_matches(path[-1], known, n=1):
+        return f"Did you mean {near[0]!r}?"
+    everywhere = {key.path[-1]: key.name for key in schema.keys(Config())}
+    if near := difflib.get_close_matches(path[-1], everywhere, n=1, cutoff=0.8):
+        return f"Did you mean {everywhere[near[0]]!r}?"
+    return f"Known keys there: {', '.join(known)}."
+
+
+def _section_at(model: type[BaseModel], path: Place) -> type[BaseModel] | None:
+    """The settings model that lies at `path` below `model`, or None if there is a plain value."""
+    for part in path:
+        field = model.model_fields.get(part)
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return None
+        model = kind
+    return model

@@ -1,0 +1,85 @@
+"""One training step of a student: its views, and the terms of its variant on them."""
+
+import torch
+
+from models.batch import Batch
+from models.network import Network
+from models.objective import Options, References, Weights, terms_of
+from models.views import ConflictRates, Donors, conflict_view, incomplete_view
+from pipeline.settings.objective import ObjectiveSettings
+from pipeline.training import loop
+from pipeline.training.dialogues import Dataset
+
+
+class Step:
+    """Draws the views of a batch and computes the terms of a variant on them."""
+
+    def __init__(
+        self, data: Dataset, objective: ObjectiveSettings, references: References | None, where: torch.device
+    ) -> None:
+        self.objective, self.references, self.where = objective, references, where
+        self.weights = term_weights(objective)
+        self.target = data.score if data.regression else torch.where(data.label >= 0, data.label, torch.nan)
+        weight = loop.class_weights(data, objective.class_weights)
+        self.options = Options(
+            regression=data.regression,
+            smoothing=objective.label_smoothing,
+            class_weight=None if weight is None else weight.to(where),
+            huber=objective.huber,
+            temperature=objective.temperature,
+            distance=objective.distance,
+            scope=objective.scope,
+            margin=objective.margin,
+        )
+        rows = data.rows(["train"])
+        self.dialogue = data.dialogue
+        self.donors = Donors(
+            {name: data.features[name][rows] for name in ("audio", "visual")},
+            data.available[rows],
+            self.target[rows],
+            data.dialogue[rows],
+        )
+        # a channel that the variant may never see cannot carry a conflict
+        hidden = {
+            letter for letter, name in (("a", "audio"), ("v", "visual")) if name not in objective.modalities
+        }
+        channels = tuple(name for name in objective.conflict.channels if not hidden & set(name))
+        self.rates = ConflictRates(
+            objective.conflict.share,
+            objective.conflict.same_share,
+            channels,
+            objective.conflict.gap if data.regression else 0.0,
+        )
+
+    def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
+        """The named terms of one batch (on the CPU, complete views)."""
+        objective, where = self.objective, self.where
+        batch = loop.restricted(batch, objective.modalities)
+        incomplete = conflict = None
+        if self.weights.sees_incomplete:
+            views = objective.views
+            shown = incomplete_view(batch.available, views.fixed_share, views.subsets, views.rates, generator)
+            incomplete = batch.showing(shown).to(where)
+        if self.weights.sees_conflict:
+            target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)
+            dialogue = self.dialogue[batch.row[:, 0]]
+            conflict = conflict_view(batch, dialogue, target, self.donors, self.rates, generator).to(where)
+        batch = batch.to(where)
+        references = None if self.references is None else self.references.of(batch)
+        return terms_of(network, batch, incomplete, conflict, references, self.weights, self.options)
+
+
+def term_weights(objective: ObjectiveSettings) -> Weights:
+    """The weights of all terms; `nce` multiplies those within L_nce."""
+    return Weights(
+        complete=objective.complete,
+        incomplete=objective.incomplete,
+        auxiliary=objective.auxiliary,
+        prediction=objective.prediction,
+        fused=objective.fused,
+        modality=objective.modality,
+        nce_task=objective.nce,
+        nce_margin=objective.nce * objective.nce_margin,
+        nce_reference=objective.nce * objective.nce_reference,
+        reconstruction=objective.reconstruction,
+    )

@@ -1,0 +1,142 @@
+"""The score that chooses an epoch, and its value on the validation split; no test split is read here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from models.batch import MODALITIES, Batch
+from models.conditions import FIXED
+from models.masks import fixed_mask
+from models.network import Network
+from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import agreement
+from pipeline.settings.training import ValidationMix
+from pipeline.training.dialogues import Dataset
+
+SIZE = 128  # dialogues a batch; no gradient, so more fit than in training
+
+
+RegressionScore = Literal["pearson", "negative_mae"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What chooses an epoch: each view has a score, each family of views their mean, the mix weighs these.
+
+    Training asks it of the validation split, and the oracle of the test split: there is no second one.
+    """
+
+    mix: ValidationMix
+    regression: bool
+    regression_score: RegressionScore
+
+    def weighs(self, family: str) -> bool:
+        """Whether views of the family complete, fixed or random count at all."""
+        return getattr(self.mix, family) > 0
+
+    def view(self, truth: np.ndarray, outputs: np.ndarray) -> float:
+        """Score of one view, higher is better: truth (U,), labels or scores, and outputs (U, C)."""
+        if not self.regression:
+            return agreement.weighted_f1(truth, outputs.argmax(axis=1))
+        if self.regression_score == "negative_mae":
+            return -agreement.mean_absolute_error(truth, outputs[:, 0])
+        return agreement.pearson(truth, outputs[:, 0])
+
+    def mixed(self, scores: Iterable[tuple[str, float]]) -> tuple[dict[str, float], float]:
+        """Mean score of each family, and their weighted mean, from pairs of a view's family and score."""
+        by_family: dict[str, list[float]] = {}
+        for family, score in scores:
+            by_family.setdefault(family, []).append(score)
+        means = {family: float(np.mean(values)) for family, values in by_family.items()}
+        weights = [getattr(self.mix, family) for family in means]
+        return means, float(np.average(list(means.values()), weights=weights))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the validation split."""
+
+    family: str  # complete, fixed or random
+    batches: tuple[Batch, ...]
+
+
+class Validator:
+    """Scores a network on the validation split under the conditions that the mix weighs."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        masks: Path | None,
+        mix: ValidationMix,
+        shown: Sequence[str],
+        *,
+        regression_score: RegressionScore,
+        device: torch.device,
+    ) -> None:
+        """`masks`: the protocol's masks, read only if the mix weighs random missing (draw 0 of each rate).
+
+        Raises PipelineError if the validation split holds nothing to score or a mask does not fit.
+        """
+        self.selection = Selection(mix, dataset.regression, regression_score)
+        may_see = torch.tensor([name in shown for name in MODALITIES])
+        clean = [
+            batch.showing(may_see.expand_as(batch.available)) for batch in dataset.batches(["val"], SIZE)
+        ]
+        scored = sum(int((b.scored if dataset.regression else b.labelled).sum()) for b in clean)
+        if scored == 0:
+            raise PipelineError(
+                "split 'val': no utterance has a target, so no epoch can be chosen. "
+                "Raise the validation share of the splits in the config."
+            )
+        self.conditions: list[Condition] = []
+        if self.selection.weighs("complete"):
+            self._add("complete", clean, device)
+        if self.selection.weighs("fixed"):
+            for letters in FIXED:
+                views = [batch.showing(fixed_mask(batch.available, letters)) for batch in clean]
+                self._add("fixed", views, device)
+        if self.selection.weighs("random") and masks is not None:
+            for shown_rows in _first_draws(masks, len(dataset.available)):
+                views = [batch.showing(shown_rows[batch.row.clamp(min=0)]) for batch in clean]
+                self._add("random", views, device)
+
+    def _add(self, family: str, batches: Sequence[Batch], device: torch.device) -> None:
+        self.conditions.append(Condition(family, tuple(batch.to(device) for batch in batches)))
+
+    @torch.no_grad()
+    def __call__(self, network: Network) -> dict[str, float]:
+        """Mean score of each family, and `validation`, their weighted mean; the network ends in eval mode."""
+        network.eval()
+        means, mixed = self.selection.mixed(
+            (condition.family, self._score(network, condition)) for condition in self.conditions
+        )
+        return {f"val_{name}": value for name, value in means.items()} | {"validation": mixed}
+
+    def _score(self, network: Network, condition: Condition) -> float:
+        truths, guesses = [], []
+        for batch in condition.batches:
+            target, known = (
+                (batch.score, batch.scored) if self.selection.regression else (batch.label, batch.labelled)
+            )
+            truths.append(target[known].cpu().numpy())
+            guesses.append(network(batch).logits[known].cpu().numpy())
+        return self.selection.view(np.concatenate(truths), np.concatenate(guesses))
+
+
+def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:
+    """Draw 0 of every random rate, bool (U, 3), in the order of their names."""
+    tensors = artefacts.load_tensors(masks)
+    names = sorted(name for name in tensors if name.startswith("random/") and name.endswith("/0"))
+    wrong = [name for name in names if tensors[name].shape != (rows, 3)]
+    if not names or wrong:
+        what = f"{wrong[0]} has shape {tensors[wrong[0]].shape}" if wrong else "it holds no random mask"
+        raise PipelineError(
+            f"{masks}: {what}, but masks of shape ({rows}, 3) are needed. "
+            "Rerun the masks stage on this dataset."
+        )
+    return [torch.from_numpy(tensors[name] > 0) for name in names]
