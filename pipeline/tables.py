@@ -5,17 +5,22 @@ from pathlib import Path
 
 from pydantic import Field
 
-from models.conditions import FIXED_MEAN, RANDOM_MEAN
 from pipeline.core import artefacts, stage
-from pipeline.evaluation.results import MEANS, Cell, Results, ordered, shown, title
+from pipeline.evaluation.results import MEANS, Results
 from pipeline.reporting.absence_table import absences_table
+from pipeline.reporting.comparison_tables import (
+    classes_table,
+    comparisons_table,
+    metrics_table,
+    oracle_table,
+    regret_table,
+)
 from pipeline.reporting.corpus_table import census_table
-from pipeline.reporting.markup import Table, number, write
+from pipeline.reporting.markup import Table, write
+from pipeline.reporting.protocol_tables import condition_table, conflict_table, controls_table, main_table
 from pipeline.reporting.summary import OWN, Context, few_seeds, summary
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
-
-LETTERS = ("a", "v", "av")
 
 
 class Params(Settings):
@@ -97,187 +102,6 @@ def every_table(context: Context) -> Iterator[tuple[str, Table]]:
     yield "metrics", metrics_table(context)
     for condition, name in MEANS.items():
         yield f"classes_{name.replace(' ', '_')}", classes_table(context, condition)
-
-
-def main_table(context: Context) -> Table:
-    """P1, P2 mean, P3 mean and P4 with both channels swapped, beside the oracle and the regret."""
-    results, metric = context.results, context.metric
-    extra = list(MEANS) if results.oracle else []
-
-    def cells(variant: str) -> list[Cell | None]:
-        conflict = [results.cell(variant, "conflict/av/different", m) for m in ("accuracy", "donor_bias")]
-        oracle = [results.cell(variant, condition, metric, "oracle") for condition in extra]
-        return [*(results.cell(variant, condition, metric) for condition in MEANS), *conflict, *oracle]
-
-    notes = [
-        "Conflict: sound and picture come from a donor utterance with another label; the donor-label bias is "
-        "P(prediction = donor's label) under conflict minus the same on the clean view, and its target is 0.",
-        "Ceilings: exact inference with every shown cue (cue) or with calibrated posteriors of these "
-        "features (readable). ORACLE: the epoch is chosen on the test split; it shows what that choice buys "
-        "and is no result.",
-    ]
-    header = ["", *MEANS.values(), "conflict accuracy", "donor-label bias"]
-    header += [f"ORACLE: {MEANS[condition]}" for condition in extra]
-    units = ["", *[metric] * len(MEANS), "accuracy", "donor_bias", *[metric] * len(extra)]
-    return Table("Missing protocol", header, units, context.rows(cells, ordered(results)), notes)
-
-
-def condition_table(context: Context, heading: str, prefix: str) -> Table:
-    """Every condition of one family, and their mean."""
-    results, metric = context.results, context.metric
-    mean = FIXED_MEAN if prefix == "fixed/" else RANDOM_MEAN
-    conditions = [*results.family(prefix), mean]
-
-    def heads() -> Iterator[str]:
-        for name in conditions[:-1]:
-            rate = results.missing_rate(name)
-            label = name.removeprefix(prefix)
-            yield label if prefix == "fixed/" else number(rate, 2)
-        yield "mean"
-
-    def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, condition, metric) for condition in conditions]
-
-    units = ["", *[metric] * len(conditions)]
-    return Table(heading, ["", *heads()], units, context.rows(cells, ordered(results)), [])
-
-
-def conflict_table(context: Context) -> Table:
-    """P4 with donors of another label."""
-    results = context.results
-    names = ordered(results, results.ceilings)
-    metrics = ("accuracy", "donor_rate", "clean_donor_rate", "donor_bias")
-    pairs = [(letters, metric) for letters in LETTERS for metric in metrics]
-
-    def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, f"conflict/{letters}/different", m) for letters, m in pairs]
-
-    notes = ["Letters: the channels that are swapped. Donors are test utterances of another dialogue."]
-    if len(context.labels) == 2 or context.regression:
-        notes.append("With two classes the donor-label bias is only the accuracy drop under conflict.")
-    if context.regression:
-        notes.append("Accuracy is by sign: negative against positive, true scores of 0 left out.")
-    header = ["", *(f"{letters}: {metric.replace('_', ' ')}" for letters, metric in pairs)]
-    units = ["", *(metric for _, metric in pairs)]
-    heading = "P4: conflict, donors with another label"
-    return Table(heading, header, units, context.rows(cells, names), notes)
-
-
-def controls_table(context: Context) -> Table:
-    """Donor-label bias with its controls."""
-    results = context.results
-    kinds = ("different", "same", "shuffled")
-    pairs = [(letters, kind) for letters in LETTERS for kind in kinds]
-
-    def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, f"conflict/{letters}/{kind}", "donor_bias") for letters, kind in pairs]
-
-    notes = [
-        "same: donors with the target's own label, so the bias is the change of accuracy. shuffled: any "
-        "donor, and the rate of an unrelated utterance's label: what changed predictions bring by chance."
-    ]
-    header = ["", *(f"{letters}: {kind}" for letters, kind in pairs)]
-    names = ordered(results, results.ceilings)
-    units = ["", *["donor_bias"] * len(pairs)]
-    return Table("P4: donor-label bias and its controls", header, units, context.rows(cells, names), notes)
-
-
-def oracle_table(context: Context) -> Table:
-    """The honest epoch beside the best test epoch."""
-    results, metric = context.results, context.metric
-
-    def cells(variant: str) -> list[Cell | None]:
-        found = []
-        for condition in MEANS:
-            honest = results.cell(variant, condition, metric)
-            oracle = results.cell(variant, condition, metric, "oracle")
-            gain = Cell(oracle.mean - honest.mean) if honest and oracle else None
-            found += [honest, oracle, gain]
-        return found
-
-    header = ["", *(f"{name}: {what}" for name in MEANS.values() for what in ("honest", "oracle", "gain"))]
-    notes = [
-        "ORACLE: the epoch is chosen on the test split. It shows what such a choice buys and is no result."
-    ]
-    rows = context.rows(cells, results.trained) if results.oracle else []
-    units = ["", *[metric] * (len(header) - 1)]
-    return Table("Oracle epochs, for comparison only", header, units, rows, notes)
-
-
-def regret_table(context: Context) -> Table:
-    """Distance of each trained variant to the readable ceiling, condition by condition."""
-    results, metric = context.results, context.metric
-    conditions = [*MEANS, *results.family("fixed/"), *results.family("random/")]
-
-    def cells(variant: str) -> list[Cell | None]:
-        return [results.regret(variant, condition, metric) for condition in conditions]
-
-    notes = [
-        "Score minus the readable ceiling's, with its paired interval. The ceiling is best in expectation."
-    ]
-    header = ["", *(MEANS.get(name, name) for name in conditions)]
-    units = ["", *[metric] * len(conditions)]
-    heading = "Regret to the readable ceiling"
-    return Table(heading, header, units, context.rows(cells, results.trained), notes)
-
-
-def comparisons_table(context: Context) -> Table:
-    """The reference variant against each other one."""
-    rows = []
-    for row in context.results.tests().iter_rows(named=True):
-        gap = Cell(row["difference"], None, row["low"], row["high"])
-        verdict = "yes" if row["p_holm"] < 1 - context.level else "no"
-        rows.append(
-            [
-                title(row["other"]),
-                MEANS[row["condition"]],
-                row["metric"],
-                shown(gap, row["metric"]),
-                number(row["p"], 4),
-                number(row["p_holm"], 4),
-                verdict,
-            ]
-        )
-    header = ["against", "condition", "metric", "difference", "p", "p (Holm)", "differs"]
-    notes = [
-        f"Difference: {title(context.reference)} minus the other; Holm over all rows of a metric. "
-        f"`differs`: corrected p below {1 - context.level:.2g}."
-    ]
-    return Table(f"Comparisons of {title(context.reference)}", header, [""] * len(header), rows, notes)
-
-
-def metrics_table(context: Context) -> Table:
-    """Every metric under the three headline conditions."""
-    results = context.results
-    metrics = ("accuracy", "balanced_accuracy", "weighted_f1", "macro_f1", "ece")
-    if context.regression:
-        metrics = ("acc2_nonneg", "f1_nonneg", "acc2_pos", "f1_pos", "acc7", "mae", "pearson")
-    pairs = [(condition, metric) for condition in MEANS for metric in metrics]
-
-    def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, condition, metric) for condition, metric in pairs]
-
-    notes = ["accuracy is also called WA, balanced accuracy UA; ece: expected calibration error, 15 bins."]
-    if context.regression:
-        notes = [
-            "nonneg: negative against non-negative, all utterances; pos: negative against positive, true "
-            "zeros left out. acc7 rounds half away from zero. The majority row is the mean training score."
-        ]
-    header = ["", *(f"{MEANS[condition]}: {metric}" for condition, metric in pairs)]
-    units = ["", *(metric for _, metric in pairs)]
-    return Table("All metrics", header, units, context.rows(cells, ordered(results)), notes)
-
-
-def classes_table(context: Context, condition: str) -> Table:
-    """F1 of each class."""
-    results = context.results
-
-    def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, condition, f"f1/{label}") for label in context.labels]
-
-    heading, header = f"F1 of each class, {MEANS[condition]}", ["", *context.labels]
-    units = ["", *["f1"] * len(context.labels)]
-    return Table(heading, header, units, context.rows(cells, ordered(results)), [])
 
 
 if __name__ == "__main__":

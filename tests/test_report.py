@@ -4,6 +4,7 @@ import base64
 import csv
 import json
 import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,12 +22,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.answers import load_answers, load_truth
 from pipeline.evaluation.results import Cell, Results
-from pipeline.reporting import corpus_table
+from pipeline.reporting import corpus_table, explorer_page
 from pipeline.reporting.donor_bias import donor_bias
 from pipeline.reporting.markup import Table, latex, page
 from pipeline.reporting.robustness import far_off, robustness
 
-TEMPLATE = explorer.Path(explorer.__file__).parent / "pages" / "explorer.html"
+TEMPLATE = Path(explorer_page.__file__).with_name("explorer.html")
 
 
 @pytest.fixture(scope="module", params=["classification", "regression"])
@@ -269,10 +270,11 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
 
 def test_the_page_names_the_label_that_the_tables_count():
     values = np.array([[0.3329, 0.3331, 0.334], [0.4998, 0.5002, 0.0], [0.2, 0.2, 0.6], [np.nan] * 3])
-    kept = np.frombuffer(base64.b64decode(explorer._bytes(values, "classification")), np.uint8).reshape(-1, 3)
+    coded = explorer_page._bytes(values, "classification")
+    kept = np.frombuffer(base64.b64decode(coded), np.uint8).reshape(-1, 3)
     assert kept[:3].argmax(1).tolist() == [2, 1, 2]
-    assert np.abs(kept[:3] / explorer.TOP - values[:3]).max() < 1.5 / explorer.TOP
-    assert (kept[3] == explorer.NONE).all()
+    assert np.abs(kept[:3] / explorer_page.TOP - values[:3]).max() < 1.5 / explorer_page.TOP
+    assert (kept[3] == explorer_page.NONE).all()
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

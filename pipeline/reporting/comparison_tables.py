@@ -1,0 +1,103 @@
+"""Tables beside the protocols': oracle epochs, regret, comparisons, all metrics, the F1 of each class."""
+
+from pipeline.evaluation.results import MEANS, Cell, ordered, shown, title
+from pipeline.reporting.markup import Table, number
+from pipeline.reporting.summary import Context
+
+
+def oracle_table(context: Context) -> Table:
+    """The honest epoch beside the best test epoch."""
+    results, metric = context.results, context.metric
+
+    def cells(variant: str) -> list[Cell | None]:
+        found = []
+        for condition in MEANS:
+            honest = results.cell(variant, condition, metric)
+            oracle = results.cell(variant, condition, metric, "oracle")
+            gain = Cell(oracle.mean - honest.mean) if honest and oracle else None
+            found += [honest, oracle, gain]
+        return found
+
+    header = ["", *(f"{name}: {what}" for name in MEANS.values() for what in ("honest", "oracle", "gain"))]
+    notes = [
+        "ORACLE: the epoch is chosen on the test split. It shows what such a choice buys and is no result."
+    ]
+    rows = context.rows(cells, results.trained) if results.oracle else []
+    units = ["", *[metric] * (len(header) - 1)]
+    return Table("Oracle epochs, for comparison only", header, units, rows, notes)
+
+
+def regret_table(context: Context) -> Table:
+    """Distance of each trained variant to the readable ceiling, condition by condition."""
+    results, metric = context.results, context.metric
+    conditions = [*MEANS, *results.family("fixed/"), *results.family("random/")]
+
+    def cells(variant: str) -> list[Cell | None]:
+        return [results.regret(variant, condition, metric) for condition in conditions]
+
+    notes = [
+        "Score minus the readable ceiling's, with its paired interval. The ceiling is best in expectation."
+    ]
+    header = ["", *(MEANS.get(name, name) for name in conditions)]
+    units = ["", *[metric] * len(conditions)]
+    heading = "Regret to the readable ceiling"
+    return Table(heading, header, units, context.rows(cells, results.trained), notes)
+
+
+def comparisons_table(context: Context) -> Table:
+    """The reference variant against each other one."""
+    rows = []
+    for row in context.results.tests().iter_rows(named=True):
+        gap = Cell(row["difference"], None, row["low"], row["high"])
+        verdict = "yes" if row["p_holm"] < 1 - context.level else "no"
+        rows.append(
+            [
+                title(row["other"]),
+                MEANS[row["condition"]],
+                row["metric"],
+                shown(gap, row["metric"]),
+                number(row["p"], 4),
+                number(row["p_holm"], 4),
+                verdict,
+            ]
+        )
+    header = ["against", "condition", "metric", "difference", "p", "p (Holm)", "differs"]
+    notes = [
+        f"Difference: {title(context.reference)} minus the other; Holm over all rows of a metric. "
+        f"`differs`: corrected p below {1 - context.level:.2g}."
+    ]
+    return Table(f"Comparisons of {title(context.reference)}", header, [""] * len(header), rows, notes)
+
+
+def metrics_table(context: Context) -> Table:
+    """Every metric under the three headline conditions."""
+    results = context.results
+    metrics = ("accuracy", "balanced_accuracy", "weighted_f1", "macro_f1", "ece")
+    if context.regression:
+        metrics = ("acc2_nonneg", "f1_nonneg", "acc2_pos", "f1_pos", "acc7", "mae", "pearson")
+    pairs = [(condition, metric) for condition in MEANS for metric in metrics]
+
+    def cells(variant: str) -> list[Cell | None]:
+        return [results.cell(variant, condition, metric) for condition, metric in pairs]
+
+    notes = ["accuracy is also called WA, balanced accuracy UA; ece: expected calibration error, 15 bins."]
+    if context.regression:
+        notes = [
+            "nonneg: negative against non-negative, all utterances; pos: negative against positive, true "
+            "zeros left out. acc7 rounds half away from zero. The majority row is the mean training score."
+        ]
+    header = ["", *(f"{MEANS[condition]}: {metric}" for condition, metric in pairs)]
+    units = ["", *(metric for _, metric in pairs)]
+    return Table("All metrics", header, units, context.rows(cells, ordered(results)), notes)
+
+
+def classes_table(context: Context, condition: str) -> Table:
+    """F1 of each class."""
+    results = context.results
+
+    def cells(variant: str) -> list[Cell | None]:
+        return [results.cell(variant, condition, f"f1/{label}") for label in context.labels]
+
+    heading, header = f"F1 of each class, {MEANS[condition]}", ["", *context.labels]
+    units = ["", *["f1"] * len(context.labels)]
+    return Table(heading, header, units, context.rows(cells, ordered(results)), [])
