@@ -54,6 +54,19 @@ def make(folder: Path) -> tuple[int, list[str], str]:
     return process.returncode, asked.read_text().splitlines() if asked.exists() else [], said
 
 
+def ended(process: subprocess.Popen) -> None:
+    """Wait for the whole process group: make is gone before what it started lets go of the lock."""
+    process.wait(timeout=60)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("a process of the group lives on")
+
+
 def working(folder: Path) -> subprocess.Popen:
     """A `make run` whose Snakemake stays at work."""
     (folder / "asked").unlink(missing_ok=True)
@@ -78,6 +91,7 @@ def test_a_run_that_ended_by_itself_leaves_nothing_to_unlock(folder, status):
 def test_only_what_a_killed_run_left_is_unlocked(folder):
     with working(folder) as process:
         os.killpg(process.pid, signal.SIGKILL)
+        ended(process)
     (folder / "stay").unlink()
     assert make(folder)[1] == ["--unlock", RUN]
     assert make(folder)[1] == [RUN]
@@ -87,6 +101,7 @@ def test_an_interrupted_run_leaves_nothing_to_unlock(folder):
     """Snakemake tidies up by itself after a Ctrl-C."""
     with working(folder) as process:
         os.killpg(process.pid, signal.SIGINT)
+        ended(process)
     (folder / "stay").unlink()
     assert make(folder)[1] == [RUN]
 
