@@ -1,136 +1,93 @@
-"""The network of teacher and student: one class, one interface (docs/method.md, Network)."""
+"""What every network of teacher and student has in common: what fixes it, what it is asked, what it says.
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+A network is a module in `models/networks/` with two classes, `Shape` and `Network`, that derive from those
+here; `pipeline/core/registries/networks.py` gives it a name. docs/new-network.md adds one.
+"""
 
-import torch
-from jaxtyping import Bool, Float, Int
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.batch import MODALITIES, Batch
-from models.fusion import GatedFusion
-from models.imputer import Imputer
-from models.temporal import TemporalEncoder, positions
+from models.batch import Batch
 
 
 @dataclass(frozen=True)
-class NetworkShape:
-    """Everything that fixes the parameters of a network; `as_dict` is ready for JSON."""
+class Shape:
+    """Everything that fixes the parameters of a network, as its checkpoint holds it.
+
+    A network's own `Shape` adds its keys: those of `network` in the configuration by the same names.
+    """
 
     dimensions: Mapping[str, int]  # width of the features, by modality
     outputs: int  # classes, or 1 for a regression score
-    hidden: int = 64
-    layers: int = 1  # temporal layers of each modality
-    context_layers: int = 1  # temporal layers over the fused states
-    heads: int = 4
-    dropout: float = 0.2
-    feature_dropout: float = 0.1
-    speakers: int = 8  # speakers told apart by an embedding; later ones share the last
-    reach: int = 8  # utterances; distances beyond it count as this far
-    imputer: bool = False  # fill absent features before anything else
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; `Shape(**that)` is this shape again."""
         return {**asdict(self), "dimensions": dict(self.dimensions)}
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a network says of B dialogues of N utterances; meaningless on padding."""
+    """What a network says of B dialogues of N utterances; meaningless on padding.
 
-    logits: Float[Tensor, "b n c"]  # C classes, or one score
+    A network without such states gives what comes nearest: the loss terms compare them, and figures show
+    the fused ones in a plane.
+    """
+
+    logits: Float[Tensor, "b n c"]  # C classes (log-probabilities up to a constant), or one score
     fused: Float[Tensor, "b n h"]  # z
     states: Float[Tensor, "b n 3 h"]  # h of text, audio, visual
-    modality_logits: Float[Tensor, "b n 3 c"]  # auxiliary heads on the states
-    guesses: dict[str, Float[Tensor, "b n _"]]  # the imputer's features by modality; empty without one
+    modality_logits: Float[Tensor, "b n 3 c"]  # what each modality says by itself, for the auxiliary term
 
     def __getitem__(self, part: slice) -> "Output":
         """The output of some of the dialogues."""
-        return Output(
-            self.logits[part],
-            self.fused[part],
-            self.states[part],
-            self.modality_logits[part],
-            {name: value[part] for name, value in self.guesses.items()},
-        )
+        return replace(self, **{field.name: _of(getattr(self, field.name), part) for field in fields(self)})
 
 
-class ModalityEncoder(nn.Module):
-    """Features of one modality -> modality-specific states h, through the dialogue."""
+@dataclass(frozen=True)
+class Imputed(Output):
+    """The output of a network that fills absent features first."""
 
-    def __init__(self, dimension: int, shape: NetworkShape) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(shape.feature_dropout)
-        self.project = nn.Sequential(nn.Linear(dimension, shape.hidden), nn.LayerNorm(shape.hidden))
-        # zeros, so that a network which never saw an absence treats one as a zero-filled slot
-        self.absent = nn.Parameter(torch.zeros(shape.hidden))
-        self.speaker = nn.Embedding(shape.speakers, shape.hidden)
-        nn.init.normal_(self.speaker.weight, std=0.02)
-        self.place = nn.Parameter(torch.tensor(0.1))
-        self.temporal = TemporalEncoder(shape.hidden, shape.layers, shape.heads, shape.dropout, shape.reach)
+    guesses: dict[str, Float[Tensor, "b n _"]]  # of all slots, by modality
 
-    def forward(
-        self,
-        features: Float[Tensor, "b n d"],
-        available: Bool[Tensor, "b n"],
-        speaker: Int[Tensor, "b n"],
-        valid: Bool[Tensor, "b n"],
-    ) -> Float[Tensor, "b n h"]:
-        there = available[..., None]
-        # the contents of an absent slot go before anything touches them: a NaN times 0 is still NaN
-        features = torch.where(there, features, 0.0)
-        x = torch.where(there, self.project(self.dropout(features)), self.absent)
-        x = x + self.speaker(speaker.clamp(0, self.speaker.num_embeddings - 1))
-        x = x + self.place * positions(x.shape[1], x.shape[2], like=x)
-        return self.temporal(x, speaker, valid)
+
+def _of(value: Any, part: slice) -> Any:
+    if isinstance(value, Mapping):
+        return {name: own[part] for name, own in value.items()}
+    return value[part]
 
 
 class Network(nn.Module):
-    """Modality encoders, gated fusion, a dialogue-level temporal layer, a head and auxiliary heads.
+    """A network of teacher or student.
 
-    Absent slots change no output bit, whatever they hold; padding and the other dialogues of the batch
-    change nothing beyond float tolerance; an utterance with nothing to read is judged from its context.
+    Laws, to which the tests hold every registered network: absent slots change no output bit, whatever they
+    hold; padding and the other dialogues of the batch change nothing beyond float tolerance; an utterance
+    with nothing to read gets finite numbers.
     """
 
-    def __init__(self, shape: NetworkShape) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.imputer = (
-            Imputer(shape.dimensions, shape.hidden, shape.heads, shape.dropout, shape.reach)
-            if shape.imputer
-            else None
-        )
-        self.encoders = nn.ModuleDict(
-            {name: ModalityEncoder(shape.dimensions[name], shape) for name in MODALITIES}
-        )
-        self.fusion = GatedFusion(shape.hidden, shape.heads, shape.dropout)
-        self.context = TemporalEncoder(
-            shape.hidden, shape.context_layers, shape.heads, shape.dropout, shape.reach
-        )
-        self.dropout = nn.Dropout(shape.dropout)
-        self.head = nn.Linear(shape.hidden, shape.outputs)
-        self.modality_heads = nn.ModuleDict(
-            {name: nn.Linear(shape.hidden, shape.outputs) for name in MODALITIES}
-        )
+
+    @property
+    def width(self) -> int:
+        """H, the width of its states; at least 2."""
+        raise NotImplementedError
+
+    @property
+    def heir(self) -> "Network":
+        """What may start from the parameters of a teacher of another kind: this network, or one within it."""
+        return self
+
+    def begin(self, training: Iterable[Batch]) -> None:
+        """Set what starts from counts over the training split, once, after the random start.
+
+        `training`: its dialogues under complete views, always in the same order. By default nothing is read.
+        """
 
     def forward(self, batch: Batch) -> Output:
-        guesses: dict[str, Tensor] = {}
-        if self.imputer is not None:
-            batch, guesses = self.imputer(batch)
-        states = torch.stack(
-            [
-                self.encoders[name](
-                    batch.features[name], batch.available[..., index], batch.speaker, batch.valid
-                )
-                for index, name in enumerate(MODALITIES)
-            ],
-            dim=2,
-        )
-        fused = self.context(self.fusion(states, batch.available), batch.speaker, batch.valid)
-        modality_logits = torch.stack(
-            [
-                self.modality_heads[name](self.dropout(states[:, :, index]))
-                for index, name in enumerate(MODALITIES)
-            ],
-            dim=2,
-        )
-        return Output(self.head(self.dropout(fused)), fused, states, modality_logits, guesses)
+        """What the network says of every utterance under the view `batch.available`."""
+        raise NotImplementedError

@@ -9,45 +9,18 @@ from torch import Tensor
 
 from models import losses
 from models.batch import Batch
-from models.network import Network, Output
+from models.network import Imputed, Network, Output
+from models.terms import View, Weights
 from models.views import Conflict
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Weight of every term; a term of weight 0 is not computed."""
-
-    complete: float = 0.0  # task loss on the complete view
-    incomplete: float = 0.0  # task loss on the incomplete view
-    auxiliary: float = 0.0  # task loss of the modality heads on the complete view
-    prediction: float = 0.0
-    fused: float = 0.0
-    modality: float = 0.0
-    nce_task: float = 0.0
-    nce_margin: float = 0.0
-    nce_reference: float = 0.0
-    reconstruction: float = 0.0
-
-    @property
-    def sees_complete(self) -> bool:
-        return self.complete > 0 or self.auxiliary > 0
-
-    @property
-    def sees_incomplete(self) -> bool:
-        return max(self.incomplete, self.prediction, self.fused, self.modality, self.reconstruction) > 0
-
-    @property
-    def sees_conflict(self) -> bool:
-        return max(self.nce_task, self.nce_margin, self.nce_reference) > 0
-
-
-@dataclass(frozen=True)
 class Options:
-    """What the terms mean, besides their weights."""
+    """What the terms mean, besides their weights; those that are settings have the name of their key."""
 
     regression: bool = False
-    smoothing: float = 0.0
     class_weight: Float[Tensor, "c"] | None = None
+    label_smoothing: float = 0.0
     huber: float = 1.0  # in units of the score
     temperature: float = 2.0
     distance: str = "cosine"
@@ -77,88 +50,123 @@ class References:
         return torch.isfinite(self.logits).all(dim=-1)
 
 
+@dataclass(frozen=True)
+class Pass:
+    """All that a term may be computed from: one view, and what the student says of it."""
+
+    output: Output
+    view: Batch
+    complete: Batch  # the complete view of the same dialogues
+    swaps: Conflict | None  # of a conflict view
+    teacher: References | None  # the references of these utterances
+    options: Options
+
+    @property
+    def conflict(self) -> Conflict:
+        """What was swapped; raises ValueError for a term whose view is no conflict view."""
+        if self.swaps is None:
+            raise ValueError("the view of this term is no conflict view")
+        return self.swaps
+
+    @property
+    def references(self) -> References:
+        """What the teacher says; raises ValueError for a term whose row in TERMS names no references."""
+        if self.teacher is None:
+            raise ValueError("this term was given no references")
+        return self.teacher
+
+
+def task(seen: Pass) -> Float[Tensor, ""]:
+    """L_task of one view."""
+    return _task(seen, seen.output.logits, seen.view.valid)
+
+
+def auxiliary(seen: Pass) -> Float[Tensor, ""]:
+    """Task loss of the modality heads on the slots that the view shows, mean over modalities."""
+    logits, there = seen.output.modality_logits, seen.view.available
+    return torch.stack([_task(seen, logits[:, :, index], there[..., index]) for index in range(3)]).mean()
+
+
+def nce_task(seen: Pass) -> Float[Tensor, ""]:
+    """L_task on the utterances in conflict."""
+    return _task(seen, seen.output.logits, seen.conflict.swapped)
+
+
+def _task(seen: Pass, logits: Float[Tensor, "b n c"], among: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
+    view, options = seen.view, seen.options
+    if options.regression:
+        return losses.task_regression(logits, view.score, view.scored & among, options.huber)
+    mask = view.labelled & among
+    return losses.task(logits, view.label, mask, options.class_weight, options.label_smoothing)
+
+
+def prediction(seen: Pass) -> Float[Tensor, ""]:
+    """L_pred of the incomplete view."""
+    return _prediction(seen, seen.view.valid)
+
+
+def nce_reference(seen: Pass) -> Float[Tensor, ""]:
+    """L_pred on the utterances in conflict."""
+    return _prediction(seen, seen.conflict.swapped)
+
+
+def _prediction(seen: Pass, among: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
+    logits, told, mask = seen.output.logits, seen.references, among & seen.references.known
+    if seen.options.regression:
+        return losses.prediction_regression(logits, told.logits, mask)
+    return losses.prediction(logits, told.logits, mask, seen.options.temperature)
+
+
+def fused(seen: Pass) -> Float[Tensor, ""]:
+    """L_fused of the incomplete view."""
+    told = seen.references
+    return losses.fused(seen.output.fused, told.fused, seen.view.valid & told.known, seen.options.distance)
+
+
+def modality(seen: Pass) -> Float[Tensor, ""]:
+    """L_mod of the incomplete view."""
+    told, options = seen.references, seen.options
+    slots = (seen.view.valid & told.known)[..., None] & (seen.view.available | (options.scope == "all"))
+    return losses.modality(seen.output.states, told.states, slots, options.distance)
+
+
+def reconstruction(seen: Pass) -> Float[Tensor, ""]:
+    """Squared error of the imputer on the slots that the incomplete view hides."""
+    if not isinstance(seen.output, Imputed):
+        raise ValueError("reconstruction: this network guesses no features")
+    hidden = seen.complete.available & ~seen.view.available
+    return losses.reconstruction(seen.output.guesses, seen.complete.features, hidden)
+
+
+def nce_margin(seen: Pass) -> Float[Tensor, ""]:
+    """The margin part of L_nce."""
+    logits, view, conflict, options = seen.output.logits, seen.view, seen.conflict, seen.options
+    if options.regression:
+        return losses.margin_regression(logits, view.score, conflict.donor, conflict.other, options.margin)
+    donor = torch.nan_to_num(conflict.donor, nan=-1.0).long()
+    return losses.margin(logits, view.label, donor, conflict.other, options.margin)
+
+
+# what computes each term of TERMS
+COMPUTE = {
+    "complete": task,
+    "auxiliary": auxiliary,
+    "incomplete": task,
+    "prediction": prediction,
+    "fused": fused,
+    "modality": modality,
+    "reconstruction": reconstruction,
+    "nce_task": nce_task,
+    "nce_margin": nce_margin,
+    "nce_reference": nce_reference,
+}
+
+
 def total(terms: Mapping[str, Float[Tensor, ""]], weights: Weights) -> Float[Tensor, ""]:
     """The weighted sum: the only place where terms are added. Raises ValueError if there is no term."""
     if not terms:
         raise ValueError("no loss term has a weight above 0, so there is nothing to learn from")
-    return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-
-
-def task_term(output: Output, batch: Batch, options: Options) -> Float[Tensor, ""]:
-    """L_task of one view."""
-    if options.regression:
-        return losses.task_regression(output.logits, batch.score, batch.scored, options.huber)
-    return losses.task(output.logits, batch.label, batch.labelled, options.class_weight, options.smoothing)
-
-
-def auxiliary_term(output: Output, batch: Batch, options: Options) -> Float[Tensor, ""]:
-    """Task loss of the modality heads on the slots that the view shows, mean over modalities."""
-    parts = []
-    for index in range(3):
-        there = batch.available[..., index]
-        logits = output.modality_logits[:, :, index]
-        if options.regression:
-            term = losses.task_regression(logits, batch.score, batch.scored & there, options.huber)
-        else:
-            term = losses.task(
-                logits, batch.label, batch.labelled & there, options.class_weight, options.smoothing
-            )
-        parts.append(term)
-    return torch.stack(parts).mean()
-
-
-def distillation_terms(
-    output: Output, view: Batch, references: References, weights: Weights, options: Options
-) -> dict[str, Float[Tensor, ""]]:
-    """CSA: L_pred, L_fused and L_mod of an incomplete view against the stored references."""
-    known = view.valid & references.known
-    terms = {}
-    if weights.prediction > 0:
-        terms["prediction"] = _prediction(output, references, known, options)
-    if weights.fused > 0:
-        terms["fused"] = losses.fused(output.fused, references.fused, known, options.distance)
-    if weights.modality > 0:
-        slots = known[..., None] & (view.available | (options.scope == "all"))
-        terms["modality"] = losses.modality(output.states, references.states, slots, options.distance)
-    return terms
-
-
-def conflict_terms(
-    output: Output, conflict: Conflict, references: References | None, weights: Weights, options: Options
-) -> dict[str, Float[Tensor, ""]]:
-    """NCE: the parts of L_nce on the utterances in conflict."""
-    batch, terms = conflict.batch, {}
-    if weights.nce_task > 0:
-        if options.regression:
-            mask = batch.scored & conflict.swapped
-            terms["nce_task"] = losses.task_regression(output.logits, batch.score, mask, options.huber)
-        else:
-            mask = batch.labelled & conflict.swapped
-            terms["nce_task"] = losses.task(
-                output.logits, batch.label, mask, options.class_weight, options.smoothing
-            )
-    if weights.nce_margin > 0:
-        if options.regression:
-            terms["nce_margin"] = losses.margin_regression(
-                output.logits, batch.score, conflict.donor, conflict.other, options.margin
-            )
-        else:
-            donor = torch.nan_to_num(conflict.donor, nan=-1.0).long()
-            terms["nce_margin"] = losses.margin(
-                output.logits, batch.label, donor, conflict.other, options.margin
-            )
-    if weights.nce_reference > 0 and references is not None:
-        known = conflict.swapped & references.known
-        terms["nce_reference"] = _prediction(output, references, known, options)
-    return terms
-
-
-def _prediction(
-    output: Output, references: References, mask: Bool[Tensor, "b n"], options: Options
-) -> Float[Tensor, ""]:
-    if options.regression:
-        return losses.prediction_regression(output.logits, references.logits, mask)
-    return losses.prediction(output.logits, references.logits, mask, options.temperature)
+    return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
 
 
 def terms_of(
@@ -170,38 +178,24 @@ def terms_of(
     weights: Weights,
     options: Options,
 ) -> dict[str, Float[Tensor, ""]]:
-    """All terms whose weight is above 0, by name, in the order of `Weights`.
+    """All terms whose weight is above 0, by name, in the order of TERMS.
 
     `batch` is the complete view. Views that no term reads may be None and are not computed. `references`
-    are those of this batch. The views go through the network together, as dialogues of one batch.
+    are those of this batch; without them no term that reads some is computed. The views go through the
+    network together, as dialogues of one batch.
     """
-    views = []
-    if weights.sees_complete:
-        views.append(batch)
-    if weights.sees_incomplete and incomplete is not None:
-        views.append(incomplete)
-    if weights.sees_conflict and conflict is not None:
-        views.append(conflict.batch)
-    outputs = iter(_outputs(network, views))
-    terms: dict[str, Tensor] = {}
-    if weights.sees_complete:
-        output = next(outputs)
-        if weights.complete > 0:
-            terms["complete"] = task_term(output, batch, options)
-        if weights.auxiliary > 0:
-            terms["auxiliary"] = auxiliary_term(output, batch, options)
-    if weights.sees_incomplete and incomplete is not None:
-        output = next(outputs)
-        if weights.incomplete > 0:
-            terms["incomplete"] = task_term(output, incomplete, options)
-        if references is not None:
-            terms |= distillation_terms(output, incomplete, references, weights, options)
-        if weights.reconstruction > 0:
-            hidden = batch.available & ~incomplete.available
-            terms["reconstruction"] = losses.reconstruction(output.guesses, batch.features, hidden)
-    if weights.sees_conflict and conflict is not None:
-        terms |= conflict_terms(next(outputs), conflict, references, weights, options)
-    return terms
+    given: dict[View, Batch | None] = {
+        "complete": batch,
+        "incomplete": incomplete,
+        "conflict": None if conflict is None else conflict.batch,
+    }
+    views = {name: view for name, view in given.items() if view is not None and weights.sees(name)}
+    outputs = dict(zip(views, _outputs(network, list(views.values())), strict=True))
+    return {
+        name: COMPUTE[name](Pass(outputs[term.view], views[term.view], batch, conflict, references, options))
+        for name, term in weights.computed.items()
+        if term.view in views and (references is not None or not term.references)
+    }
 
 
 def _outputs(network: Network, views: Sequence[Batch]) -> list[Output]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.settings.config import Config, merged
-from pipeline.settings.files import Source, read_source
+from pipeline.settings.files import Source, read_source, where
 from pipeline.settings.mistakes import explain
 from pipeline.settings.objective import ObjectiveSettings
 
@@ -32,9 +32,14 @@ def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
         raise PipelineError(explain(error, (), Config, sources)) from None
     for name in config.variants:
         try:
-            config.objective_of(name)
+            objective = config.objective_of(name)
         except ValidationError as error:
             raise PipelineError(explain(error, ("variants", name), ObjectiveSettings, sources)) from None
+        try:
+            objective.check_network(config.network_of(name).name)
+        except ValueError as error:
+            place = ("variants", name)
+            raise PipelineError(f"{where(place, sources)}: {'.'.join(place)}: {error}.") from None
     return config
 
 

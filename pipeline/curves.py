@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from models.terms import TERMS
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.results import title
@@ -18,18 +19,6 @@ from pipeline.reporting.style import beside, drawing, looks, save
 from pipeline.settings.base import Settings
 
 NOT_TERMS = ("epoch", "selected", "validation")
-TERMS = {
-    "complete": "task, complete view",
-    "incomplete": "task, incomplete view",
-    "auxiliary": "task, modality heads",
-    "prediction": "L_pred (CSA, answers)",
-    "fused": "L_fused (CSA, fused state)",
-    "modality": "L_mod (CSA, modality states)",
-    "nce_task": "L_nce, task under conflict",
-    "nce_margin": "L_nce, margin over the donor",
-    "nce_reference": "L_nce, KL to the teacher",
-    "reconstruction": "reconstruction (imputer)",
-}
 # of the validation panel; the mean is what chooses the epoch
 SCORES = {"val_complete": "#0072B2", "val_fixed": "#E69F00", "val_random": "#009E73", "validation": "#222222"}
 COLUMNS = 4
@@ -77,7 +66,7 @@ def terms(name: str, tables: Sequence[pl.DataFrame]) -> Figure:
         axes.set_axis_off()
     for axes, term in zip(panels.flat, losses, strict=False):
         _curve(axes, tables, term, color="#0072B2")
-        axes.set_title(TERMS.get(term, term.replace("_", " ")), fontsize=8)
+        axes.set_title(TERMS[term].title, fontsize=8)
         axes.set_ylim(bottom=0)
     axes = panels.flat[len(losses)]
     families = [column for column in tables[0].columns if column.startswith("val_")]

@@ -66,7 +66,7 @@ def run(
 
     Raises PipelineError if the scores do not hold the variant.
     """
-    network, shown = checkpoint.load_network(weights)
+    trained = checkpoint.describe(weights)
     known = artefacts.load_json(dataset / "facts.json")
     embedded = known["corpus"] == "embedded"
     facts = ModelFacts(
@@ -79,8 +79,9 @@ def run(
         task=known["task"],
         labels=known["labels"] if known["task"] == "classification" else [],
         modalities=list(MODALITIES),
-        shown=list(shown),
-        shape=network.shape.as_dict(),
+        shown=list(trained.shown),
+        network=trained.name,
+        shape=trained.shape,
         extraction=ExtractionFacts(
             faces=params.faces,
             text=params.encoders.text,

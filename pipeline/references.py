@@ -78,7 +78,7 @@ def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], refe
 def judge(network: Network, data: Dataset, where: torch.device) -> Arrays:
     """The network's outputs on complete views of the train and validation splits; NaN on other rows."""
     network = network.eval().to(where)
-    hidden, count = network.shape.hidden, len(data.available)
+    hidden, count = network.width, len(data.available)
     told = {
         "logits": np.full((count, network.shape.outputs), np.nan, np.float32),
         "fused": np.full((count, hidden), np.nan, np.float32),

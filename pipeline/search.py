@@ -24,11 +24,12 @@ from pydantic import Field, ValidationError
 
 from pipeline.core import artefacts, device, stage
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import PartialFolder, run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
-from pipeline.settings.search import Choices, Range, Space
+from pipeline.settings.search import Choices, Range, Space, networks_tried
 from pipeline.settings.training import TrainingSettings
 from pipeline.training.dialogues import Dataset
 from pipeline.training.student import StudentSettings, train
@@ -74,6 +75,7 @@ def run(
         params.model_dump(mode="json"),
         [dataset, masks, *references, *teacher],
         where.type,
+        also=[NETWORKS[name] for name in networks_tried(params.network.name, params.objective, params.space)],
     )
     resume = PartialFolder(trials, digest)
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pipeline.core import device, stage
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import run_digest
 from pipeline.training import loop
 from pipeline.training.dialogues import Dataset
@@ -49,7 +50,14 @@ def run(
     if objective.needs_references:
         read.append(_only(references, "--references", "a term of the objective compares with the teacher"))
     resume = ResumeFolder(
-        weights, run_digest("pipeline.student", params.model_dump(mode="json"), read, where.type)
+        weights,
+        run_digest(
+            "pipeline.student",
+            params.model_dump(mode="json"),
+            read,
+            where.type,
+            also=[NETWORKS[params.own_network.name]],
+        ),
     )
     network, done = train(params, data, masks, references, teacher, where, resume)
     loop.write(done, network, objective.modalities, weights=weights, epochs=epochs, history=history)

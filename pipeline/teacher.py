@@ -9,8 +9,10 @@ from pydantic import Field, model_validator
 
 from models.batch import MODALITIES, Batch
 from models.network import Network
-from models.objective import Options, Weights, terms_of
+from models.objective import terms_of
+from models.terms import Weights
 from pipeline.core import device, stage
+from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import run_digest
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
@@ -53,12 +55,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
     network = loop.build_network(data, params.network, params.seed)
-    options = Options(
-        regression=data.regression,
-        smoothing=params.teacher.label_smoothing,
-        class_weight=_on(loop.class_weights(data, params.teacher.class_weights), where),
-        huber=params.teacher.huber,
-    )
+    options = loop.options_of(data, params.teacher, where)
     term_weights = Weights(complete=1.0, auxiliary=params.teacher.auxiliary)
 
     def compute(network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
@@ -68,7 +65,13 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     validator = Validator(
         data, None, only_complete, MODALITIES, regression_score=params.training.regression_score, device=where
     )
-    digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], where.type)
+    digest = run_digest(
+        "pipeline.teacher",
+        params.model_dump(mode="json"),
+        [dataset],
+        where.type,
+        also=[NETWORKS[params.network.name]],
+    )
     resume = ResumeFolder(weights, digest)
     done = loop.fit(
         network,
@@ -84,10 +87,6 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}
     loop.write(done, network, MODALITIES, weights=weights, epochs=epochs, history=history, notes=notes)
     resume.clear()
-
-
-def _on(value: torch.Tensor | None, where: torch.device) -> torch.Tensor | None:
-    return None if value is None else value.to(where)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import re
 
+from pipeline.annotation.facts import read_facts
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.core.registries import encoders
@@ -107,6 +108,14 @@ def annotated(wildcards):
     return dict(video=str(video), transcript=[str(path) for path in told])
 
 
+def exported_network():
+    """The network of the model that annotates."""
+    try:
+        return read_facts(Path(MODEL)).network
+    except PipelineError as error:
+        stop(error)
+
+
 rule annotate:
     input:
         unpack(annotated),
@@ -127,6 +136,7 @@ rule annotate:
         **made_by(
             "pipeline.annotate",
             *(module for name in MODALITIES for module in encoders.modules(name)),
+            networks=lambda wildcards: [exported_network()],
             cfg=dict(annotate=CFG.annotate, **COMPUTE),
         ),
         model=MODEL,

@@ -6,6 +6,7 @@ from pipeline.reruns import rule_params
 from pipeline.reruns.codehash import code_lines
 from pipeline.corpora.listing import listing, located
 from pipeline.core.digests import facts_digest
+from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.pins import group_of, pins
 
 RUN = f"runs/{CFG.run}"
@@ -42,19 +43,33 @@ SOME_JOB = SimpleNamespace(
 )
 
 
-def made_by(*modules, cfg={}, unread=()):
+def made_by(*modules, networks=None, cfg={}, unread=()):
     """The params of a rule: what its result depends on beside its inputs, one line each.
 
-    They are the files of code behind `modules` (the stage's, then those that a registry selects for it), the
-    pins of its packages, and the keys of `cfg`: sections and keys of the configuration, or a function that
-    gives them for the wildcards; `unread` names those of them that the stage does not look at. So Snakemake
+    They are the files of code behind `modules` (the stage's, then those that a registry selects for it) and
+    behind the networks that the function `networks` names for the wildcards, the pins of its packages, and the
+    keys of `cfg`: sections and keys of the configuration, or a function that gives them for the wildcards;
+    `unread` names those of them that the stage does not look at. So Snakemake
     prints the file, package or key that changed as the reason of a rerun. {params.cfg} is the JSON of `cfg`.
     """
+    chosen = {}
+    if networks is not None:
+        chosen = rule_params.code_params(
+            modules,
+            lambda wildcards: [NETWORKS[name] for name in networks(wildcards)],
+            NETWORKS.values(),
+        )
     return {
         **code_lines(*modules),
+        **chosen,
         **pins(group_of(modules[0])),
         **rule_params.setting_params(cfg, SOME_JOB, unread),
     }
+
+
+def network_of(wildcards):
+    """The network of a job's variant, or of the teacher where a job has none."""
+    return [CFG.network_of(getattr(wildcards, "variant", "teacher")).name]
 
 
 def gpus():

@@ -124,7 +124,13 @@ rule states:
         mem_mb=3000,
         runtime=30,
     params:
-        **made_by("pipeline.states", cfg=COMPUTE),
+        **made_by(
+            "pipeline.states",
+            networks=lambda wildcards: [
+                CFG.network_of(variant).name for variant in ("teacher", *VARIANTS)
+            ],
+            cfg=COMPUTE,
+        ),
     shell:
         "python -m pipeline.states --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --teacher {input.teacher:q} --students {input.students:q}"

@@ -163,6 +163,7 @@ rule evaluate:
     params:
         **made_by(
             "pipeline.evaluate",
+            networks=network_of,
             cfg=lambda wildcards: dict(
                 oracle=CFG.report.oracle,
                 validation=chosen_by(wildcards.variant),

@@ -1,6 +1,10 @@
 # The search for a variant's settings: one GPU job a variant, on the validation split alone.
 
 
+from models.terms import may_read_references
+from pipeline.settings.search import networks_tried
+
+
 def search_files(wildcards):
     """Asked for only by the target; a run without a space has nothing to search."""
     if not CFG.search.spaces:
@@ -19,12 +23,19 @@ def reference_kinds(variant):
     """The kinds of references that a trial of this variant may read."""
     present, space = CFG.objective_of(variant), CFG.search.spaces[variant]
     tried = space.get("objective.references", [present.references])
-    terms = ("prediction", "fused", "modality", "nce_reference")
-    searched = any(f"objective.{term}" in space for term in terms)
-    return (
-        sorted({present.references, *tried})
-        if searched or present.needs_references
-        else []
+    searched = [key.removeprefix("objective.") for key in space]
+    if not may_read_references(present, searched):
+        return []
+    return sorted({present.references, *tried})
+
+
+def networks_searched(wildcards):
+    """The networks that a trial of this variant may train."""
+    return networks_tried(
+        CFG.network.name,
+        CFG.objective_of(wildcards.variant),
+        # a variant without a space has no job, and still has to name its networks
+        CFG.search.spaces.get(wildcards.variant, {}),
     )
 
 
@@ -68,8 +79,9 @@ rule search:
     params:
         **made_by(
             "pipeline.search",
+            networks=networks_searched,
             cfg=lambda wildcards: dict(
-                network=CFG.network,
+                network=CFG.network.read_by(*networks_searched(wildcards)),
                 training=CFG.training,
                 objective=CFG.objective_of(wildcards.variant),
                 # a variant without a space has no job, and still has to name its keys

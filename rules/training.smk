@@ -45,8 +45,9 @@ rule teacher:
     params:
         **made_by(
             "pipeline.teacher",
+            networks=network_of,
             cfg=lambda wildcards: dict(
-                network=CFG.network,
+                network=CFG.network_of("teacher"),
                 training=CFG.training,
                 teacher=CFG.teacher,
                 seed=int(wildcards.seed),
@@ -71,8 +72,9 @@ use rule teacher as held_out_teacher with:
     params:
         **made_by(
             "pipeline.teacher",
+            networks=network_of,
             cfg=lambda wildcards: dict(
-                network=CFG.network,
+                network=CFG.network_of("teacher"),
                 training=CFG.training,
                 teacher=CFG.teacher,
                 seed=int(wildcards.seed),
@@ -119,6 +121,7 @@ rule references:
     params:
         **made_by(
             "pipeline.references",
+            networks=network_of,
             cfg=lambda wildcards: dict(
                 references=wildcards.references,
                 folds=0 if wildcards.references == "in_sample" else len(HELD),
@@ -163,8 +166,9 @@ rule student:
     params:
         **made_by(
             "pipeline.student",
+            networks=network_of,
             cfg=lambda wildcards: dict(
-                network=CFG.network,
+                network=CFG.network_of(wildcards.variant),
                 training=CFG.training,
                 objective=CFG.objective_of(wildcards.variant),
                 seed=int(wildcards.seed),

@@ -7,18 +7,22 @@ import polars as pl
 import torch
 
 from models.batch import MODALITIES, Batch
-from models.network import Network, NetworkShape
+from models.network import Network
 from pipeline.core import artefacts
+from pipeline.settings.network import NetworkSettings
+from pipeline.training.networks import build
 
 DIMENSIONS = {"text": 5, "audio": 4, "visual": 6}
 CLASSES = 3
 
 
-def make_network(seed: int = 0, **changes) -> Network:
+def make_network(
+    seed: int = 0, name: str = "attention", outputs: int = CLASSES, dimensions: dict | None = None, **changes
+) -> Network:
     """A small network in eval mode whose learned tokens and biases are not at their zero start."""
     torch.manual_seed(seed)
-    options = {"dimensions": DIMENSIONS, "outputs": CLASSES, "hidden": 16, "heads": 2, **changes}
-    network = Network(NetworkShape(**options)).eval()
+    settings = NetworkSettings(**{"hidden": 16, "heads": 2, **changes})
+    network = build(name, dimensions or DIMENSIONS, outputs, settings.keys_of(name)).eval()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(0.05 * torch.randn(value.shape))

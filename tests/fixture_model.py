@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from models.batch import MODALITIES
-from models.network import Network, NetworkShape
+from models.networks import attention
 from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings
 from pipeline.settings.faces import FacesSettings
 from pipeline.training import checkpoint
+from pipeline.training.networks import name_of
 
 LABELS = ["calm", "glad", "cross"]
 WIDTH = 16  # of all features
@@ -38,7 +39,7 @@ def write_model(
     torch.manual_seed(1)
     outputs = 1 if regression else len(LABELS)
     dimensions = dict.fromkeys(MODALITIES, WIDTH)
-    network = Network(NetworkShape(dimensions=dimensions, outputs=outputs, hidden=16, heads=2)).eval()
+    network = attention.Network(attention.Shape(dimensions, outputs, hidden=16, heads=2)).eval()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(0.2 * torch.randn(value.shape))
@@ -61,6 +62,7 @@ def write_model(
         labels=[] if regression else LABELS,
         modalities=list(MODALITIES),
         shown=list(shown),
+        network=name_of(network),
         shape=network.shape.as_dict(),
         extraction=ExtractionFacts(
             # the drawn face holds still, so it would not pass for the speaker's

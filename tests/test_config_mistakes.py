@@ -56,7 +56,25 @@ MISTAKES = {
     ),
     "a variant that cannot be": (
         "variants:\n  other: {reconstruction: 1}\n",
-        r"line 2: variants\.other: reconstruction has a weight, so imputer must be true",
+        r"line 2: variants\.other: reconstruction has a weight, and the network attention gives no guesses, "
+        r"which it compares; write network: imputation, or set the weight to 0\.$",
+    ),
+    "a network that a term cannot train": (
+        "variants:\n  other: {reconstruction: 1, network: attention}\n",
+        r"line 2: variants\.other: reconstruction has a weight, and the network attention gives no guesses",
+    ),
+    "a flag of earlier versions": (
+        "variants:\n  imputation:\n    imputer: true\n",
+        r"line 3: there is no key 'variants\.imputation\.imputer' any more: .*write `network: imputation` in "
+        r"place of `imputer: true`",
+    ),
+    "a flag of earlier versions, for all": (
+        "objective: {imputer: false}\n",
+        r"line 1: there is no key 'objective\.imputer' any more: .*leave out `imputer: false`",
+    ),
+    "unknown network": (
+        "network: {name: atention}\n",
+        r"line 1: the key 'network\.name' is atention; expected: `attention` or .*Did you mean 'attention'\?",
     ),
     "unknown corpus": (
         "corpus:\n  name: mled\n",

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from models.masks import fixed_mask
-from models.network import Network, NetworkShape
+from models.networks import attention
 from models.objective import References
 from pipeline import evaluate, references, states
 from pipeline.core import artefacts, device
@@ -32,7 +32,9 @@ def trained(folder, outputs: int, shown=MODALITIES):
     epochs = []
     for number in range(3):
         torch.manual_seed(number)
-        network = Network(NetworkShape(dimensions=DIMENSIONS, outputs=outputs, hidden=16, heads=2)).eval()
+        network = attention.Network(
+            attention.Shape(dimensions=DIMENSIONS, outputs=outputs, hidden=16, heads=2)
+        ).eval()
         epochs.append((number, checkpoint.parameters_of(network)))
         if number == 1:
             checkpoint.save_network(folder / "weights.safetensors", network, shown, 1, 0.5)

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from dialogues import CLASSES, make_batch, make_network
 
 from models import losses
-from models.objective import Options, References, Weights, terms_of, total
+from models.objective import COMPUTE, Options, References, terms_of, total
+from models.terms import TERMS, Weights, may_read_references
 from models.views import Conflict
+from pipeline.settings.objective import ObjectiveSettings
 
 HALF = torch.tensor([[[0.0, 0.0]]])
 SURE = torch.tensor([[[math.log(3.0), 0.0]]])  # probabilities 3/4, 1/4
@@ -111,8 +113,8 @@ def test_a_mask_that_names_nothing_gives_zero_with_a_gradient():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
-def made_inputs(regression: bool = False, imputer: bool = False):
-    network = make_network(outputs=1 if regression else CLASSES, imputer=imputer)
+def made_inputs(regression: bool = False, name: str = "attention"):
+    network = make_network(name=name, outputs=1 if regression else CLASSES)
     batch = make_batch((4, 3), rate=0.1)
     hidden = batch.available.clone()
     hidden[:, ::2, 0] = False
@@ -148,17 +150,18 @@ ALL = Weights(
 def test_the_sum_is_the_weighted_sum_of_the_named_terms(regression):
     network, _, batch, incomplete, conflict, references = made_inputs(regression)
     terms = terms_of(network, batch, incomplete, conflict, references, ALL, Options(regression=regression))
-    named = [field.name for field in fields(Weights) if getattr(ALL, field.name) > 0]
-    assert sorted(terms) == sorted(named)
-    expected = sum(getattr(ALL, name) * value.item() for name, value in terms.items())
+    assert list(terms) == list(ALL.computed)
+    expected = sum(ALL[name] * value.item() for name, value in terms.items())
     assert total(terms, ALL).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Weights) if getattr(ALL, field.name) > 0])
+@pytest.mark.parametrize("name", ALL.computed)
 def test_a_term_of_weight_zero_vanishes_and_the_others_stay(name):
     network, _, batch, incomplete, conflict, references = made_inputs()
     full = terms_of(network, batch, incomplete, conflict, references, ALL, Options())
-    less = terms_of(network, batch, incomplete, conflict, references, replace(ALL, **{name: 0.0}), Options())
+    less = terms_of(
+        network, batch, incomplete, conflict, references, Weights(**{**ALL, name: 0.0}), Options()
+    )
     assert set(full) - set(less) == {name}
     for other, value in less.items():
         assert value.item() == pytest.approx(full[other].item(), rel=1e-4, abs=1e-6)
@@ -175,9 +178,9 @@ def test_views_that_no_term_reads_are_not_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("regression", [False, True])
-@pytest.mark.parametrize("name", [field.name for field in fields(Weights)])
+@pytest.mark.parametrize("name", TERMS)
 def test_every_term_reaches_the_student_and_none_the_teacher(name, regression):
-    network, teacher, batch, incomplete, conflict, references = made_inputs(regression, imputer=True)
+    network, teacher, batch, incomplete, conflict, references = made_inputs(regression, "imputation")
     assert all(getattr(references, field.name).requires_grad for field in fields(References))
     weights = Weights(**{name: 1.0})
     # a margin that no answer has yet met, so that the hinge pulls too
@@ -238,3 +241,48 @@ def test_task_counts_labelled_utterances_alone():
     logits = network(part).logits
     expected = F.cross_entropy(logits[part.labelled], label[part.labelled])
     assert terms["complete"].item() == pytest.approx(expected.item())
+
+
+def test_the_table_has_what_computes_each_term():
+    assert COMPUTE.keys() == TERMS.keys()
+
+
+def test_a_weight_is_the_product_of_its_keys():
+    objective = ObjectiveSettings(nce=0.5, nce_margin=0.3, nce_reference=0.2, fused=0)
+    assert objective.weights["nce_task"] == 0.5
+    assert objective.weights["nce_margin"] == 0.5 * 0.3
+    assert objective.weights.references == {"logits", "states"}
+    with pytest.raises(ValueError, match="no loss terms: fuzed"):
+        Weights(fuzed=1.0)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_is_computed_on_the_view_and_from_the_references_of_its_row(name):
+    """Without either there is no such term, whatever its weight."""
+    network, _, batch, incomplete, conflict, references = made_inputs(name="imputation")
+    term, weights = TERMS[name], Weights(**{name: 1.0})
+    assert {view for view in ("complete", "incomplete", "conflict") if weights.sees(view)} == {term.view}
+    views = {"incomplete": incomplete, "conflict": conflict}
+    own = {view: given if view == term.view else None for view, given in views.items()}
+    alone = terms_of(network, batch, *own.values(), references, weights, Options())
+    assert set(alone) == {name}
+    untold = terms_of(network, batch, *views.values(), None, weights, Options())
+    assert set(untold) == (set() if term.references else {name})
+
+
+def test_a_term_that_needs_more_than_the_network_says_is_refused():
+    network, _, batch, incomplete, *_ = made_inputs()
+    with pytest.raises(ValueError, match="guesses no features"):
+        terms_of(network, batch, incomplete, None, None, Weights(reconstruction=1.0), Options())
+    with pytest.raises(ValueError, match="reconstruction has a weight"):
+        ObjectiveSettings(reconstruction=1.0, network="attention")
+
+
+def test_a_search_reads_references_where_a_trial_may_need_them():
+    none = ObjectiveSettings(prediction=0, fused=0, modality=0, nce=0, nce_reference=0.5)
+    assert not may_read_references(none)
+    assert not may_read_references(none, ["incomplete", "views.fixed_share"])
+    assert may_read_references(none, ["prediction"])
+    # the weight is a product: the factor that is 0 now is the one that is searched
+    assert may_read_references(none, ["nce"])
+    assert not may_read_references(none.model_copy(update={"nce_reference": 0}), ["nce"])

@@ -17,7 +17,7 @@ from pipeline.training import step
 from pipeline.training.dialogues import Dataset
 
 # every term that a student can have, so that whatever a term reads is read
-EVERY = {"nce_reference": 0.5, "auxiliary": 0.3, "imputer": True, "reconstruction": 1.0}
+EVERY = {"nce_reference": 0.5, "auxiliary": 0.3, "network": "imputation", "reconstruction": 1.0}
 
 
 def scramble(dataset: Path, masks: Path, split: str, seed: int = 5) -> None:

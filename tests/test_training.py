@@ -12,6 +12,7 @@ from dialogues import write_dataset
 from pydantic import ValidationError
 from trained_world import SMALL, World, outputs
 
+from models.terms import TERMS
 from pipeline import references, student, teacher
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
@@ -20,7 +21,6 @@ from pipeline.settings.training import TrainingSettings
 from pipeline.training import checkpoint, loop
 from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder
-from pipeline.training.step import term_weights
 
 NO_CSA = {"prediction": 0, "fused": 0, "modality": 0}
 VARIANTS = {
@@ -36,7 +36,7 @@ VARIANTS = {
     "corekd_from_teacher": {"initialisation": "teacher"},
     "corekd_crossfit": {"references": "cross_fitted"},
     "corekd_ensemble": {"references": "ensemble"},
-    "imputation": {**NO_CSA, "nce": 0, "imputer": True, "reconstruction": 1.0},
+    "imputation": {**NO_CSA, "nce": 0, "network": "imputation", "reconstruction": 1.0},
 }
 
 
@@ -61,9 +61,8 @@ def test_every_variant_is_a_setting(world, variant):
     assert history["epoch"].to_list() == [1, 2, 3]
     assert history["selected"].sum() == 1
     assert history.filter("selected")["validation"][0] == history["validation"].max()
-    weights = term_weights(ObjectiveSettings(**VARIANTS[variant]))
-    for name in ("complete", "incomplete", "prediction", "fused", "modality", "nce_task", "reconstruction"):
-        assert (name in history.columns) == (getattr(weights, name) > 0), name
+    weights = ObjectiveSettings(**VARIANTS[variant]).weights
+    assert [name for name in history.columns if name in TERMS] == list(weights.computed)
     network, shown = checkpoint.load_network(paths["weights"])
     assert shown == (("text",) if variant == "text_only" else ("text", "audio", "visual"))
     assert not network.training

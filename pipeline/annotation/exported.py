@@ -20,6 +20,7 @@ from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
 from pipeline.training import checkpoint
+from pipeline.training.networks import name_of
 from pipeline.training.normalisation import Normalisation, stored
 
 log = logging.getLogger("pipeline")
@@ -153,9 +154,10 @@ def load(folder: Path | str) -> ExportedModel:
     whole = [name for name in MODALITIES if {f"{name}_mean", f"{name}_scale"} <= arrays.keys()]
     known = {name: stored(arrays, name) for name in whole}
     widths = {name: len(known[name].mean) if name in known else None for name in MODALITIES}
-    shape = network.shape.as_dict()
+    name, shape = name_of(network), network.shape.as_dict()
     outputs = 1 if facts.task == "regression" else len(facts.labels)
-    if shape != facts.shape or widths != shape["dimensions"] or outputs != shape["outputs"]:
+    same = (name, shape) == (facts.network, facts.shape)
+    if not same or widths != shape["dimensions"] or outputs != shape["outputs"]:
         raise PipelineError(
             f"{folder}: config.json, weights.safetensors and normalisation.safetensors are not of one model. "
             f"Copy the folder again, or export it anew: {MAKE}"

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.training import former
 
 FORMAT = 1  # of the folder; raised when an older one can no longer be read
 MAKE = "snakemake --cores all model"
@@ -51,10 +52,19 @@ class ModelFacts(Settings):
     labels: list[str] = Field(description="in the order of the outputs; empty for a regression")
     modalities: list[str] = Field(description="in the order of the network")
     shown: list[str] = Field(description="those that this variant may read")
-    shape: dict = Field(description="what models.network.NetworkShape takes")
+    network: str = Field(description="registered name of the network")
+    shape: dict = Field(description="what `Shape` of the network's module takes")
     extraction: ExtractionFacts
     encoders: dict[str, EncoderFacts]
     notice: str = Field(description="what must be said at every use; empty: nothing")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_has_a_name(cls, raw: dict) -> dict:
+        if not isinstance(raw.get("shape"), dict):
+            return raw  # a fault that the fields will name
+        name, shape = former.described(raw)
+        return raw | {"network": name, "shape": shape}
 
 
 def read_facts(folder: Path) -> ModelFacts:

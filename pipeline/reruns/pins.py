@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.corpora import ADAPTERS
 from pipeline.core.registries.encoders import ENCODERS
+from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.codehash import ROOT, third_party
 
 # Modules of each group; what they import counts, too. A plot library's bump reruns no training, an encoder
@@ -31,9 +32,10 @@ GROUPS = {
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
         *("pipeline.references", "pipeline.student", "pipeline.evaluate", "pipeline.ceilings"),
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
+        *NETWORKS.values(),
     ),
-    "search": ("pipeline.search",),
-    "annotate": ("pipeline.annotate", *ENCODERS.values()),
+    "search": ("pipeline.search", *NETWORKS.values()),
+    "annotate": ("pipeline.annotate", *ENCODERS.values(), *NETWORKS.values()),
     "results": (
         *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),
         *("pipeline.reliability", "pipeline.curves", "pipeline.projection", "pipeline.inventory"),

@@ -5,11 +5,13 @@ Snakemake records the parameters of a job as a set of values and prints those th
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
+
+from pipeline.reruns.codehash import code_lines
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:
@@ -51,6 +53,25 @@ def nested(found: Mapping[str, object]) -> str:
             place = place.setdefault(section, {})
         place[name] = value
     return json.dumps(top, sort_keys=True, ensure_ascii=False)
+
+
+def code_params(
+    always: Sequence[str], selected: Callable[[Any], Sequence[str]], among: Iterable[str]
+) -> dict[str, Callable]:
+    """A line for each file behind the modules that a registry selects for a job, beside those of `always`.
+
+    `always`: the modules of every job of the rule; `selected`: those of a job, for its wildcards, out of
+    `among`. The keys are the same for all jobs; where a job has no use for a file, its line is one that the
+    job has already, for Snakemake compares sets of lines. So a network that comes to the registry, or is
+    edited, concerns no job that does not train it.
+    """
+    known = code_lines(*always)
+    repeated = next(iter(known.values()))
+
+    def of(path: str) -> Callable[[Any], str]:
+        return lambda wildcards: code_lines(*always, *selected(wildcards)).get(path, repeated)
+
+    return {path: of(path) for path in code_lines(*always, *among) if path not in known}
 
 
 def setting_params(

@@ -177,6 +177,11 @@ class Config(Settings):
         """The full objective of one variant: `objective` with the variant's own keys on top."""
         return ObjectiveSettings.model_validate(merged(self.objective.model_dump(), self.variants[variant]))
 
+    def network_of(self, variant: str) -> NetworkSettings:
+        """The network of the teacher or of a variant, with what it reads of the section `network`."""
+        own = "" if variant == "teacher" else self.objective_of(variant).network
+        return self.network.named(own or self.network.name)
+
 
 def merged(base: Mapping, over: Mapping) -> dict:
     """`base` with the keys of `over` on top, nested mappings merged key by key."""

@@ -10,6 +10,12 @@ from pipeline.settings import schema
 from pipeline.settings.config import Config
 from pipeline.settings.files import Place, Source, where
 
+# keys of earlier versions, and what to write instead
+GONE = {
+    "imputer": "the imputer is a network of its own; write `network: imputation` in place of "
+    "`imputer: true`, and leave out `imputer: false`",
+}
+
 
 def explain(error: ValidationError, above: Place, model: type[BaseModel], sources: Sequence[Source]) -> str:
     """One paragraph on the first fault; `above` is the path of `model` in the configuration."""
@@ -27,6 +33,8 @@ def explain(error: ValidationError, above: Place, model: type[BaseModel], source
             place, said = (*place, *named[1].split(".")), said[named.end() :]
         return f"{where(place, sources)}: {'.'.join(place)}: {said}.{more}"
     place, key = (*above, *names), ".".join((*above, *inner))
+    if fault["type"] == "extra_forbidden" and inner[-1] in GONE:
+        return f"{where(place, sources)}: there is no key {key!r} any more: {GONE[inner[-1]]}.{more}"
     if fault["type"] == "extra_forbidden":
         return f"{where(place, sources)}: there is no key {key!r}. {_nearest(model, above, inner)}{more}"
     holder = _section_at(model, names[:-1]) if names else None

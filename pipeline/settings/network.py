@@ -1,15 +1,17 @@
-"""Settings of the network's size."""
+"""Settings of the networks: which one is trained, and its size."""
 
-from typing import Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.core.registries.networks import NETWORKS
 from pipeline.settings.base import Settings
 
 
 class NetworkSettings(Settings):
-    """Size and regularisation of the network, the same for teacher and student."""
+    """Which network, and its size and regularisation, the same for teacher and student."""
 
+    name: Literal[tuple(NETWORKS)] = Field("attention", description="The network, by its registered name")
     hidden: int = Field(64, ge=8, le=1024, multiple_of=8, description="Width of all states")
     layers: int = Field(1, ge=0, le=8, description="Temporal layers of each modality")
     context_layers: int = Field(1, ge=0, le=8, description="Temporal layers over the fused states")
@@ -24,3 +26,22 @@ class NetworkSettings(Settings):
         if self.hidden % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide hidden ({self.hidden})")
         return self
+
+    def keys_of(self, name: str) -> dict[str, Any]:
+        """The keys that a network may read: those that all share, and those of the section of its name."""
+        own = getattr(self, name, None)
+        shared = {key: value for key, value in self if not isinstance(value, Settings)}
+        return shared | (dict(own) if isinstance(own, Settings) else {})
+
+    def read_by(self, *names: str) -> Self:
+        """The same settings, the sections of all other networks at their defaults: they are not read."""
+        defaults = {
+            key: type(self).model_fields[key].get_default(call_default_factory=True)
+            for key, value in self
+            if isinstance(value, Settings) and key not in names
+        }
+        return self.model_copy(update=defaults)
+
+    def named(self, name: str) -> Self:
+        """The settings under which the network of this name is trained."""
+        return self.read_by(name).model_copy(update={"name": name})

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.terms import Weights, may_read_references
+from pipeline.core.registries.networks import BESIDE, NETWORKS
 from pipeline.settings.base import Settings
 
 Modality = Literal["text", "audio", "visual"]
@@ -75,16 +77,17 @@ class ObjectiveSettings(Settings):
     modalities: tuple[Modality, ...] = Field(
         ("text", "audio", "visual"), min_length=1, description="Modalities this variant may ever see"
     )
-    imputer: bool = Field(False, description="Fill absent features by an autoencoder before the network")
+    network: Literal[("", *NETWORKS)] = Field(
+        "", description="The network of this variant's students; empty: network.name, as the teacher's"
+    )
     views: ViewSettings = Field(default_factory=ViewSettings, description="Incomplete views")
     conflict: ConflictSettings = Field(default_factory=ConflictSettings, description="Conflict views")
 
     @model_validator(mode="after")
     def _consistent(self) -> "ObjectiveSettings":
-        if self.reconstruction > 0 and not self.imputer:
-            raise ValueError("reconstruction has a weight, so imputer must be true")
-        terms = (self.complete, self.incomplete, self.prediction, self.fused, self.modality, self.nce)
-        if max(terms) <= 0:
+        if self.network:
+            self.check_network(self.network)
+        if not any(term.alone for term in self.weights.computed.values()):
             raise ValueError("no term has a weight above 0, so there is nothing to learn from")
         nonverbal = {letter for letter, name in (("a", "audio"), ("v", "visual")) if name in self.modalities}
         if self.nce > 0 and not (
@@ -99,4 +102,21 @@ class ObjectiveSettings(Settings):
     @property
     def needs_references(self) -> bool:
         """Whether any term reads the teacher's references."""
-        return max(self.prediction, self.fused, self.modality, self.nce * self.nce_reference) > 0
+        return may_read_references(self)
+
+    @property
+    def weights(self) -> Weights:
+        """The weights of all loss terms."""
+        return Weights.of(self)
+
+    def check_network(self, name: str) -> None:
+        """Raise ValueError if a term needs what the network of this name does not give."""
+        for term, row in self.weights.computed.items():
+            if row.needs and row.needs not in BESIDE.get(name, ()):
+                able = " or ".join(
+                    f"network: {other}" for other, given in BESIDE.items() if row.needs in given
+                )
+                raise ValueError(
+                    f"{term} has a weight, and the network {name} gives no {row.needs}, which it compares; "
+                    f"write {able}, or set the weight to 0"
+                )

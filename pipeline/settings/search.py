@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.settings.base import Settings
+from pipeline.settings.objective import ObjectiveSettings
 
 SEARCHED = ("objective", "training", "network")
 
@@ -29,6 +30,13 @@ class Range(Settings):
 
 Choices = list[str | bool | int | float]
 Space = dict[str, Range | Choices]
+
+
+def networks_tried(present: str, objective: ObjectiveSettings, space: Space) -> list[str]:
+    """Every network that a trial may train, by name; `present`: the value of network.name."""
+    names = space.get("network.name", [present])
+    own = space.get("objective.network", [objective.network])
+    return sorted({str(mine or name) for mine in own for name in names})
 
 
 class SearchSettings(Settings):

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from models.network import Network, NetworkShape
+from models.network import Network
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.training import former
+from pipeline.training.networks import name_of, rebuild
 
 Parameters = dict[str, np.ndarray]
 
@@ -19,8 +22,26 @@ def parameters_of(network: Network) -> Parameters:
     return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
 
 
-def _network(shape: NetworkShape, parameters: Mapping[str, np.ndarray], path: Path) -> Network:
-    network = Network(shape)
+@dataclass(frozen=True)
+class Stored:
+    """What the metadata of a stored network says of it."""
+
+    name: str  # its registered name
+    shape: dict  # what `Shape` of its module takes
+    shown: tuple[str, ...]  # the modalities that it may ever see
+    metadata: dict[str, str]
+
+
+def _network(stored: Stored, parameters: Mapping[str, np.ndarray], path: Path) -> Network:
+    try:
+        network = rebuild(stored.name, stored.shape)
+    except (KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{path}: its metadata does not describe a network of this version ({error}). "
+            "Delete it and rerun the stage that writes it."
+        ) from error
+    if stored.name == "imputation":
+        parameters = former.named_now(parameters)
     tensors = {name: torch.from_numpy(np.asarray(value, order="C")) for name, value in parameters.items()}
     try:
         network.load_state_dict(tensors)
@@ -34,6 +55,7 @@ def _network(shape: NetworkShape, parameters: Mapping[str, np.ndarray], path: Pa
 
 def _metadata(network: Network, shown: Sequence[str], notes: Mapping) -> dict[str, str]:
     return {
+        "network": name_of(network),
         "shape": json.dumps(network.shape.as_dict(), sort_keys=True),
         "shown": json.dumps(list(shown)),
         "notes": json.dumps(dict(notes), sort_keys=True),
@@ -60,11 +82,12 @@ def save_network(
     artefacts.save_tensors(path, parameters or parameters_of(network), metadata)
 
 
-def _read_metadata(path: Path) -> tuple[NetworkShape, tuple[str, ...], dict[str, str]]:
+def describe(path: Path) -> Stored:
+    """What a file says of its network; raises PipelineError if that cannot be read."""
     metadata = artefacts.load_metadata(path)
     try:
-        shape = NetworkShape(**json.loads(metadata["shape"]))
-        return shape, tuple(json.loads(metadata["shown"])), metadata
+        name, shape = former.described(metadata | {"shape": json.loads(metadata["shape"])})
+        return Stored(name, shape, tuple(json.loads(metadata["shown"])), metadata)
     except (KeyError, TypeError, ValueError) as error:
         raise PipelineError(
             f"{path}: its metadata does not describe a network of this version ({error}). "
@@ -74,8 +97,8 @@ def _read_metadata(path: Path) -> tuple[NetworkShape, tuple[str, ...], dict[str,
 
 def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
     """A network in eval mode on the CPU, and the modalities that it may ever see."""
-    shape, shown, _ = _read_metadata(path)
-    return _network(shape, artefacts.load_tensors(path), path), shown
+    stored = describe(path)
+    return _network(stored, artefacts.load_tensors(path), path), stored.shown
 
 
 def load_notes(path: Path) -> dict:
@@ -95,7 +118,6 @@ def save_epochs(
 def load_epochs(path: Path) -> Iterator[tuple[int, Network]]:
     """Every epoch's network in eval mode, first to last; `path` is the file or the folder it lies in."""
     path = path / "epochs.safetensors" if path.is_dir() else path
-    shape, _, metadata = _read_metadata(path)
-    stacked = artefacts.load_tensors(path)
-    for place, number in enumerate(json.loads(metadata["epochs"])):
-        yield number, _network(shape, {name: value[place] for name, value in stacked.items()}, path)
+    stored, stacked = describe(path), artefacts.load_tensors(path)
+    for place, number in enumerate(json.loads(stored.metadata["epochs"])):
+        yield number, _network(stored, {name: value[place] for name, value in stacked.items()}, path)

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,16 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.batch import MODALITIES, Batch
-from models.network import Network, NetworkShape
-from models.objective import Weights, total
+from models.network import Network
+from models.objective import Options, total
+from models.terms import Weights
 from pipeline.core import artefacts
 from pipeline.core.device import mixed_precision
 from pipeline.core.errors import PipelineError
 from pipeline.settings.network import NetworkSettings
+from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
 from pipeline.settings.training import TrainingSettings
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, networks
 from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder, optimizer_tensors, restore_optimizer
 from pipeline.training.validation import Validator
@@ -30,6 +32,7 @@ log = logging.getLogger("pipeline")
 Terms = dict[str, torch.Tensor]
 # streams of one seed
 INITIAL, ORDER, VIEWS, DROPOUT = range(4)
+COUNTED = 128  # dialogues a batch that a network begins from
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,27 @@ def stream(seed: int, kind: int, epoch: int = 0) -> int:
     return int(np.random.SeedSequence([seed, kind, epoch]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def build_network(
-    dataset: Dataset, settings: NetworkSettings, seed: int, *, imputer: bool = False
-) -> Network:
-    """A network for a dataset, with initial parameters fixed by the seed."""
-    shape = NetworkShape(dataset.dimensions, dataset.outputs, imputer=imputer, **settings.model_dump())
+def build_network(dataset: Dataset, settings: NetworkSettings, seed: int) -> Network:
+    """The network that the settings name; seed and training split fix its initial parameters."""
     torch.manual_seed(stream(seed, INITIAL))
-    return Network(shape)
+    network = networks.build(
+        settings.name, dataset.dimensions, dataset.outputs, settings.keys_of(settings.name)
+    )
+    network.begin(dataset.batches(["train"], COUNTED))
+    return network
+
+
+def options_of(
+    dataset: Dataset, objective: ObjectiveSettings | TeacherObjectiveSettings, device: torch.device
+) -> Options:
+    """What the terms mean under an objective: the task, class weights, and the options that are its keys."""
+    weight = class_weights(dataset, objective.class_weights)
+    keys = type(objective).model_fields.keys() & {field.name for field in fields(Options)}
+    return Options(
+        regression=dataset.regression,
+        class_weight=None if weight is None else weight.to(device),
+        **{key: getattr(objective, key) for key in keys},
+    )
 
 
 def class_weights(dataset: Dataset, kind: str) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ import torch
 
 from models.batch import Batch
 from models.network import Network
-from models.objective import Options, References, Weights, terms_of
+from models.objective import References, terms_of
 from models.views import ConflictRates, Donors, conflict_view, incomplete_view
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.training import loop
@@ -18,19 +18,9 @@ class Step:
         self, data: Dataset, objective: ObjectiveSettings, references: References | None, where: torch.device
     ) -> None:
         self.objective, self.references, self.where = objective, references, where
-        self.weights = term_weights(objective)
+        self.weights = objective.weights
         self.target = data.score if data.regression else torch.where(data.label >= 0, data.label, torch.nan)
-        weight = loop.class_weights(data, objective.class_weights)
-        self.options = Options(
-            regression=data.regression,
-            smoothing=objective.label_smoothing,
-            class_weight=None if weight is None else weight.to(where),
-            huber=objective.huber,
-            temperature=objective.temperature,
-            distance=objective.distance,
-            scope=objective.scope,
-            margin=objective.margin,
-        )
+        self.options = loop.options_of(data, objective, where)
         rows = data.rows(["train"])
         self.dialogue = data.dialogue
         self.donors = Donors(
@@ -56,30 +46,14 @@ class Step:
         objective, where = self.objective, self.where
         batch = loop.restricted(batch, objective.modalities)
         incomplete = conflict = None
-        if self.weights.sees_incomplete:
+        if self.weights.sees("incomplete"):
             views = objective.views
             shown = incomplete_view(batch.available, views.fixed_share, views.subsets, views.rates, generator)
             incomplete = batch.showing(shown).to(where)
-        if self.weights.sees_conflict:
+        if self.weights.sees("conflict"):
             target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)
             dialogue = self.dialogue[batch.row[:, 0]]
             conflict = conflict_view(batch, dialogue, target, self.donors, self.rates, generator).to(where)
         batch = batch.to(where)
         references = None if self.references is None else self.references.of(batch)
         return terms_of(network, batch, incomplete, conflict, references, self.weights, self.options)
-
-
-def term_weights(objective: ObjectiveSettings) -> Weights:
-    """The weights of all terms; `nce` multiplies those within L_nce."""
-    return Weights(
-        complete=objective.complete,
-        incomplete=objective.incomplete,
-        auxiliary=objective.auxiliary,
-        prediction=objective.prediction,
-        fused=objective.fused,
-        modality=objective.modality,
-        nce_task=objective.nce,
-        nce_margin=objective.nce * objective.nce_margin,
-        nce_reference=objective.nce * objective.nce_reference,
-        reconstruction=objective.reconstruction,
-    )

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.network import Network
 from models.objective import References
@@ -29,6 +29,16 @@ class StudentSettings(Settings):
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings, description="The variant")
     seed: int = Field(0, ge=0, description="Seed of the training")
 
+    @model_validator(mode="after")
+    def _network_gives_what_terms_need(self) -> "StudentSettings":
+        self.objective.check_network(self.own_network.name)
+        return self
+
+    @property
+    def own_network(self) -> NetworkSettings:
+        """The settings of the network that this variant trains."""
+        return self.network.named(self.objective.network or self.network.name)
+
 
 def train(
     settings: StudentSettings,
@@ -41,10 +51,12 @@ def train(
 ) -> tuple[Network, loop.Fit]:
     """Train one student; files that its objective does not need are not read."""
     objective = settings.objective
-    network = loop.build_network(data, settings.network, settings.seed, imputer=objective.imputer)
+    network = loop.build_network(data, settings.own_network, settings.seed)
     if objective.initialisation == "teacher":
         _start_from(network, teacher[0])
-    told = _load_references(references[0], data, settings).to(where) if objective.needs_references else None
+    told = None
+    if objective.needs_references:
+        told = _load_references(references[0], data, settings, network.width).to(where)
     step = Step(data, objective, told, where)
     validator = Validator(
         data,
@@ -69,19 +81,19 @@ def train(
 
 
 def _start_from(network: Network, path: Path) -> None:
-    """Copy the teacher's parameters; the imputer, if there is one, keeps its own start."""
+    """Copy the teacher's parameters; what the student's network has beside its heir keeps its own start."""
     teacher, _ = checkpoint.load_network(path)
-    own = {name for name in network.state_dict() if not name.startswith("imputer.")}
-    theirs = teacher.state_dict()
-    if own != set(theirs) or any(network.state_dict()[name].shape != theirs[name].shape for name in own):
+    heir = network if type(network) is type(teacher) else network.heir
+    own, theirs = heir.state_dict(), teacher.state_dict()
+    if own.keys() != theirs.keys() or any(own[name].shape != theirs[name].shape for name in own):
         raise PipelineError(
-            f"{path}: this teacher's network has another shape than the student's, so the student cannot "
-            "start from it. Use the same network section for both, or initialisation: scratch."
+            f"{path}: this teacher's network is of another kind or shape than the student's, so the student "
+            "cannot start from it. Use the same network section for both, or initialisation: scratch."
         )
-    network.load_state_dict(theirs, strict=False)
+    heir.load_state_dict(theirs)
 
 
-def _load_references(path: Path, data: Dataset, settings: StudentSettings) -> References:
+def _load_references(path: Path, data: Dataset, settings: StudentSettings, width: int) -> References:
     """The stored references; raises PipelineError if they are of another kind, dataset, seed or width."""
     metadata = artefacts.load_metadata(path)
     kind, seed = metadata.get("references"), json.loads(metadata.get("seed", "null"))
@@ -101,9 +113,10 @@ def _load_references(path: Path, data: Dataset, settings: StudentSettings) -> Re
             "references of the same seed."
         )
     arrays = artefacts.load_tensors(path, ["logits", "fused", "states"])
-    count, hidden = len(data.available), settings.network.hidden
-    expected = {"logits": (count, data.outputs), "fused": (count, hidden), "states": (count, 3, hidden)}
-    for name, shape in expected.items():
+    count = len(data.available)
+    expected = {"logits": (count, data.outputs), "fused": (count, width), "states": (count, 3, width)}
+    for name in settings.objective.weights.references:
+        shape = expected[name]
         if arrays[name].shape != shape:
             raise PipelineError(
                 f"{path}: {name} has shape {arrays[name].shape} and the student needs {shape}. Use the same "

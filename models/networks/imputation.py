@@ -1,17 +1,26 @@
-"""The imputation baseline: a dialogue-aware autoencoder that fills absent features.
+"""The imputation baseline: an autoencoder fills absent features, and the attention network reads them.
 
 This is the family of methods that the source argues against (docs/method.md, Variants): it is here to be
-compared with, and no other variant uses it.
+compared with, and only the variant `imputation` uses it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models import network
 from models.batch import MODALITIES, Batch
+from models.network import Imputed
+from models.networks import attention
 from models.temporal import TemporalEncoder
+
+
+@dataclass(frozen=True)
+class Shape(attention.Shape):
+    """That of the network that reads; the imputer has its width, heads, dropout and reach."""
 
 
 class Imputer(nn.Module):
@@ -39,3 +48,25 @@ class Imputer(nn.Module):
             for index, name in enumerate(MODALITIES)
         }
         return batch.with_features(filled, torch.ones_like(batch.available)), guesses
+
+
+class Network(network.Network):
+    """An imputer, and an attention network that reads what it filled as if it had been there."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.imputer = Imputer(shape.dimensions, shape.hidden, shape.heads, shape.dropout, shape.reach)
+        self.reader = attention.Network(shape)
+
+    @property
+    def width(self) -> int:
+        return self.reader.width
+
+    @property
+    def heir(self) -> network.Network:
+        return self.reader
+
+    def forward(self, batch: Batch) -> Imputed:
+        filled, guesses = self.imputer(batch)
+        told = self.reader(filled)
+        return Imputed(told.logits, told.fused, told.states, told.modality_logits, guesses)

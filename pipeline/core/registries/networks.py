@@ -1,0 +1,24 @@
+"""Which module holds which network.
+
+Each module has the classes `Shape` and `Network`, which derive from those of `models.network`. They stand
+here by name and are imported when asked for, so that an edit of one network concerns only the variants that
+train it. docs/new-network.md adds a network.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+NETWORKS = {
+    "attention": "models.networks.attention",
+    "imputation": "models.networks.imputation",
+}
+
+# what the outputs of a network hold beside models.network.Output, for the loss terms that need it
+BESIDE = {
+    "imputation": ("guesses",),
+}
+
+
+def network(name: str) -> ModuleType:
+    """The module of a network; raises KeyError for a name that is not registered."""
+    return import_module(NETWORKS[name])
