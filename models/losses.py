@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def _nothing(like: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+def nothing(like: Float[Tensor, "..."]) -> Float[Tensor, ""]:
     """A zero that keeps the graph, for a mask that names nothing."""
     return like.flatten()[:0].sum()
 
@@ -25,7 +25,7 @@ def task(
 ) -> Float[Tensor, ""]:
     """Cross entropy, a weighted mean if the classes have weights."""
     if not mask.any():
-        return _nothing(logits)
+        return nothing(logits)
     return F.cross_entropy(logits[mask], label[mask], weight=class_weight, label_smoothing=smoothing)
 
 
@@ -37,7 +37,7 @@ def task_regression(
 ) -> Float[Tensor, ""]:
     """Huber loss; `delta` is where it turns from square to linear, in units of the score."""
     if not mask.any():
-        return _nothing(prediction)
+        return nothing(prediction)
     return F.huber_loss(prediction[..., 0][mask], score[mask], delta=delta)
 
 
@@ -49,7 +49,7 @@ def prediction(
 ) -> Float[Tensor, ""]:
     """L_pred: tau^2 KL( softmax(l_T / tau) || softmax(l_S / tau) )."""
     if not mask.any():
-        return _nothing(logits)
+        return nothing(logits)
     student = F.log_softmax(logits[mask] / temperature, dim=-1)
     teacher = F.log_softmax(reference[mask].detach() / temperature, dim=-1)
     return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
@@ -60,7 +60,7 @@ def prediction_regression(
 ) -> Float[Tensor, ""]:
     """L_pred for regression: squared error to the teacher's score."""
     if not mask.any():
-        return _nothing(score)
+        return nothing(score)
     return F.mse_loss(score[mask], reference[mask].detach())
 
 
@@ -86,7 +86,7 @@ def fused(
 ) -> Float[Tensor, ""]:
     """L_fused: distance( z_S, stopgrad z_T )."""
     if not mask.any():
-        return _nothing(state)
+        return nothing(state)
     return distance(state[mask], reference[mask], kind)
 
 
@@ -105,7 +105,7 @@ def modality(
         for index in range(mask.shape[-1])
         if mask[..., index].any()
     ]
-    return torch.stack(parts).mean() if parts else _nothing(state)
+    return torch.stack(parts).mean() if parts else nothing(state)
 
 
 def margin(
@@ -120,7 +120,7 @@ def margin(
     `mask` names the utterances in conflict whose donor has another label.
     """
     if not mask.any():
-        return _nothing(logits)
+        return nothing(logits)
     chosen = F.log_softmax(logits[mask], dim=-1)
     own = chosen.gather(-1, label[mask][:, None])
     other = chosen.gather(-1, donor[mask][:, None])
@@ -136,7 +136,7 @@ def margin_regression(
 ) -> Float[Tensor, ""]:
     """Hinge that |score - y_i| + gap be below |score - y_j|: the margin part of L_nce for regression."""
     if not mask.any():
-        return _nothing(prediction)
+        return nothing(prediction)
     guess = prediction[..., 0][mask]
     return F.relu((guess - score[mask]).abs() + gap - (guess - donor[mask]).abs()).mean()
 
@@ -152,4 +152,4 @@ def reconstruction(
         for index, name in enumerate(guess)
         if mask[..., index].any()
     ]
-    return torch.stack(parts).mean() if parts else _nothing(next(iter(guess.values())))
+    return torch.stack(parts).mean() if parts else nothing(next(iter(guess.values())))

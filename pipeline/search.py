@@ -27,22 +27,16 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import PartialFolder, run_digest
 from pipeline.settings.base import Settings
-from pipeline.settings.network import NetworkSettings
-from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.search import Choices, Range, Space, networks_tried
-from pipeline.settings.training import TrainingSettings
 from pipeline.training.dialogues import Dataset
 from pipeline.training.student import StudentSettings, train
 
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
-    """Settings of one search."""
+class Params(StudentSettings):
+    """Settings of one search; those of a student are where it begins."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="Where the search begins")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="Where it begins")
-    objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings, description="The variant")
     space: Space = Field(min_length=1, description="What is searched, by key")
     trials: int = Field(24, ge=1, description="Settings tried")
     random: int = Field(8, ge=1, description="Of these, drawn before the sampler learns")
@@ -228,7 +222,8 @@ def with_values(params: Params, values: Mapping[str, object]) -> Params:
         return Params.model_validate(plain)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        # what concerns several sections has no place of its own
+        key = ".".join(str(part) for part in first["loc"]) or ", ".join(values)
         raise PipelineError(
             f"search, key {key!r}: {first['msg']} (tried {first['input']!r}). Narrow its space in the config."
         ) from error

@@ -37,33 +37,44 @@ def commands(page: Path) -> list[str]:
     return [line.partition(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def edits(page: Path) -> Iterator[tuple[str, str | None, str]]:
-    """What a page has its reader write: (path, None, text) of a whole file, or (path, name, lines of a dict).
+def edits(page: Path) -> Iterator[tuple[str, tuple[str, str] | None, str]]:
+    """What a page has its reader write: (path, None, text) of a whole file, or (path, (where, name), lines).
 
-    A file is named in the paragraph before its block; lines go into the dictionary that the paragraph names,
-    of the file that was named last.
+    A file is named in the paragraph before its block; lines go into the file that was named last: `in` the
+    dictionary or class, or `above` the statement, that the paragraph names.
     """
     path = None
     for example in examples(page):
         suffix = SUFFIXES.get(example.language)
         named = re.findall(rf"`([\w./-]+\.{suffix})`", example.before) if suffix else []
         path = named[-1] if named else path
-        if into := re.search(r"\bin `([A-Z]+)`", example.before):
-            yield path, into[1], example.text
+        if suffix and (place := re.search(r"\b(in|above) `([A-Z]\w+)`", example.before)):
+            yield path, (place[1], place[2]), example.text
         elif named:
             yield path, None, example.text
 
 
 def follow(page: Path, project: Path) -> None:
     """Make the edits of a page in a copy of the project."""
-    for name, dictionary, text in edits(page):
+    for name, place, text in edits(page):
         path = project / name
-        if dictionary is None:
+        if place is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         else:
             before = path.read_text()
-            start = before.find(f"\n{dictionary} = {{")
-            assert start >= 0, f"{page.name}: {name} has no {dictionary}"
-            place = before.index("{", start) + 1
-            path.write_text(f"{before[:place]}\n{text}{before[place:]}")
+            start = _above(before, place[1]) if place[0] == "above" else _within(before, place[1])
+            assert start is not None, f"{page.name}: {name} has no {place[1]}"
+            path.write_text(f"{before[:start]}\n{text}{before[start:]}")
+
+
+def _within(text: str, name: str) -> int | None:
+    """Where the entries of a dictionary or the fields of a class begin."""
+    opening = re.search(rf'^(?:{name} = {{|class {name}\b.*:\n +"""(?:.|\n)*?""")$', text, re.M)
+    return opening.end() if opening else None
+
+
+def _above(text: str, name: str) -> int | None:
+    """Where the statement begins that defines a name, with its comments and decorators."""
+    statement = re.search(rf"^(?:[#@].*\n)*(?:{name} = |class {name}\b)", text, re.M)
+    return statement.start() if statement else None

@@ -95,6 +95,7 @@ VALUES = {
     "teacher.auxiliary": 0.1,
     "objective.nce": 0.7,
     "variants.modality_dropout.label_smoothing": 0.1,
+    "variants.modality_dropout.network": "imputation",
     "reference_folds": 3,
     "protocol.conflict.draws": 2,
     "report.resamples": 200,
@@ -189,6 +190,21 @@ def test_the_reason_names_the_file_the_pin_or_the_key_and_nothing_else(planned_a
     reasons = set(re.findall(r"reason: Params have changed.*: (before: .*)", said))
     assert reasons
     assert all(re.fullmatch(named + " ?", reason) for reason in reasons), reasons
+
+
+def test_an_edit_of_a_network_reruns_the_variants_that_train_it(tmp_path):
+    project = copy_project(tmp_path / "project")
+    chosen = ["corekd", "imputation"]
+    write_overlay(project, OVERLAY | {"compare": chosen, "export": {"variants": chosen}})
+    targets = ("all", "model", "--configfile", "small.json")
+    pretend_finished(project, *targets)
+    edit_of("`models/networks/imputation.py`")(project)
+    said = dry_run(project, *targets)
+    found = counted(said)
+    assert (found["student"], found["evaluate"]) == (2, 2)
+    assert {"teacher", "references", "held_out_teacher"}.isdisjoint(found)
+    trained = re.findall(r"rule (?:student|evaluate):\n(?:    .*\n)*?    wildcards: (.*)", said)
+    assert all("variant=imputation" in wildcards for wildcards in trained) and len(trained) == 4
 
 
 # of each named target a stage that it makes, and one that comes after

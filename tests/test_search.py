@@ -11,7 +11,8 @@ from pipeline.config import merged, read_config
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.reruns.partial import PartialFolder
-from pipeline.settings.search import SearchSettings
+from pipeline.settings.objective import ObjectiveSettings
+from pipeline.settings.search import SearchSettings, networks_tried
 
 SPACE = {
     "objective.prediction": {"low": 0.0, "high": 2.0},
@@ -137,6 +138,20 @@ def test_a_wrong_space_names_its_key(world, space, said):
 def test_a_value_that_no_setting_allows_names_its_key():
     with pytest.raises(PipelineError, match=r"network\.dropout.*tried 7"):
         search.with_values(params(), {"network.dropout": 7})
+
+
+def test_a_term_that_the_network_cannot_train_names_the_searched_key():
+    with pytest.raises(PipelineError, match=r"'objective\.reconstruction': .*network: imputation"):
+        search.with_values(params(), {"objective.reconstruction": 0.5})
+
+
+def test_the_networks_that_a_search_may_train():
+    objective = ObjectiveSettings()
+    assert networks_tried("attention", objective, {}) == ["attention"]
+    own = objective.model_copy(update={"network": "imputation"})
+    assert networks_tried("attention", own, {}) == ["imputation"]
+    both = {"objective.network": ["", "imputation"]}
+    assert networks_tried("attention", objective, both) == ["attention", "imputation"]
 
 
 @pytest.mark.parametrize(

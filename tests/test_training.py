@@ -270,7 +270,7 @@ def test_an_available_slot_that_is_not_finite_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "objective",
     [
-        {"reconstruction": 1.0},
+        {"reconstruction": 1.0, "network": "attention"},
         {"complete": 0, "incomplete": 0, **NO_CSA, "nce": 0},
         {"modalities": ["text"]},
         {"modalities": ["audio", "visual"]},
