@@ -48,8 +48,8 @@ def edits(page: Path) -> Iterator[tuple[str, tuple[str, str] | None, str]]:
         suffix = SUFFIXES.get(example.language)
         named = re.findall(rf"`([\w./-]+\.{suffix})`", example.before) if suffix else []
         path = named[-1] if named else path
-        if suffix and (place := re.search(r"\b(in|above) `([A-Z]\w+)`", example.before)):
-            yield path, (place[1], place[2]), example.text
+        if suffix and (place := re.search(r"\b([Ii]n|[Aa]bove)\s`([A-Z]\w+)`", example.before)):
+            yield path, (place[1].lower(), place[2]), example.text
         elif named:
             yield path, None, example.text
 

@@ -95,5 +95,5 @@ def test_a_network_of_a_later_version_is_named(tmp_path):
     former("attention", path)
     arrays = artefacts.load_tensors(path)
     artefacts.save_tensors(path, arrays, {"network": "later", "shape": json.dumps(SHAPE), **METADATA})
-    with pytest.raises(PipelineError, match="does not describe a network of this version .*later"):
+    with pytest.raises(PipelineError, match=r"does not describe a network of this version .*later"):
         checkpoint.load_network(path)
