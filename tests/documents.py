@@ -38,32 +38,33 @@ def commands(page: Path) -> list[str]:
 
 
 def edits(page: Path) -> Iterator[tuple[str, str | None, str]]:
-    """What a page has its reader write: (path, None, text) of a whole file, or (path, name, lines of a dict).
+    """What a page has its reader write: (path, None, text) of a whole file, or (path, place, text).
 
-    A file is named in the paragraph before its block; lines go into the dictionary that the paragraph names,
-    of the file that was named last.
+    A file is named in the paragraph before its block. Text goes into the file that was named last: `in NAME`
+    are lines of a dictionary that the paragraph names, `above NAME` is code that stands before it.
     """
     path = None
     for example in examples(page):
         suffix = SUFFIXES.get(example.language)
         named = re.findall(rf"`([\w./-]+\.{suffix})`", example.before) if suffix else []
         path = named[-1] if named else path
-        if into := re.search(r"\bin `([A-Z]+)`", example.before):
-            yield path, into[1], example.text
+        if into := re.search(r"\b(in|above) `([A-Z]+)`", example.before):
+            yield path, f"{into[1]} {into[2]}", example.text
         elif named:
             yield path, None, example.text
 
 
 def follow(page: Path, project: Path) -> None:
     """Make the edits of a page in a copy of the project."""
-    for name, dictionary, text in edits(page):
+    for name, place, text in edits(page):
         path = project / name
-        if dictionary is None:
+        if place is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         else:
             before = path.read_text()
-            start = before.find(f"\n{dictionary} = {{")
-            assert start >= 0, f"{page.name}: {name} has no {dictionary}"
-            place = before.index("{", start) + 1
-            path.write_text(f"{before[:place]}\n{text}{before[place:]}")
+            where, dictionary = place.split()
+            found = re.search(rf"^((?:#.*\n)*){dictionary} = \{{\n", before, re.M)
+            assert found, f"{page.name}: {name} has no {dictionary}"
+            cut, after = (found.end(), "") if where == "in" else (found.start(), "\n\n")
+            path.write_text(f"{before[:cut]}{text}{after}{before[cut:]}")

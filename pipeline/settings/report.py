@@ -4,17 +4,19 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline.core.registries.metrics import of_task
 from pipeline.settings.base import Settings
-
-ClassMetric = Literal["weighted_f1", "accuracy", "macro_f1", "balanced_accuracy"]
-ScoreMetric = Literal["mae", "pearson", "acc2_nonneg", "acc2_pos", "f1_nonneg", "f1_pos", "acc7"]
 
 
 class ReportSettings(Settings):
     """Statistics and the choice of what is printed."""
 
-    metric: ClassMetric = Field("weighted_f1", description="Main metric of the tables: classification.")
-    score_metric: ScoreMetric = Field("acc2_pos", description="Main metric of the tables: regression.")
+    metric: Literal[of_task("classification")] = Field(
+        "weighted_f1", description="Main metric of the tables: classification."
+    )
+    score_metric: Literal[of_task("regression")] = Field(
+        "acc2_pos", description="Main metric of the tables: regression."
+    )
     resamples: int = Field(
         10_000, ge=100, le=100_000, description="Bootstrap resamples of dialogues and seeds."
     )
@@ -27,3 +29,7 @@ class ReportSettings(Settings):
         True, description="Also score the epoch that is best on the test split, beside the honest one."
     )
     seed: int = Field(11, ge=0, description="Seed of the bootstrap and of the prior-sampling row.")
+
+    def main(self, task: str) -> str:
+        """The main metric of a corpus of this task."""
+        return self.metric if task == "classification" else self.score_metric
