@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from pipeline.core import artefacts, device, media, stage
-from pipeline.extraction.detection import Detector
+from pipeline.core.registries import detectors
 from pipeline.extraction.faces import CROPS, absent, of_files
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.base import Settings
@@ -49,7 +49,7 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces."""
     torch_device = device.prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
-    detector = Detector(params.faces, torch_device)
+    detector = detectors.detector(params.faces.detector).load(params.faces, torch_device)
     table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     kept_back = table.filter(pl.col("withheld").is_not_null()).to_dicts()
@@ -61,7 +61,8 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
 
     inputs = [shard, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")
-    pieces = Pieces(folder, run_digest("pipeline.faces", settings, inputs, torch_device.type))
+    also = [detectors.DETECTORS[params.faces.detector]]
+    pieces = Pieces(folder, run_digest("pipeline.faces", settings, inputs, torch_device.type, also=also))
     utterances: dict[str, dict] = {row["utterance"]: absent(row, row["withheld"]) for row in kept_back}
     crop_rows: dict[str, list[dict]] = {}
     crops: dict[str, list[np.ndarray]] = {}

@@ -4,7 +4,7 @@ import re
 
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
-from pipeline.core.registries import encoders
+from pipeline.core.registries import detectors, encoders
 
 EXPORTED = CFG.export.variants or VARIANTS[:1]
 EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
@@ -126,7 +126,9 @@ rule annotate:
     params:
         **made_by(
             "pipeline.annotate",
+            # the model says which of them it needs
             *(module for name in MODALITIES for module in encoders.modules(name)),
+            *detectors.DETECTORS.values(),
             cfg=dict(annotate=CFG.annotate, **COMPUTE),
         ),
         model=MODEL,

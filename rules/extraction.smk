@@ -1,6 +1,6 @@
 # From raw media to the features of each modality, a shard a job.
 
-from pipeline.core.registries import encoders
+from pipeline.core.registries import detectors, encoders
 
 
 def loaders(modality):
@@ -27,7 +27,11 @@ rule faces:
         mem_mb=4000,
         runtime=240,
     params:
-        **made_by("pipeline.faces", cfg=dict(faces=CFG.faces, **COMPUTE)),
+        **made_by(
+            "pipeline.faces",
+            detectors.DETECTORS[CFG.faces.detector],
+            cfg=dict(faces=CFG.faces, **COMPUTE),
+        ),
     shell:
         "python -m pipeline.faces --params {params.cfg:q} --shard {input.shard:q}"
         " --folder {output.folder:q} > {log:q} 2>&1"

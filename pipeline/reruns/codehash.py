@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRST_PARTY = ("pipeline", "models")  # all else is the lock's business
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 FOLLOWED = (ast.Import, ast.ImportFrom, ast.Call)
-REGISTRIES = ("pipeline.core.registries.corpora", "pipeline.core.registries.encoders")  # name -> module path
+# tables of names and the modules that they stand for
+REGISTRIES = tuple(f"pipeline.core.registries.{kind}" for kind in ("corpora", "detectors", "encoders"))
 
 
 def module_file(module: str) -> Path | None:

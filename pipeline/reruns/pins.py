@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.corpora import ADAPTERS
+from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.reruns.codehash import ROOT, third_party
 
@@ -22,7 +23,7 @@ from pipeline.reruns.codehash import ROOT, third_party
 GROUPS = {
     "rendering": ("pipeline.corpus",),
     "corpora": ("pipeline.manifest", "pipeline.splits", "pipeline.given", *ADAPTERS.values()),
-    "faces": ("pipeline.faces",),
+    "faces": ("pipeline.faces", *DETECTORS.values()),
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
         *ENCODERS.values(),
@@ -33,7 +34,7 @@ GROUPS = {
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
     ),
     "search": ("pipeline.search",),
-    "annotate": ("pipeline.annotate", *ENCODERS.values()),
+    "annotate": ("pipeline.annotate", *ENCODERS.values(), *DETECTORS.values()),
     "results": (
         *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),
         *("pipeline.reliability", "pipeline.curves", "pipeline.projection", "pipeline.inventory"),
