@@ -35,7 +35,7 @@ rule export:
         dataset=f"{RUN}/{EXPORTED_FOLD}/dataset",
         encoders=(
             []
-            if CFG.corpus.name == "features"
+            if CORPUS.given
             else [f"{RUN}/encoders/{modality}" for modality in MODALITIES]
         ),
         scores=f"{RUN}/results/scores.parquet",

@@ -16,7 +16,7 @@ SHARDS = range(CFG.corpus.shards)
 FOLDS = CFG.corpus.folds
 SEEDS = CFG.seeds
 VARIANTS = CFG.compare
-EMBEDDED = CFG.corpus.name == "embedded"
+CORPUS = CFG.corpus.row  # what is fixed about it
 
 
 wildcard_constraints:
@@ -68,4 +68,6 @@ GPU = gpus()
 # how torch stages compute; every one of them takes these two keys
 COMPUTE = dict(device=CFG.device, threads=CFG.threads)
 # stands in every table, so that nobody can tune the generator unseen
-GENERATOR = facts_digest(CFG.embedded.model_dump(mode="json")) if EMBEDDED else ""
+GENERATOR = (
+    facts_digest(CFG.embedded.model_dump(mode="json")) if CORPUS.generated else ""
+)

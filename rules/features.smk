@@ -11,12 +11,12 @@ def feature_files():
 
 def encoder_files():
     """None where features are given."""
-    if CFG.corpus.name == "features":
+    if CORPUS.given:
         return []
     return expand(f"{RUN}/encoders/{{modality}}", modality=MODALITIES)
 
 
-if CFG.corpus.name == "features":
+if CORPUS.given:
 
     # arrays that were extracted elsewhere take the place of media, faces and encoders
     rule given:

@@ -13,7 +13,11 @@ def prediction_files():
 
 
 def ceiling_files():
-    return expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS) if EMBEDDED else []
+    return (
+        expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS)
+        if CORPUS.generated
+        else []
+    )
 
 
 def results_files():

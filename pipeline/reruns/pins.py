@@ -13,7 +13,7 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.corpora import ADAPTERS
+from pipeline.core.registries.corpora import CORPORA
 from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.reruns.codehash import ROOT, third_party
@@ -22,7 +22,10 @@ from pipeline.reruns.codehash import ROOT, third_party
 # library's no rendering.
 GROUPS = {
     "rendering": ("pipeline.corpus",),
-    "corpora": ("pipeline.manifest", "pipeline.splits", "pipeline.given", *ADAPTERS.values()),
+    "corpora": (
+        *("pipeline.manifest", "pipeline.splits", "pipeline.given"),
+        *(row.module for row in CORPORA.values()),
+    ),
     "faces": ("pipeline.faces", *DETECTORS.values()),
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
