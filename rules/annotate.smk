@@ -49,7 +49,7 @@ rule export:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by(
@@ -121,7 +121,7 @@ rule annotate:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(

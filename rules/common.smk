@@ -64,6 +64,12 @@ def gpus():
     return int(CFG.device == "auto" and any(Path("/dev").glob("nvidia[0-9]*")))
 
 
+def memory(megabytes):
+    """What a job asks for: the stage, and the 400 MB of its Snakemake. More with each attempt, for on a
+    cluster a job that ran out of it is submitted again (`retries` of the profile)."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 GPU = gpus()
 # how torch stages compute; every one of them takes these two keys
 COMPUTE = dict(device=CFG.device, threads=CFG.threads)

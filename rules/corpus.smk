@@ -20,7 +20,7 @@ rule corpus:
     conda:
         "../envs/rendering.yaml"
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=120,
     params:
         **made_by(
@@ -80,8 +80,8 @@ checkpoint manifest:
     conda:
         "../envs/corpora.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2500),
+        runtime=60,
     params:
         **made_by(
             "pipeline.manifest",
@@ -115,7 +115,7 @@ rule splits:
     conda:
         "../envs/corpora.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by(

@@ -24,7 +24,7 @@ rule faces:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(
@@ -53,7 +53,7 @@ rule text:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         **made_by(
@@ -84,7 +84,7 @@ rule audio:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(
@@ -116,7 +116,7 @@ rule visual:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         **made_by(

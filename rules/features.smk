@@ -34,7 +34,7 @@ if CORPUS.given:
         conda:
             "../envs/corpora.yaml"
         resources:
-            mem_mb=3000,
+            mem_mb=memory(4000),
             runtime=30,
         params:
             **made_by(
@@ -70,7 +70,7 @@ rule dataset:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         **made_by(

@@ -66,7 +66,7 @@ rule masks:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=30,
     params:
         **made_by(
@@ -90,7 +90,7 @@ rule conflicts:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=30,
     params:
         **made_by(
@@ -117,7 +117,7 @@ rule ceilings:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=60,
     params:
         **made_by("pipeline.ceilings", cfg=dict(process=CFG.embedded.process)),
@@ -162,7 +162,7 @@ rule evaluate:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         **made_by(
@@ -197,7 +197,7 @@ rule scores:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         **made_by("pipeline.scores", cfg=dict(report=CFG.report)),
@@ -231,7 +231,7 @@ rule tables:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by(
@@ -260,7 +260,7 @@ rule figures:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.figures", cfg=dict(report=CFG.report)),
@@ -286,7 +286,7 @@ rule across:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.across", cfg=dict(report=CFG.report)),
