@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
@@ -39,16 +40,17 @@ class EmbeddedSettings(Settings):
     rendering: RenderingSettings = Field(RenderingSettings(), description="picture and sound")
 
 
-class Config(Settings):
-    """The whole configuration; `config.yaml` holds every key with a comment."""
+class NamedSettings(Settings):
+    """What stands first in a configuration."""
 
     run: str = Field(
         "embedded", pattern=NAME, description="name of this run; all it makes lies in runs/{run}"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes a GPU where one is visible; cuda makes a missing GPU an error"
-    )
-    threads: int = Field(1, ge=1, le=256, description="torch's CPU threads in a job; sums depend on it")
+
+
+class Config(ComputeSettings, NamedSettings):
+    """The whole configuration; `config.yaml` holds every key with a comment."""
+
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="training seeds; each trains every variant"
     )

@@ -1,6 +1,6 @@
 """Settings of the corpus: which adapter reads it, and how it is divided."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -39,7 +39,7 @@ class CorpusSettings(Settings):
     features: FeaturesSettings = Field(FeaturesSettings(), description="read for name: features")
 
     @model_validator(mode="after")
-    def _corpus_has_it(self) -> Self:
+    def _corpus_has_it(self) -> "CorpusSettings":
         row = self.row
         if self.protocol and self.protocol not in row.protocols:
             known = ", ".join(row.protocols)

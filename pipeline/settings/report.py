@@ -1,22 +1,24 @@
 """What the scores, tables and figures hold."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from pipeline.core.registries.metrics import of_task
 from pipeline.settings.base import Settings
 
+# names of the registry, which a type checker cannot know
+if TYPE_CHECKING:
+    ClassMetric = ScoreMetric = str
+else:
+    ClassMetric, ScoreMetric = Literal[of_task("classification")], Literal[of_task("regression")]
+
 
 class ReportSettings(Settings):
     """Statistics and the choice of what is printed."""
 
-    metric: Literal[of_task("classification")] = Field(
-        "weighted_f1", description="Main metric of the tables: classification."
-    )
-    score_metric: Literal[of_task("regression")] = Field(
-        "acc2_pos", description="Main metric of the tables: regression."
-    )
+    metric: ClassMetric = Field("weighted_f1", description="Main metric of the tables: classification.")
+    score_metric: ScoreMetric = Field("acc2_pos", description="Main metric of the tables: regression.")
     resamples: int = Field(
         10_000, ge=100, le=100_000, description="Bootstrap resamples of dialogues and seeds."
     )
