@@ -8,7 +8,6 @@ never ends below it. What was tried and what was best are artefacts; nothing tak
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import optuna
@@ -22,10 +21,12 @@ from optuna.distributions import (
 from optuna.samplers import TPESampler
 from pydantic import Field, ValidationError
 
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.reruns.partial import PartialFolder, run_digest
 from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.search import Choices, Range, Space
@@ -36,7 +37,7 @@ from pipeline.training.student import StudentSettings, train
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of one search."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="Where the search begins")
@@ -47,8 +48,6 @@ class Params(Settings):
     random: int = Field(8, ge=1, description="Of these, drawn before the sampler learns")
     seeds: list[int] = Field([0], min_length=1, description="Training seeds a trial")
     seed: int = Field(0, ge=0, description="Seed of the sampler")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 
 
 def run(
@@ -66,14 +65,14 @@ def run(
     `references` holds, for each kind that a trial may ask for, one file a seed in the order of the seeds;
     `teacher` one file a seed, or none. A search that was interrupted goes on after its last whole trial.
     """
-    where = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     stored = by_kind(references)
     digest = run_digest(
         "pipeline.search",
         params.model_dump(mode="json"),
         [dataset, masks, *references, *teacher],
-        where.type,
+        device.type,
     )
     resume = PartialFolder(trials, digest)
 
@@ -86,7 +85,7 @@ def run(
                 network=chosen.network, training=chosen.training, objective=chosen.objective, seed=seed
             )
             files = (wanted[place : place + 1], teacher[place : place + 1])
-            _, done = train(own, data, masks, *files, where)
+            _, done = train(own, data, masks, *files, device)
             scores.append(done.history[done.selected - 1])
         return {
             name: float(np.mean([row[name] for row in scores]))

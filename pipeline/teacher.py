@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -10,9 +9,10 @@ from pydantic import Field, model_validator
 from models.batch import MODALITIES, Batch
 from models.network import Network
 from models.objective import Options, Weights, terms_of
-from pipeline.core import device, stage
+from pipeline.core import stage
+from pipeline.core.device import prepare
 from pipeline.reruns.partial import run_digest
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import TeacherObjectiveSettings
 from pipeline.settings.training import TrainingSettings, ValidationMix
@@ -25,7 +25,7 @@ from pipeline.training.validation import Validator
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the teacher."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="Size of the network")
@@ -36,8 +36,6 @@ class Params(Settings):
     seed: int = Field(0, ge=0, description="Seed of the training; all folds of a seed start alike")
     held_out: int | None = Field(None, ge=0, description="Fold of training dialogues left out; null: none")
     folds: int = Field(5, ge=2, le=50, description="Number of folds of the training dialogues")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "Params":
@@ -48,7 +46,7 @@ class Params(Settings):
 
 def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path) -> None:
     """Train on complete views alone and select on the complete validation view."""
-    where = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
@@ -56,19 +54,24 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     options = Options(
         regression=data.regression,
         smoothing=params.teacher.label_smoothing,
-        class_weight=_on(loop.class_weights(data, params.teacher.class_weights), where),
+        class_weight=_on(loop.class_weights(data, params.teacher.class_weights), device),
         huber=params.teacher.huber,
     )
     term_weights = Weights(complete=1.0, auxiliary=params.teacher.auxiliary)
 
     def compute(network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
-        return terms_of(network, batch.to(where), None, None, None, term_weights, options)
+        return terms_of(network, batch.to(device), None, None, None, term_weights, options)
 
     only_complete = ValidationMix(complete=1.0, fixed=0.0, random=0.0)
     validator = Validator(
-        data, None, only_complete, MODALITIES, regression_score=params.training.regression_score, device=where
+        data,
+        None,
+        only_complete,
+        MODALITIES,
+        regression_score=params.training.regression_score,
+        device=device,
     )
-    digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], where.type)
+    digest = run_digest("pipeline.teacher", params.model_dump(mode="json"), [dataset], device.type)
     resume = ResumeFolder(weights, digest)
     done = loop.fit(
         network,
@@ -78,7 +81,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
         validator,
         params.training,
         seed=params.seed,
-        device=where,
+        device=device,
         resume=resume,
     )
     notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}
@@ -86,8 +89,8 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     resume.clear()
 
 
-def _on(value: torch.Tensor | None, where: torch.device) -> torch.Tensor | None:
-    return None if value is None else value.to(where)
+def _on(value: torch.Tensor | None, device: torch.device) -> torch.Tensor | None:
+    return None if value is None else value.to(device)
 
 
 if __name__ == "__main__":

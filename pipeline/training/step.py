@@ -15,16 +15,16 @@ class Step:
     """Draws the views of a batch and computes the terms of a variant on them."""
 
     def __init__(
-        self, data: Dataset, objective: ObjectiveSettings, references: References | None, where: torch.device
+        self, data: Dataset, objective: ObjectiveSettings, references: References | None, device: torch.device
     ) -> None:
-        self.objective, self.references, self.where = objective, references, where
+        self.objective, self.references, self.device = objective, references, device
         self.weights = term_weights(objective)
         self.target = data.score if data.regression else torch.where(data.label >= 0, data.label, torch.nan)
         weight = loop.class_weights(data, objective.class_weights)
         self.options = Options(
             regression=data.regression,
             smoothing=objective.label_smoothing,
-            class_weight=None if weight is None else weight.to(where),
+            class_weight=None if weight is None else weight.to(device),
             huber=objective.huber,
             temperature=objective.temperature,
             distance=objective.distance,
@@ -53,18 +53,18 @@ class Step:
 
     def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
         """The named terms of one batch (on the CPU, complete views)."""
-        objective, where = self.objective, self.where
+        objective, device = self.objective, self.device
         batch = loop.restricted(batch, objective.modalities)
         incomplete = conflict = None
         if self.weights.sees_incomplete:
             views = objective.views
             shown = incomplete_view(batch.available, views.fixed_share, views.subsets, views.rates, generator)
-            incomplete = batch.showing(shown).to(where)
+            incomplete = batch.showing(shown).to(device)
         if self.weights.sees_conflict:
             target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)
             dialogue = self.dialogue[batch.row[:, 0]]
-            conflict = conflict_view(batch, dialogue, target, self.donors, self.rates, generator).to(where)
-        batch = batch.to(where)
+            conflict = conflict_view(batch, dialogue, target, self.donors, self.rates, generator).to(device)
+        batch = batch.to(device)
         references = None if self.references is None else self.references.of(batch)
         return terms_of(network, batch, incomplete, conflict, references, self.weights, self.options)
 

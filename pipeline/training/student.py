@@ -36,7 +36,7 @@ def train(
     masks: Path,
     references: list[Path],
     teacher: list[Path],
-    where: torch.device,
+    device: torch.device,
     resume: ResumeFolder | None = None,
 ) -> tuple[Network, loop.Fit]:
     """Train one student; files that its objective does not need are not read."""
@@ -44,15 +44,15 @@ def train(
     network = loop.build_network(data, settings.network, settings.seed, imputer=objective.imputer)
     if objective.initialisation == "teacher":
         _start_from(network, teacher[0])
-    told = _load_references(references[0], data, settings).to(where) if objective.needs_references else None
-    step = Step(data, objective, told, where)
+    told = _load_references(references[0], data, settings).to(device) if objective.needs_references else None
+    step = Step(data, objective, told, device)
     validator = Validator(
         data,
         masks,
         settings.training.validation,
         objective.modalities,
         regression_score=settings.training.regression_score,
-        device=where,
+        device=device,
     )
     done = loop.fit(
         network,
@@ -62,7 +62,7 @@ def train(
         validator,
         settings.training,
         seed=settings.seed,
-        device=where,
+        device=device,
         resume=resume,
     )
     return network, done
