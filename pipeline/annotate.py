@@ -6,7 +6,6 @@ Nothing is trained. Without --transcript one of the same name beside the video i
 """
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -14,15 +13,13 @@ from pipeline.annotation.annotating import annotate
 from pipeline.annotation.exported import load
 from pipeline.core import stage
 from pipeline.settings.annotate import AnnotateSettings
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the stage."""
 
     annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
-    threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
 def run(params: Params, *, model: Path, video: Path, transcript: Path | None, out: Path) -> None:

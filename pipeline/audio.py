@@ -2,17 +2,17 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
-from pydantic import Field
 
-from pipeline.core import absence, artefacts, device, media, stage
+from pipeline.core import absence, artefacts, media, stage
+from pipeline.core.device import prepare
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.extraction.sound import heard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.encoders import AudioSettings
 
 log = logging.getLogger("pipeline")
@@ -20,21 +20,19 @@ log = logging.getLogger("pipeline")
 PIECE = 32  # utterances, at least, that are kept together if the stage is interrupted
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the stage."""
 
     encoder: AudioSettings = AudioSettings()
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
-    threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
     """Encode the sound of one shard, one media file at a time; an interrupted shard goes on by pieces."""
-    torch_device = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
-    model = encoders.encoder("audio", encoder).load(encoder, params.encoder, torch_device)
+    model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
 
     def encoded(piece: list[list[dict[str, Any]]]) -> Piece:
         names = [row["utterance"] for rows in piece for row in rows]
@@ -49,7 +47,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
 
     inputs = [shard, encoder, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")
-    digest = run_digest("pipeline.audio", settings, inputs, torch_device.type, also=[type(model).__module__])
+    digest = run_digest("pipeline.audio", settings, inputs, device.type, also=[type(model).__module__])
     pieces = Pieces(features, digest)
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
     for name, reason in table.filter(pl.col("withheld").is_not_null())["utterance", "withheld"].iter_rows():

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
 from pipeline.core import stage
-from pipeline.evaluation import agreement, metrics
+from pipeline.evaluation import agreement
 from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
 from pipeline.evaluation.results import title
 from pipeline.reporting.style import DARK, drawing, heading, save
@@ -48,14 +48,14 @@ def classes(values: np.ndarray, truth: Truth) -> np.ndarray:
     """Class indices of predictions (..., width); a score is one of seven classes."""
     if truth.task == "classification":
         return values.argmax(axis=-1)
-    return metrics.seven_classes(values[..., 0]) + 3
+    return agreement.seven_classes(values[..., 0]) + 3
 
 
 def counts_of(answers: Answers, truth: Truth) -> Counts:
     """Counts (C, C) by condition, mean over draws; of P4 the donors with another label."""
     known = truth.known
     value = np.where(known, truth.value, 0.0)
-    label = value.astype(int) if truth.task == "classification" else metrics.seven_classes(value) + 3
+    label = value.astype(int) if truth.task == "classification" else agreement.seven_classes(value) + 3
     size = truth.width if truth.task == "classification" else len(SEVEN)
 
     found = {

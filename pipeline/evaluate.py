@@ -8,7 +8,6 @@ asks of the validation split, kept beside it (P1 to P3) to show how much such a 
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -20,12 +19,13 @@ from torch import Tensor
 from models.batch import MODALITIES, Batch
 from models.conditions import conflict_name
 from models.network import Network
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.evaluation.passes import Swaps, clean_logits, conflict_logits, whole
 from pipeline.evaluation.views import DIALOGUES, View, clean_views
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.training import checkpoint
 from pipeline.training.dialogues import Dataset
@@ -35,7 +35,7 @@ log = logging.getLogger("pipeline")
 SWAPPED = ("a", "v", "av")
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the evaluate stage."""
 
     oracle: bool = Field(True, description="Also predict with the epoch that is best on the test split.")
@@ -46,8 +46,6 @@ class Params(Settings):
     regression_score: RegressionScore = Field(
         "pearson", description="What chooses an epoch of a regression corpus."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
-    threads: int = Field(1, ge=1, description="CPU threads of torch.")
     batch: int = Field(4096, ge=1, description="Utterances, with padding, in one forward pass.")
 
 
@@ -62,16 +60,16 @@ def run(
     predictions: Path,
 ) -> None:
     """Write the predictions of one variant and seed: `row`, `condition`, `draw`, `checkpoint` and values."""
-    place = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     task = data.facts["task"]
-    test = whole(data.batches(("test",), DIALOGUES)).to(place)
+    test = whole(data.batches(("test",), DIALOGUES)).to(device)
     swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
     network, seen = checkpoint.load_network(weights)
-    may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
+    may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
     views = list(clean_views(test, artefacts.load_tensors(masks), may_see))
 
-    network = network.to(place).eval()
+    network = network.to(device).eval()
     selected = [clean_predictions(network, test, views, task, params.batch)]
     # a corpus that lacks a modality altogether has no conflict views
     if swaps.height:

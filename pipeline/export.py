@@ -114,7 +114,7 @@ def run(
         for name, source in zip(MODALITIES, encoders, strict=False):
             if facts.encoders[name].source == "included":
                 shutil.copytree(source, target / "encoders" / name)
-        metric = params.report.metric if facts.labels else params.report.score_metric
+        metric = params.report.main(facts.task)
         selection = artefacts.load_metadata(weights)
         artefacts.save_text(
             target / "README.md", model_card(facts, results, own, metric, int(selection["epoch"]))

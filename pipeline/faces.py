@@ -2,18 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import polars as pl
-from pydantic import Field
 
-from pipeline.core import artefacts, device, media, stage
-from pipeline.extraction.detection import Detector
+from pipeline.core import artefacts, media, stage
+from pipeline.core.device import prepare
+from pipeline.core.registries import detectors
 from pipeline.extraction.faces import CROPS, absent, of_files
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.faces import FacesSettings
 
 log = logging.getLogger("pipeline")
@@ -21,12 +21,10 @@ log = logging.getLogger("pipeline")
 PIECE = 16  # utterances, at least, that are kept together if the stage is interrupted
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the stage."""
 
     faces: FacesSettings = FacesSettings()
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
-    threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
 UTTERANCES = {
@@ -47,9 +45,9 @@ def _stacked(crops: list[np.ndarray], settings: FacesSettings) -> np.ndarray:
 
 def run(params: Params, *, shard: Path, folder: Path) -> None:
     """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces."""
-    torch_device = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
-    detector = Detector(params.faces, torch_device)
+    detector = detectors.detector(params.faces.detector).load(params.faces, device)
     table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     kept_back = table.filter(pl.col("withheld").is_not_null()).to_dicts()
@@ -61,7 +59,8 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
 
     inputs = [shard, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")
-    pieces = Pieces(folder, run_digest("pipeline.faces", settings, inputs, torch_device.type))
+    also = [detectors.DETECTORS[params.faces.detector]]
+    pieces = Pieces(folder, run_digest("pipeline.faces", settings, inputs, device.type, also=also))
     utterances: dict[str, dict] = {row["utterance"]: absent(row, row["withheld"]) for row in kept_back}
     crop_rows: dict[str, list[dict]] = {}
     crops: dict[str, list[np.ndarray]] = {}

@@ -23,8 +23,7 @@ class Params(Settings):
 def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder: Path) -> None:
     """Write `robustness`, `conditions` and, where a channel can be swapped, `donor_bias`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
-    classes = artefacts.load_json(facts)["task"] == "classification"
-    metric = params.report.metric if classes else params.report.score_metric
+    metric = params.report.main(artefacts.load_json(facts)["task"])
     with drawing(folder) as target:
         save(robustness(results, metric), target, "robustness")
         save(conditions(results, metric), target, "conditions")

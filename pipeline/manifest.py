@@ -131,7 +131,7 @@ def run(
         )
     )
     artefacts.save_table(manifest, rows)
-    marked = _with_media(rows, corpus, whole=params.corpus.name == "embedded")
+    marked = _with_media(rows, corpus, whole=params.corpus.row.generated)
     for number, path in enumerate(shards):
         artefacts.save_table(path, marked.filter(shard=number).select(*SLICE, "medium"))
     counts = {
@@ -140,7 +140,7 @@ def run(
         "labels": list(corpus.labels),
         "utterances": rows.height,
         "dialogues": rows["dialogue"].n_unique(),
-        "folds": list(corpus.folds),
+        "folds": list(params.corpus.row.folds or corpus.folds),
         "timed": corpus.timed,
     }
     artefacts.save_json(facts, counts)

@@ -10,9 +10,10 @@ import torch
 from pydantic import Field
 
 from models.network import Network
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.training import checkpoint
 from pipeline.training.crossfit import align, fold_dialogues, mean_cosine
 from pipeline.training.dialogues import Dataset
@@ -22,7 +23,7 @@ SIZE = 128  # dialogues a batch
 Arrays = dict[str, np.ndarray]
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the references."""
 
     references: Literal["in_sample", "cross_fitted", "ensemble"] = Field(
@@ -30,8 +31,6 @@ class Params(Settings):
         description="One teacher for all, for each utterance one that has not seen it, or several of those",
     )
     folds: int = Field(0, ge=0, le=50, description="Folds of the training dialogues; 0 for in_sample")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 
 
 def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], references: Path) -> None:
@@ -43,11 +42,11 @@ def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], refe
     have seen. Validation references are the full teacher's. Raises PipelineError if the fold teachers do
     not match.
     """
-    where = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     network, _ = checkpoint.load_network(teacher)
     notes = checkpoint.load_notes(teacher)
-    told = judge(network, data, where)
+    told = judge(network, data, device)
     metadata = {
         "references": params.references,
         "utterances": data.digest,
@@ -62,7 +61,7 @@ def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], refe
             own = []
             for group in groups:
                 network, _ = checkpoint.load_network(group[fold])
-                aligned, agreement = _aligned(judge(network, data, where), full, out)
+                aligned, agreement = _aligned(judge(network, data, device), full, out)
                 own.append(aligned)
                 quality.append(agreement)
             held = out.rows(["held_out"]).numpy()
@@ -75,9 +74,9 @@ def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], refe
 
 
 @torch.no_grad()
-def judge(network: Network, data: Dataset, where: torch.device) -> Arrays:
+def judge(network: Network, data: Dataset, device: torch.device) -> Arrays:
     """The network's outputs on complete views of the train and validation splits; NaN on other rows."""
-    network = network.eval().to(where)
+    network = network.eval().to(device)
     hidden, count = network.width, len(data.available)
     told = {
         "logits": np.full((count, network.shape.outputs), np.nan, np.float32),
@@ -85,7 +84,7 @@ def judge(network: Network, data: Dataset, where: torch.device) -> Arrays:
         "states": np.full((count, 3, hidden), np.nan, np.float32),
     }
     for batch in data.batches(["train", "val"], SIZE):
-        output = network(batch.to(where))
+        output = network(batch.to(device))
         rows = batch.row[batch.valid].numpy()
         for name, array in told.items():
             array[rows] = getattr(output, name).cpu()[batch.valid].numpy()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pipeline.core import stage
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import metrics
+from pipeline.evaluation import calibration
 from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
 from pipeline.evaluation.results import title
 from pipeline.reporting.style import DARK, drawing, looks, save
@@ -58,9 +58,9 @@ def binned(answers: Answers, truth: Truth, family: str) -> np.ndarray:
             continue
         for draw in values:
             if truth.task == "classification":
-                found.append(metrics.reliability(truth.value[known].astype(int), draw[known]))
+                found.append(calibration.reliability(truth.value[known].astype(int), draw[known]))
             else:
-                found.append(metrics.score_reliability(truth.value[known], draw[known, 0]))
+                found.append(calibration.score_reliability(truth.value[known], draw[known, 0]))
     if not found:
         raise PipelineError(
             f"predictions of {answers.variant!r}: no condition of the family {family!r}. Evaluate it again."

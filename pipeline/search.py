@@ -8,7 +8,6 @@ never ends below it. What was tried and what was best are artefacts; nothing tak
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import optuna
@@ -22,11 +21,13 @@ from optuna.distributions import (
 from optuna.samplers import TPESampler
 from pydantic import Field, ValidationError
 
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import PartialFolder, run_digest
 from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.search import Choices, Range, Space, networks_tried
 from pipeline.training.dialogues import Dataset
 from pipeline.training.student import StudentSettings, train
@@ -34,7 +35,7 @@ from pipeline.training.student import StudentSettings, train
 log = logging.getLogger("pipeline")
 
 
-class Params(StudentSettings):
+class Params(ComputeSettings, StudentSettings):
     """Settings of one search; those of a student are where it begins."""
 
     space: Space = Field(min_length=1, description="What is searched, by key")
@@ -42,8 +43,6 @@ class Params(StudentSettings):
     random: int = Field(8, ge=1, description="Of these, drawn before the sampler learns")
     seeds: list[int] = Field([0], min_length=1, description="Training seeds a trial")
     seed: int = Field(0, ge=0, description="Seed of the sampler")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 
 
 def run(
@@ -61,14 +60,14 @@ def run(
     `references` holds, for each kind that a trial may ask for, one file a seed in the order of the seeds;
     `teacher` one file a seed, or none. A search that was interrupted goes on after its last whole trial.
     """
-    where = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     stored = by_kind(references)
     digest = run_digest(
         "pipeline.search",
         params.model_dump(mode="json"),
         [dataset, masks, *references, *teacher],
-        where.type,
+        device.type,
         also=[NETWORKS[name] for name in networks_tried(params.network.name, params.objective, params.space)],
     )
     resume = PartialFolder(trials, digest)
@@ -82,7 +81,7 @@ def run(
                 network=chosen.network, training=chosen.training, objective=chosen.objective, seed=seed
             )
             files = (wanted[place : place + 1], teacher[place : place + 1])
-            _, done = train(own, data, masks, *files, where)
+            _, done = train(own, data, masks, *files, device)
             scores.append(done.history[done.selected - 1])
         return {
             name: float(np.mean([row[name] for row in scores]))

@@ -40,6 +40,12 @@ def check(table: pl.DataFrame, dialogues: set[str]) -> None:
 
 def run(params: Params, *, manifest: Path, splits: Path) -> None:
     """Write the split of every dialogue."""
+    folds = params.corpus.row.folds
+    if folds and params.fold not in folds:
+        raise PipelineError(
+            f"config, key corpus.folds: the corpus {params.corpus.name} has no fold {params.fold!r}; it has "
+            f"{', '.join(folds)}. Name one of them."
+        )
     rows = artefacts.load_table(manifest)
     adapter = corpora.adapter(params.corpus.name)
     table = adapter.splits(rows, params.corpus, params.fold)

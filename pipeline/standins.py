@@ -11,13 +11,15 @@ from pathlib import Path
 
 import cv2
 import polars as pl
+import torch
 from pydantic import Field
 from transformers.utils import logging as transformers_logging
 
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.synth import pretraining, standin_networks
 from pipeline.synth.exercises import face_exercise, voice_exercise
@@ -25,13 +27,11 @@ from pipeline.synth.exercises import face_exercise, voice_exercise
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the stage `standins`."""
 
     standins: StandinsSettings = Field(StandinsSettings(), description="sizes and pretraining")
     seed: int = Field(0, ge=0, description="seed of weights and of the material")
-    device: str = Field("auto", pattern="^(auto|cpu|cuda)$", description="where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="torch threads on the CPU")
 
 
 def run(params: Params, *, utterances: list[Path], text: Path, audio: Path, visual: Path) -> None:
@@ -40,11 +40,11 @@ def run(params: Params, *, utterances: list[Path], text: Path, audio: Path, visu
     Raises PipelineError if the tables hold no training text.
     """
     transformers_logging.disable_progress_bar()  # it would tear the job's log
-    chosen = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     cv2.setNumThreads(1)
     _text(params, training_text(utterances), text)
-    _audio(params, audio, chosen)
-    _visual(params, visual, chosen)
+    _audio(params, audio, device)
+    _visual(params, visual, device)
 
 
 def training_text(tables: list[Path]) -> list[str]:
@@ -69,27 +69,27 @@ def _text(params: Params, texts: list[str], folder: Path) -> None:
         standin_networks.new_roberta(settings, size, params.seed).save_pretrained(str(temporary))
 
 
-def _audio(params: Params, folder: Path, chosen) -> None:
+def _audio(params: Params, folder: Path, device: torch.device) -> None:
     settings, start = params.standins.audio, time.monotonic()
     exercises = [voice_exercise(number, params.seed) for number in progress(range(settings.voices), "voices")]
     log.info("%d voices in %.1f s", len(exercises), time.monotonic() - start)
-    network = standin_networks.new_wav2vec2(settings, params.seed).to(chosen)
-    pretraining.pretrain_audio(network, exercises, settings, params.seed, chosen)
+    network = standin_networks.new_wav2vec2(settings, params.seed).to(device)
+    pretraining.pretrain_audio(network, exercises, settings, params.seed, device)
     with artefacts.replacing_folder(folder) as temporary:
         network.save_pretrained(str(temporary))
         standin_networks.save_audio_processor(temporary)
     log.info("audio done after %.1f s", time.monotonic() - start)
 
 
-def _visual(params: Params, folder: Path, chosen) -> None:
+def _visual(params: Params, folder: Path, device: torch.device) -> None:
     settings, start = params.standins.visual, time.monotonic()
     exercises = [
         face_exercise(number, params.seed, settings.side)
         for number in progress(range(settings.faces), "faces")
     ]
     log.info("%d faces in %.1f s", len(exercises), time.monotonic() - start)
-    network = standin_networks.new_resnet(settings, params.seed).to(chosen)
-    pretraining.pretrain_visual(network, exercises, settings, params.seed, chosen)
+    network = standin_networks.new_resnet(settings, params.seed).to(device)
+    pretraining.pretrain_visual(network, exercises, settings, params.seed, device)
     with artefacts.replacing_folder(folder) as temporary:
         network.save_pretrained(str(temporary))
         standin_networks.save_image_processor(temporary, settings.side)

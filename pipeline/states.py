@@ -7,7 +7,6 @@ than the initial parameters of its seed.
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -17,21 +16,20 @@ from sklearn.decomposition import PCA
 
 from models.batch import MODALITIES
 from models.conditions import COMPLETE
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.evaluation.passes import clean_states, whole
 from pipeline.evaluation.views import DIALOGUES, clean_views
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.training import checkpoint
 from pipeline.training.dialogues import Dataset
 
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the states stage."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
-    threads: int = Field(1, ge=1, description="CPU threads of torch.")
     batch: int = Field(4096, ge=1, description="Utterances, with padding, in one forward pass.")
 
 
@@ -50,16 +48,16 @@ def run(
     Students are `student/{variant}/{seed}/weights.safetensors`. Columns: `variant`, `condition`, `row`, `x`,
     `y` (the plane) and `cosine`, to the teacher's state of the same utterance under the complete view.
     """
-    place = device.prepare(params.device, params.threads)
-    test = whole(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(place)
+    device = prepare(params.device, params.threads)
+    test = whole(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(device)
     rows = test.row[test.valid].cpu().numpy()
     drawn = artefacts.load_tensors(masks)
     plane, anchor, frames = None, None, []
     for path in (teacher, *students):
         variant = path.parents[1].name
         network, seen = checkpoint.load_network(path)
-        network = network.to(place).eval()
-        may_see = torch.tensor([name in seen for name in MODALITIES], device=place)
+        network = network.to(device).eval()
+        may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
         for condition, draw, shown in clean_views(test, drawn, may_see):
             if draw:
                 continue

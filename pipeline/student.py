@@ -2,14 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from pipeline.core import device, stage
+from pipeline.core import stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import run_digest
+from pipeline.settings.compute import ComputeSettings
 from pipeline.training import loop
 from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder
@@ -18,11 +17,8 @@ from pipeline.training.student import StudentSettings, train
 log = logging.getLogger("pipeline")
 
 
-class Params(StudentSettings):
+class Params(ComputeSettings, StudentSettings):
     """Settings of the stage."""
-
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 
 
 def run(
@@ -42,7 +38,7 @@ def run(
     one and does not get it raises PipelineError; one that needs none ignores it. The masks are used for
     validation alone.
     """
-    where = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     objective, data = params.objective, Dataset.load(dataset)
     read = [dataset, masks]
     if objective.initialisation == "teacher":
@@ -55,11 +51,11 @@ def run(
             "pipeline.student",
             params.model_dump(mode="json"),
             read,
-            where.type,
+            device.type,
             also=[NETWORKS[params.own_network.name]],
         ),
     )
-    network, done = train(params, data, masks, references, teacher, where, resume)
+    network, done = train(params, data, masks, references, teacher, device, resume)
     loop.write(done, network, objective.modalities, weights=weights, epochs=epochs, history=history)
     resume.clear()
 

@@ -48,7 +48,7 @@ def run(
     classes = corpus["task"] == "classification"
     context = Context(
         results,
-        params.report.metric if classes else params.report.score_metric,
+        params.report.main(corpus["task"]),
         tuple(corpus["labels"]) if classes else (),
         params.report.reference,
         params.report.level,

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -11,10 +10,11 @@ from models.batch import MODALITIES, Batch
 from models.network import Network
 from models.objective import terms_of
 from models.terms import Weights
-from pipeline.core import device, stage
+from pipeline.core import stage
+from pipeline.core.device import prepare
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import run_digest
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import TeacherObjectiveSettings
 from pipeline.settings.training import TrainingSettings, ValidationMix
@@ -27,7 +27,7 @@ from pipeline.training.validation import Validator
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the teacher."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="Size of the network")
@@ -38,8 +38,6 @@ class Params(Settings):
     seed: int = Field(0, ge=0, description="Seed of the training; all folds of a seed start alike")
     held_out: int | None = Field(None, ge=0, description="Fold of training dialogues left out; null: none")
     folds: int = Field(5, ge=2, le=50, description="Number of folds of the training dialogues")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch computes")
-    threads: int = Field(1, ge=1, le=256, description="Threads of torch on a CPU")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "Params":
@@ -50,26 +48,31 @@ class Params(Settings):
 
 def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path) -> None:
     """Train on complete views alone and select on the complete validation view."""
-    where = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
     network = loop.build_network(data, params.network, params.seed)
-    options = loop.options_of(data, params.teacher, where)
+    options = loop.options_of(data, params.teacher, device)
     term_weights = Weights(complete=1.0, auxiliary=params.teacher.auxiliary)
 
     def compute(network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
-        return terms_of(network, batch.to(where), None, None, None, term_weights, options)
+        return terms_of(network, batch.to(device), None, None, None, term_weights, options)
 
     only_complete = ValidationMix(complete=1.0, fixed=0.0, random=0.0)
     validator = Validator(
-        data, None, only_complete, MODALITIES, regression_score=params.training.regression_score, device=where
+        data,
+        None,
+        only_complete,
+        MODALITIES,
+        regression_score=params.training.regression_score,
+        device=device,
     )
     digest = run_digest(
         "pipeline.teacher",
         params.model_dump(mode="json"),
         [dataset],
-        where.type,
+        device.type,
         also=[NETWORKS[params.network.name]],
     )
     resume = ResumeFolder(weights, digest)
@@ -81,7 +84,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
         validator,
         params.training,
         seed=params.seed,
-        device=where,
+        device=device,
         resume=resume,
     )
     notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}

@@ -2,16 +2,14 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from pipeline.core import absence, artefacts, device, stage
+from pipeline.core import absence, artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.registries import encoders
 from pipeline.encoders.loading import by_length
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.encoders import TextSettings
 
 log = logging.getLogger("pipeline")
@@ -19,12 +17,10 @@ log = logging.getLogger("pipeline")
 PIECE = 256  # utterances, at least, that are kept together if the stage is interrupted
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the stage."""
 
     encoder: TextSettings = TextSettings()
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
-    threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
@@ -32,9 +28,9 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
 
     An interrupted shard goes on by pieces.
     """
-    torch_device = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     table = artefacts.load_table(shard, ["utterance", "text"])
-    model = encoders.encoder("text", encoder).load(encoder, params.encoder, torch_device)
+    model = encoders.encoder("text", encoder).load(encoder, params.encoder, device)
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
     spoken = [(name, text) for name, text in table.iter_rows() if text is not None and text.strip()]
     for name, text in table.iter_rows():
@@ -50,7 +46,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
 
     settings = params.model_dump(mode="json")
     digest = run_digest(
-        "pipeline.text", settings, [shard, encoder], torch_device.type, also=[type(model).__module__]
+        "pipeline.text", settings, [shard, encoder], device.type, also=[type(model).__module__]
     )
     pieces = Pieces(features, digest)
     lengths = model.lengths([text for _, text in spoken])

@@ -1,28 +1,25 @@
 """Stage visual: one vector an utterance from the crops of its speaker's face."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from pipeline.core import artefacts, device, stage
+from pipeline.core import artefacts, stage
+from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
-from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.encoders import VisualSettings
 
 PIECE = 512  # crops, at least, that are kept together if the stage is interrupted
 
 
-class Params(Settings):
+class Params(ComputeSettings):
     """Settings of the stage."""
 
     encoder: VisualSettings = VisualSettings()
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where torch computes")
-    threads: int = Field(1, ge=1, description="torch threads on the CPU")
 
 
 def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Path, index: Path) -> None:
@@ -30,7 +27,7 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
 
     An interrupted shard goes on by pieces. Raises PipelineError if the faces belong to another shard.
     """
-    torch_device = device.prepare(params.device, params.threads)
+    device = prepare(params.device, params.threads)
     names = artefacts.load_table(shard, ["utterance"])["utterance"].to_list()
     found = artefacts.load_table(faces / "utterances.parquet", ["utterance", "reason", "crops"])
     owners = artefacts.load_table(faces / "crops.parquet", ["utterance"])["utterance"].to_list()
@@ -39,11 +36,11 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
         raise PipelineError(
             f"{faces}: not the faces of {shard}. Delete the folder and rerun the stage faces."
         )
-    model = encoders.encoder("visual", encoder).load(encoder, params.encoder, torch_device)
+    model = encoders.encoder("visual", encoder).load(encoder, params.encoder, device)
     output = FeatureTable(names, model.dimension, params.encoder.frames)
     settings = params.model_dump(mode="json")
     digest = run_digest(
-        "pipeline.visual", settings, [shard, faces, encoder], torch_device.type, also=[type(model).__module__]
+        "pipeline.visual", settings, [shard, faces, encoder], device.type, also=[type(model).__module__]
     )
     pieces = Pieces(features, digest)
     # whole batches, so that pieces change no batch

@@ -5,7 +5,7 @@ import re
 from pipeline.annotation.facts import read_facts
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
-from pipeline.core.registries import encoders
+from pipeline.core.registries import detectors, encoders
 
 EXPORTED = CFG.export.variants or VARIANTS[:1]
 EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
@@ -36,7 +36,7 @@ rule export:
         dataset=f"{RUN}/{EXPORTED_FOLD}/dataset",
         encoders=(
             []
-            if CFG.corpus.name == "features"
+            if CORPUS.given
             else [f"{RUN}/encoders/{modality}" for modality in MODALITIES]
         ),
         scores=f"{RUN}/results/scores.parquet",
@@ -50,7 +50,7 @@ rule export:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by(
@@ -130,12 +130,14 @@ rule annotate:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(
             "pipeline.annotate",
+            # the model says which of them it needs
             *(module for name in MODALITIES for module in encoders.modules(name)),
+            *detectors.DETECTORS.values(),
             networks=lambda wildcards: [exported_network()],
             cfg=dict(annotate=CFG.annotate, **COMPUTE),
         ),

@@ -17,7 +17,7 @@ SHARDS = range(CFG.corpus.shards)
 FOLDS = CFG.corpus.folds
 SEEDS = CFG.seeds
 VARIANTS = CFG.compare
-EMBEDDED = CFG.corpus.name == "embedded"
+CORPUS = CFG.corpus.row  # what is fixed about it
 
 
 wildcard_constraints:
@@ -79,8 +79,16 @@ def gpus():
     return int(CFG.device == "auto" and any(Path("/dev").glob("nvidia[0-9]*")))
 
 
+def memory(megabytes):
+    """What a job asks for: the stage, and the 400 MB of its Snakemake. More with each attempt, for on a
+    cluster a job that ran out of it is submitted again (`retries` of the profile)."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 GPU = gpus()
 # how torch stages compute; every one of them takes these two keys
 COMPUTE = dict(device=CFG.device, threads=CFG.threads)
 # stands in every table, so that nobody can tune the generator unseen
-GENERATOR = facts_digest(CFG.embedded.model_dump(mode="json")) if EMBEDDED else ""
+GENERATOR = (
+    facts_digest(CFG.embedded.model_dump(mode="json")) if CORPUS.generated else ""
+)

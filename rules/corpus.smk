@@ -2,7 +2,7 @@
 
 # what the config says of corpora that this run does not read
 OTHER_CORPORA = [f"corpus.{section}" for section in CFG.corpus.unread]
-PARTS = range(CFG.embedded.parts) if EMBEDDED else []
+PARTS = range(CFG.embedded.parts) if CORPUS.generated else []
 
 
 # raw video comes from where a person starts the run; on a cluster that is the head node
@@ -20,7 +20,7 @@ rule corpus:
     conda:
         "../envs/rendering.yaml"
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=120,
     params:
         **made_by(
@@ -53,15 +53,15 @@ def raw_folder():
 
 def raw_files(wildcards):
     """What the manifest is read from, file by file; of media there are too many, see `raw_listing`."""
-    if EMBEDDED:
+    if CORPUS.generated:
         return []
     raw_folder()
-    return given_files("index") if CFG.corpus.name == "features" else []
+    return given_files("index") if CORPUS.given else []
 
 
 def raw_listing(wildcards):
     """What lies in the folder of a corpus of media, with its transcripts and labels, as one line."""
-    return "" if EMBEDDED or CFG.corpus.name == "features" else listing(raw_folder())
+    return "" if CORPUS.generated or CORPUS.given else listing(raw_folder())
 
 
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
@@ -80,12 +80,12 @@ checkpoint manifest:
     conda:
         "../envs/corpora.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2500),
+        runtime=60,
     params:
         **made_by(
             "pipeline.manifest",
-            CFG.corpus.adapter,
+            CORPUS.module,
             cfg=dict(corpus=CFG.corpus),
             unread=[
                 "corpus.folds",
@@ -115,12 +115,12 @@ rule splits:
     conda:
         "../envs/corpora.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by(
             "pipeline.splits",
-            CFG.corpus.adapter,
+            CORPUS.module,
             cfg=lambda wildcards: dict(corpus=CFG.corpus, fold=wildcards.fold),
             unread=["corpus.folds", "corpus.shards", "corpus.counts", *OTHER_CORPORA],
         ),

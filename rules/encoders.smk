@@ -18,7 +18,7 @@ if CFG.encoders.standins:
         threads: CFG.threads
         resources:
             gpu=GPU,
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=60,
         params:
             **made_by(

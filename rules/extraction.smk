@@ -1,6 +1,6 @@
 # From raw media to the features of each modality, a shard a job.
 
-from pipeline.core.registries import encoders
+from pipeline.core.registries import detectors, encoders
 
 
 def loaders(modality):
@@ -24,10 +24,14 @@ rule faces:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
-        **made_by("pipeline.faces", cfg=dict(faces=CFG.faces, **COMPUTE)),
+        **made_by(
+            "pipeline.faces",
+            detectors.DETECTORS[CFG.faces.detector],
+            cfg=dict(faces=CFG.faces, **COMPUTE),
+        ),
     shell:
         "python -m pipeline.faces --params {params.cfg:q} --shard {input.shard:q}"
         " --folder {output.folder:q} > {log:q} 2>&1"
@@ -49,7 +53,7 @@ rule text:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         **made_by(
@@ -80,7 +84,7 @@ rule audio:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(
@@ -112,7 +116,7 @@ rule visual:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         **made_by(

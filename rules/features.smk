@@ -11,12 +11,12 @@ def feature_files():
 
 def encoder_files():
     """None where features are given."""
-    if CFG.corpus.name == "features":
+    if CORPUS.given:
         return []
     return expand(f"{RUN}/encoders/{{modality}}", modality=MODALITIES)
 
 
-if CFG.corpus.name == "features":
+if CORPUS.given:
 
     # arrays that were extracted elsewhere take the place of media, faces and encoders
     rule given:
@@ -34,7 +34,7 @@ if CFG.corpus.name == "features":
         conda:
             "../envs/corpora.yaml"
         resources:
-            mem_mb=3000,
+            mem_mb=memory(4000),
             runtime=30,
         params:
             **made_by(
@@ -70,7 +70,7 @@ rule dataset:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         **made_by(

@@ -41,7 +41,7 @@ rule confusion:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=60,
     params:
         **made_by("pipeline.confusion"),
@@ -67,7 +67,7 @@ rule reliability:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=60,
     params:
         **made_by("pipeline.reliability"),
@@ -91,7 +91,7 @@ rule curves:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.curves"),
@@ -121,7 +121,7 @@ rule states:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         **made_by(
@@ -152,7 +152,7 @@ rule projection:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.projection"),
@@ -175,7 +175,7 @@ rule inventory:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.inventory"),
@@ -204,7 +204,7 @@ rule explorer:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3500),
         runtime=30,
     params:
         **made_by(
@@ -237,7 +237,7 @@ rule costs:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.costs", cfg=dict(run=CFG.run)),

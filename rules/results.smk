@@ -13,7 +13,11 @@ def prediction_files():
 
 
 def ceiling_files():
-    return expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS) if EMBEDDED else []
+    return (
+        expand(f"{RUN}/{{fold}}/ceilings.parquet", fold=FOLDS)
+        if CORPUS.generated
+        else []
+    )
 
 
 def results_files():
@@ -62,7 +66,7 @@ rule masks:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=30,
     params:
         **made_by(
@@ -86,7 +90,7 @@ rule conflicts:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=30,
     params:
         **made_by(
@@ -113,7 +117,7 @@ rule ceilings:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=60,
     params:
         **made_by("pipeline.ceilings", cfg=dict(process=CFG.embedded.process)),
@@ -158,7 +162,7 @@ rule evaluate:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         **made_by(
@@ -194,7 +198,7 @@ rule scores:
     conda:
         "../envs/training.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         **made_by("pipeline.scores", cfg=dict(report=CFG.report)),
@@ -228,7 +232,7 @@ rule tables:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by(
@@ -257,7 +261,7 @@ rule figures:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.figures", cfg=dict(report=CFG.report)),
@@ -283,7 +287,7 @@ rule across:
     conda:
         "../envs/results.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
         runtime=30,
     params:
         **made_by("pipeline.across", cfg=dict(report=CFG.report)),

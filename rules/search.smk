@@ -74,7 +74,7 @@ rule search:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=720,
     params:
         **made_by(

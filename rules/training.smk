@@ -40,7 +40,7 @@ rule teacher:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(
@@ -116,7 +116,7 @@ rule references:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         **made_by(
@@ -161,7 +161,7 @@ rule student:
     threads: CFG.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         **made_by(

@@ -8,10 +8,8 @@ from workflow import ROOT, copy_project, snakemake
 from pipeline import config
 from pipeline.config import Config, main, read_files
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.corpora import ADAPTERS
-from pipeline.corpora import iemocap
+from pipeline.core.registries.corpora import CORPORA
 from pipeline.evaluation.results import CEILINGS, PROTOCOL, TRIVIAL
-from pipeline.settings import config as settings_config
 from pipeline.settings import schema
 from pipeline.settings.files import read_source
 
@@ -180,10 +178,35 @@ def test_a_mistake_is_named_with_its_place(mine, mistake):
     assert "\n" not in str(error.value)
 
 
-def test_the_adapters_have_the_folds_and_protocols_that_are_checked():
-    assert settings_config.FOLDS["iemocap"] == iemocap.FOLDS
-    assert tuple(iemocap.PROTOCOLS) == settings_config.PROTOCOLS["iemocap"]
-    assert set(settings_config.FOLDS) <= set(ADAPTERS)
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_configuration_is_held_to_the_row_of_its_corpus(name):
+    row = CORPORA[name]
+
+    def read(standins=row.generated or row.given, **corpus):
+        corpus |= {} if row.generated else {"folder": "there"}
+        return config.read_config({"corpus": {"name": name, **corpus}, "encoders": {"standins": standins}})
+
+    def refused(said, **keys):
+        with pytest.raises(PipelineError, match=said):
+            read(**keys)
+
+    for fold in row.folds or ("one", "two"):
+        assert read(folds=[fold]).corpus.folds == [fold]
+    if row.folds:
+        refused(f"the corpus {name} has no fold 'another'; it has {', '.join(row.folds)}", folds=["another"])
+    for those in row.same.values():
+        refused("both test", folds=list(those))
+    for protocol in row.protocols:
+        assert read(protocol=protocol).corpus.label_protocol == protocol
+    assert read().corpus.label_protocol == (row.protocols[0] if row.protocols else "")
+    refused(f"the corpus {name} has no protocol 'another'", protocol="another")
+    if not (row.generated or row.given):
+        refused("the stand-ins know only the embedded corpus", standins=True)
+    if row.generated:
+        refused("which reads none", folder="there")
+    assert read().corpus.unread == [
+        own for own in ("iemocap", "meld", "mosei", "own", "features") if own != (row.section or name)
+    ]
 
 
 @pytest.mark.parametrize(

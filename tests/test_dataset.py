@@ -94,6 +94,13 @@ def test_every_reason_of_absence_is_documented():
     assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.M)) == sorted(REASONS)
 
 
+def test_no_other_module_spells_a_reason_of_absence():
+    for path in (Path(__file__).resolve().parents[1] / "pipeline").rglob("*.py"):
+        if path.name != "absence.py":
+            spelt = set(re.findall(r"[\"'](\w+)[\"']", path.read_text())) & set(REASONS)
+            assert not spelt, f"{path}: {spelt} stand in pipeline/core/absence.py"
+
+
 def test_training_reads_what_this_stage_writes(made):
     dataset.run(dataset.Params(), **made)
     loaded = Dataset.load(made["folder"])

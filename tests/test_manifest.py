@@ -93,6 +93,10 @@ def test_shards_partition_the_corpus(tmp_path, monkeypatch):
     assert artefacts.load_json(outputs["facts"])["utterances"] == 27
     splits.run(splits.Params(), manifest=outputs["manifest"], splits=tmp_path / "s.parquet")
     assert artefacts.load_table(tmp_path / "s.parquet").height == 9
+    with pytest.raises(PipelineError, match="embedded has no fold 'session1'; it has main"):
+        splits.run(
+            splits.Params(fold="session1"), manifest=outputs["manifest"], splits=tmp_path / "t.parquet"
+        )
 
 
 def test_a_medium_is_known_by_its_digest_or_its_size(tmp_path):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, mean_absolute_error
 
-from pipeline.evaluation import agreement, metrics
+from pipeline.core.registries import metrics as registry
+from pipeline.evaluation import agreement, calibration, metrics, sums
 
 LABELS = ("a", "b", "c", "d")
 
@@ -44,9 +45,9 @@ def test_majority_of_meld_is_where_its_literature_has_it():
 def test_calibration_error_of_known_cases():
     truth = np.array([0] * 8 + [1] * 2)
     calibrated = np.tile([0.8, 0.2], (10, 1))
-    assert metrics.calibration_error(truth, calibrated) == pytest.approx(0)
+    assert calibration.calibration_error(truth, calibrated) == pytest.approx(0)
     certain = np.tile([1.0, 0.0], (10, 1))
-    assert metrics.calibration_error(truth, certain) == pytest.approx(0.2)
+    assert calibration.calibration_error(truth, certain) == pytest.approx(0.2)
 
 
 def test_calibration_error_equals_a_loop():
@@ -59,12 +60,12 @@ def test_calibration_error_equals_a_loop():
         inside = (top >= low / 15) & ((top < (low + 1) / 15) | (low == 14))
         if inside.any():
             total += inside.mean() * abs(right[inside].mean() - top[inside].mean())
-    assert metrics.calibration_error(truth, values) == pytest.approx(total)
+    assert calibration.calibration_error(truth, values) == pytest.approx(total)
 
 
 def test_seven_classes_round_half_away_from_zero():
     score = np.array([-3.4, -2.5, -0.5, -0.49, 0.5, 1.5, 2.5, 9.0])
-    assert metrics.seven_classes(score).tolist() == [-3, -3, -1, 0, 1, 2, 3, 3]
+    assert agreement.seven_classes(score).tolist() == [-3, -3, -1, 0, 1, 2, 3, 3]
 
 
 def test_sentiment_metrics_of_a_known_case():
@@ -116,3 +117,48 @@ def test_conflict_of_a_known_case():
     assert found["donor_rate"] == pytest.approx(2 / 3)
     assert found["clean_donor_rate"] == pytest.approx(1 / 3)
     assert found["donor_bias"] == pytest.approx(1 / 3)
+
+
+def test_the_metrics_that_can_be_the_main_one_are_those_with_a_resampled_form():
+    rows = metrics.METRICS
+    assert {name: rows[name].task for name in rows if rows[name].resampled} == registry.METRICS
+
+
+def held_to_each_other(rows, plain_arguments, added: np.ndarray) -> None:
+    """The plain form of each row equals the resampled form of the sums (F,) over all dialogues."""
+    for name, row in rows.items():
+        if row.resampled is not None:
+            plain = row.plain(*plain_arguments)
+            # of nothing there is no rate: NaN in the plain form, and 0 where a resample has drawn nothing
+            assert np.isnan(plain) or row.of_sums(added) == pytest.approx(plain, abs=1e-9), name
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_plain_and_resampled_forms_agree_on_labels(pairs, dialogues):
+    truth, predicted = np.array(pairs).T
+    dialogue = np.arange(len(truth)) % dialogues
+    added = sums.class_statistics(truth, predicted, dialogue, dialogues, len(LABELS)).sum(axis=0)
+    held_to_each_other(metrics.of_task("classification"), (truth, soft(predicted)), added)
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=40), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_plain_and_resampled_forms_agree_on_scores(pairs, dialogues):
+    truth, score = np.array(pairs).T
+    truth = truth if (truth != 0).any() else truth - 1  # some utterance takes a side
+    dialogue = np.arange(len(truth)) % dialogues
+    added = sums.score_statistics(truth, score, dialogue, dialogues).sum(axis=0)
+    held_to_each_other(metrics.of_task("regression"), (truth, score), added)
+
+
+VIEW = st.tuples(st.integers(-1, 3), st.integers(0, 3), st.integers(0, 3), st.integers(-1, 3))
+
+
+@given(st.lists(VIEW, min_size=1, max_size=60), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_plain_and_resampled_forms_agree_on_conflict_views(views, dialogues):
+    arrays = np.array(views).T
+    dialogue = np.arange(arrays.shape[1]) % dialogues
+    added = sums.conflict_statistics(*arrays, dialogue=dialogue, dialogues=dialogues).sum(axis=0)
+    held_to_each_other(metrics.CONFLICT_METRICS, arrays, added)

@@ -126,6 +126,13 @@ def test_another_format_or_a_damaged_folder_is_named(copy, keys, said):
         load(copy)
 
 
+def test_a_model_from_before_detectors_were_told_apart_loads(copy):
+    extraction = json.loads((copy / "config.json").read_text())["extraction"]
+    assert extraction["faces"].pop("detector") == "mtcnn"
+    change(copy, extraction=extraction)
+    assert load(copy).facts.extraction.faces.detector == "mtcnn"
+
+
 def test_a_changed_encoder_is_refused(copy):
     model = load(copy)
     model.encoder_folder("text")

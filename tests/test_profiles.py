@@ -1,4 +1,4 @@
-"""The two profiles name every stage, and say the same of GPUs as the rules do."""
+"""The two profiles say the same of GPUs as the rules do, and nothing that those say of memory and time."""
 
 import re
 from dataclasses import fields
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 from snakemake_executor_plugin_slurm import ExecutorSettings
-from workflow import ROOT
+from workflow import ROOT, copy_project, dry_run
 
 HEAD_NODE = {"corpus", "weights"}
 
@@ -26,12 +26,23 @@ def profile(name: str) -> dict:
     return yaml.safe_load(Path(ROOT, "profiles", name, "config.v9+.yaml").read_text())
 
 
-def test_every_stage_has_its_row_in_the_slurm_profile():
-    rows = profile("slurm")["set-resources"]
-    assert set(rows) == set(rules()) - HEAD_NODE
-    for name, row in rows.items():
-        assert re.fullmatch(r"\d+ \* attempt", row["mem_mb"]), name
-        assert row["runtime"] > 0, name
+def test_memory_and_walltime_of_every_stage_stand_in_its_rule_alone():
+    for name, text in rules().items():
+        copied = name == "held_out_teacher"  # a copy of a rule has its resources
+        wanted = 0 if copied or name == "weights" else 1
+        for resource in (r"mem_mb=memory\(\d+\)", r"runtime=\d+"):
+            assert len(re.findall(resource, text)) == wanted, f"{name}: {resource}"
+    slurm = profile("slurm")
+    for row in (slurm["default-resources"], *slurm["set-resources"].values()):
+        assert not {"mem_mb", "runtime"} & set(row)
+
+
+def test_a_job_asks_for_more_memory_with_each_attempt(tmp_path):
+    folder = copy_project(tmp_path)
+    for attempt in (1, 3):
+        said = dry_run(folder, "--attempt", str(attempt), "--config", "device=cpu")
+        asked = re.findall(r"mem_mb=(\d+)", said[said.index("rule masks:") :])
+        assert int(asked[0]) == 3000 * attempt
 
 
 def test_the_stages_with_a_network_have_a_gpu_and_no_other():
@@ -39,8 +50,8 @@ def test_the_stages_with_a_network_have_a_gpu_and_no_other():
     # a copy of a rule has its resources
     networks = {name for name, text in texts.items() if "gpu=GPU" in text} | {"held_out_teacher"}
     rows = profile("slurm")["set-resources"]
-    assert {name for name, row in rows.items() if row.get("gpu") == 1} == networks
-    assert all((row.get("slurm_partition") == "gpu") == ("gpu" in row) for row in rows.values())
+    assert {name for name, row in rows.items() if row["gpu"] == 1} == networks == set(rows)
+    assert all(row["slurm_partition"] == "gpu" for row in rows.values())
     imports = {name for name, text in texts.items() if "**COMPUTE" in text} - {"held_out_teacher"}
     assert imports <= networks, "a stage that is told a device has a GPU"
 

@@ -19,7 +19,7 @@ from pipeline.annotation.card import measured
 from pipeline.annotation.facts import read_facts
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import metrics
+from pipeline.evaluation import agreement, calibration
 from pipeline.evaluation.answers import load_answers, load_truth
 from pipeline.evaluation.results import Cell, Results
 from pipeline.reporting import corpus_table, explorer_page
@@ -94,7 +94,7 @@ def test_confusion_counts_every_answer_once(answers, tmp_path):
             if truth.task == "classification":
                 scores.append((said.argmax(axis=1) == value).sum())
             else:
-                scores.append((metrics.seven_classes(said[:, 0]) == metrics.seven_classes(value)).sum())
+                scores.append((agreement.seven_classes(said[:, 0]) == agreement.seven_classes(value)).sum())
     assert right == pytest.approx(np.mean(scores), abs=0.01)
 
 
@@ -113,10 +113,10 @@ def test_reliability_bins_add_up(answers, tmp_path):
 def test_calibration_error_is_the_mean_distance_of_its_bins():
     rng = np.random.default_rng(3)
     truth, probabilities = rng.integers(0, 4, 500), rng.dirichlet(np.ones(4), 500)
-    count, confidence, right = metrics.reliability(truth, probabilities)
+    count, confidence, right = calibration.reliability(truth, probabilities)
     some = count > 0
     gaps = np.abs(right[some] / count[some] - confidence[some] / count[some])
-    assert metrics.calibration_error(truth, probabilities) == pytest.approx(
+    assert calibration.calibration_error(truth, probabilities) == pytest.approx(
         np.average(gaps, weights=count[some])
     )
 

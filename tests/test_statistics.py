@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from pipeline.core.registries import metrics as registry
 from pipeline.evaluation import bootstrap, metrics
+from pipeline.evaluation.metrics import METRICS
+from pipeline.evaluation.sums import class_statistics
 
 
 def made_up(seed: int, utterances: int = 90, dialogues: int = 12, classes: int = 4):
@@ -18,14 +21,11 @@ def test_resamples_equal_a_slow_loop():
     dialogues, classes, seeds, views = 12, 4, 3, 2
     cells = {(s, k): made_up(10 * s + k) for s in range(seeds) for k in range(views)}
     stacked = np.array(
-        [
-            [bootstrap.class_statistics(*cells[s, k], dialogues, classes) for k in range(views)]
-            for s in range(seeds)
-        ]
+        [[class_statistics(*cells[s, k], dialogues, classes) for k in range(views)] for s in range(seeds)]
     )
     draws = bootstrap.Resamples.draw(20, dialogues, seeds, seed=1)
-    for name, function in bootstrap.CLASS_METRICS.items():
-        fast = bootstrap.resampled(stacked, function, draws)
+    for name in registry.of_task("classification"):
+        fast = bootstrap.resampled(stacked, METRICS[name].of_sums, draws)
         for number in range(len(fast)):
             for view in range(views):
                 total = weight = 0.0
@@ -44,31 +44,6 @@ def test_resamples_equal_a_slow_loop():
                 assert fast[number, view] == pytest.approx(total / weight), name
 
 
-def test_score_statistics_equal_the_metrics():
-    rng = np.random.default_rng(0)
-    truth = rng.integers(-6, 7, 200) / 2
-    score = truth + rng.normal(0, 1, 200)
-    dialogue = rng.integers(0, 9, 200)
-    sums = bootstrap.score_statistics(truth, score, dialogue, 9)
-    assert sums.shape == (9, 20)
-    found = metrics.regression(truth, score)
-    for name, function in bootstrap.SCORE_METRICS.items():
-        assert function(sums.sum(axis=0)) == pytest.approx(found[name]), name
-
-
-def test_conflict_statistics_equal_the_metrics():
-    rng = np.random.default_rng(0)
-    predicted, clean = rng.integers(0, 4, (2, 150))
-    truth = rng.integers(-1, 4, 150)  # a true score of 0 is -1: on neither side
-    reference, dialogue = rng.integers(-1, 4, 150), rng.integers(0, 7, 150)
-    sums = bootstrap.conflict_statistics(
-        truth, predicted, clean, reference, dialogue=dialogue, dialogues=7
-    ).sum(axis=0)
-    found = metrics.conflict(truth, predicted, clean, reference)
-    for name, function in bootstrap.CONFLICT_METRICS.items():
-        assert function(sums) == pytest.approx(found[name]), name
-
-
 def test_interval_covers_the_truth_as_often_as_it_says():
     """Accuracy of .7 with dialogues as the unit: about 95 of 100 intervals hold it."""
     rng = np.random.default_rng(0)
@@ -79,9 +54,9 @@ def test_interval_covers_the_truth_as_often_as_it_says():
         hit = rng.random((dialogues, length)) < easy[:, None]
         truth, predicted = np.zeros(dialogues * length, int), 1 - hit.ravel().astype(int)
         dialogue = np.repeat(np.arange(dialogues), length)
-        one = bootstrap.class_statistics(truth, predicted, dialogue, dialogues, 2)
+        one = class_statistics(truth, predicted, dialogue, dialogues, 2)
         draws = bootstrap.Resamples.draw(400, dialogues, 1, seed=trial)
-        values = bootstrap.resampled(one[None, None], bootstrap.accuracy, draws)[1:, 0]
+        values = bootstrap.resampled(one[None, None], METRICS["accuracy"].of_sums, draws)[1:, 0]
         low, high = bootstrap.interval(values, 0.95)
         covered += low <= 0.7 <= high
     assert 0.90 <= covered / 200 <= 0.985
@@ -116,8 +91,8 @@ def test_holm_of_a_known_case():
 
 
 def test_a_variant_without_seeds_meets_every_resample():
-    one = bootstrap.class_statistics(*made_up(0), 12, 4)[None, None]
+    one = class_statistics(*made_up(0), 12, 4)[None, None]
     draws = bootstrap.Resamples.draw(50, 12, 5, seed=0)
-    alone = bootstrap.resampled(one, bootstrap.accuracy, draws)
-    five = bootstrap.resampled(np.repeat(one, 5, axis=0), bootstrap.accuracy, draws)
+    alone = bootstrap.resampled(one, METRICS["accuracy"].of_sums, draws)
+    five = bootstrap.resampled(np.repeat(one, 5, axis=0), METRICS["accuracy"].of_sums, draws)
     assert alone == pytest.approx(five)

@@ -45,11 +45,10 @@ def annotate(
     video = Path(video)
     if out is not None:
         out = replaceable(Path(out), [video] if transcript is None else [video, Path(transcript)])
-    place = prepare(device, threads)
     with tempfile.TemporaryDirectory() as spare:
         opened = perception.open_video(video, Path(spare) / "sound")
         told = Path(transcript) if transcript is not None else perception.beside(video)
-        seen = perception.perceive(model, opened, told, settings.speech, place, threads)
+        seen = perception.perceive(model, opened, told, settings.speech, prepare(device, threads), threads)
         if not seen.available.any():
             raise PipelineError(f"{video}: nothing in it can be judged. {missing(seen)} {seen.said}.")
         values = model.predict(

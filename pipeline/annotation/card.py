@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import polars as pl
 
 from pipeline.annotation.facts import ModelFacts
-from pipeline.evaluation.results import MEANS, Cell, Results, ordered, shown, title
+from pipeline.evaluation.results import MEANS, Cell, Results, ordered, title
 from pipeline.reporting.summary import OWN
+from pipeline.reporting.units import shown
 
 CONFLICT = "conflict/av/different"
 CONTEXT = """\

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import av
 import cv2
 import numpy as np
 import polars as pl
@@ -17,85 +14,13 @@ from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.overlay import GROUND, Painter
 from pipeline.annotation.perception import Video
 from pipeline.core import artefacts, media
+from pipeline.core.movie import AAC_RATES, Movie, Picture, Sound
 from pipeline.core.progress import progress
 from pipeline.settings.annotate import FilmSettings
 
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-AAC_BLOCK = 1024
 USUAL = 25.0  # pictures a second of a file that has none, or does not tell
 SLOWEST = 10.0  # what is drawn moves, even where the pictures of a file stand for long
 BLANK = (640, 360)  # size of the picture of a file that has none (px)
-
-
-class Writer:
-    """An MP4 file under construction (MPEG-4 picture, AAC sound); use it as a context manager.
-
-    channels: of the sound; 0 for none.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        rate: Fraction,
-        width: int,
-        height: int,
-        channels: int,
-        sound_rate: int,
-        quality: int,
-    ) -> None:
-        # absolute: FFmpeg takes a name with a colon for an address
-        self.file = av.open(str(Path(path).absolute()), "w", format="mp4", options={"movflags": "+faststart"})
-        self.rate, self.sound_rate, self.pictures, self.samples = rate, sound_rate, 0, 0
-        self.video = self.file.add_stream("mpeg4", rate=rate)
-        self.video.width, self.video.height, self.video.pix_fmt = width, height, "yuv420p"
-        context = self.video.codec_context
-        # a fixed quantiser: no rate control, which would blur the small letters
-        context.qmin, context.qmax, context.bit_rate = quality, quality, 0
-        context.gop_size = round(2 * rate)
-        self.layout = "stereo" if channels > 1 else "mono"
-        self.audio = self.file.add_stream("aac", rate=sound_rate, layout=self.layout) if channels else None
-        self.waiting = np.zeros((max(channels, 1), 0), np.float32)
-
-    @property
-    def heard(self) -> float:
-        """Seconds of sound taken so far."""
-        return (self.samples + self.waiting.shape[1]) / self.sound_rate
-
-    def picture(self, pixels: np.ndarray) -> None:
-        """Append one picture: uint8 RGB."""
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        frame.pts, frame.time_base = self.pictures, 1 / self.rate
-        self.pictures += 1
-        self.file.mux(self.video.encode(frame))
-
-    def sound(self, samples: np.ndarray, last: bool = False) -> None:
-        """Append sound: float32 (channels, samples); `last` flushes what does not fill a block."""
-        self.waiting = np.concatenate([self.waiting, samples], axis=1)
-        held = self.waiting.shape[1]
-        whole = held if last else held // AAC_BLOCK * AAC_BLOCK
-        for first in range(0, whole, AAC_BLOCK):
-            piece = np.ascontiguousarray(self.waiting[:, first : min(first + AAC_BLOCK, whole)])
-            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=self.layout)
-            frame.sample_rate, frame.pts = self.sound_rate, self.samples
-            frame.time_base = Fraction(1, self.sound_rate)
-            self.samples += piece.shape[1]
-            self.file.mux(self.audio.encode(frame))
-        self.waiting = self.waiting[:, whole:]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self.file.mux(self.video.encode(None))
-                if self.audio is not None:
-                    self.sound(np.zeros((self.waiting.shape[0], 0), np.float32), last=True)
-                    self.file.mux(self.audio.encode(None))
-        finally:
-            self.file.close()
 
 
 def heard(path: Path, layout: str, rate: int) -> Iterator[np.ndarray]:
@@ -169,15 +94,15 @@ def draw(
     pieces = heard(video.path, "stereo" if channels > 1 else "mono", sound_rate) if channels else iter(())
     how = cv2.INTER_AREA if width < own[0] else cv2.INTER_LINEAR
     with artefacts.replacing(path) as temporary:
-        size = (width, height + painter.band)
-        with Writer(temporary, rate, *size, channels, sound_rate, settings.quality) as writer:
+        picture = Picture(rate, width, height + painter.band, quantiser=settings.quality)
+        with Movie(temporary, picture, Sound(sound_rate, channels) if channels else None) as movie:
             for time, shown in progress(zip(times, pictures, strict=False), "pictures", total=count):
-                while channels and writer.heard < time and (piece := next(pieces, None)) is not None:
-                    writer.sound(piece)
+                while channels and movie.heard < time and (piece := next(pieces, None)) is not None:
+                    movie.add_sound(piece)
                 if shown is None:
                     small = np.full((height, width, 3), GROUND, np.uint8)
                 else:
                     small = cv2.resize(shown.picture, (width, height), interpolation=how)
-                writer.picture(painter.paint(small, time))
+                movie.add_picture(painter.paint(small, time))
             for piece in pieces:
-                writer.sound(piece)
+                movie.add_sound(piece)

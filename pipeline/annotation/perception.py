@@ -20,10 +20,9 @@ from pipeline.annotation.exported import ExportedModel
 from pipeline.core import absence, media
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
-from pipeline.core.registries import encoders
+from pipeline.core.registries import detectors, encoders
 from pipeline.corpora import transcripts
 from pipeline.extraction import faces
-from pipeline.extraction.detection import Detector
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.extraction.sound import utterance_sound
 from pipeline.settings.annotate import SpeechSettings
@@ -275,7 +274,8 @@ def _faces(
         _all_absent(table, video.blind)
         return []
     cv2.setNumThreads(threads)
-    detector = Detector(model.facts.extraction.faces, device)
+    settings = model.facts.extraction.faces
+    detector = detectors.detector(settings.detector).load(settings, device)
     encoder = _encoder(model, "visual", device)
     boxes = []
     # the utterances come in the order of their ends, none is left out

@@ -26,11 +26,3 @@ def given_or_drawn(rows: pl.DataFrame, settings: CorpusSettings, test: float) ->
         split=pl.when(pl.col("dialogue").is_in(tested)).then(pl.lit("test")).otherwise(pl.lit("train"))
     )
     return own_splits(drawn, settings.validation, settings.seed)
-
-
-def only_main(fold: str, corpus: str) -> None:
-    """Raise PipelineError for any fold but `main`."""
-    if fold != "main":
-        raise PipelineError(
-            f"config, key corpus.folds: the corpus {corpus} has the fold main only, not {fold!r}."
-        )

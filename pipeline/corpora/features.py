@@ -19,7 +19,7 @@ from models.conditions import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
-from pipeline.corpora.drawing import given_or_drawn, only_main
+from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.rows import Corpus, own_splits
 from pipeline.settings.corpus import CorpusSettings
 
@@ -235,7 +235,6 @@ def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFr
         )
     column = f"{FOLD}{fold}"
     if column not in table.columns:
-        only_main(fold, "features")
         return given_or_drawn(rows, settings, settings.features.test)
     split = table.select("dialogue", split=pl.col(column).cast(pl.String)).unique(maintain_order=True)
     twice = split.filter(pl.col("dialogue").is_duplicated())

@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading, transcripts
-from pipeline.corpora.drawing import given_or_drawn, only_main
+from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus
 from pipeline.corpora.transcripts import Cue
@@ -149,5 +149,4 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
 
 def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:
     """The splits of the transcripts, or drawn ones; there is one fold, `main`."""
-    only_main(fold, "folder")
     return given_or_drawn(rows, settings, settings.own.test)

@@ -25,10 +25,9 @@ from pipeline.settings.corpus import CorpusSettings
 log = logging.getLogger("pipeline")
 
 SESSIONS = tuple(f"session{number}" for number in range(1, 6))
-FOLDS = ("main", *SESSIONS)
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
 SIX = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
-PROTOCOLS = {
+CLASSES = {  # by protocol
     "four": ("happy", "sad", "neutral", "angry"),
     "six": SIX,
     "six_by_ids": SIX,
@@ -190,23 +189,19 @@ def _counts(turns: Sequence[Turn], labels: dict[str, str]) -> dict[str, int]:
 def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """All turns of all sessions under the protocol of the config.
 
-    Raises PipelineError for an unknown protocol, a missing tree, faulty files, or if no video can be used.
+    Raises PipelineError for a missing tree, faulty files, or if no video can be used.
     """
-    protocol = settings.protocol or "four"
-    if protocol not in PROTOCOLS:
-        raise PipelineError(
-            f"config, key corpus.protocol: IEMOCAP has {', '.join(PROTOCOLS)}, not {protocol!r}."
-        )
+    protocol = settings.label_protocol
     found = sessions(reading.root(settings))
     turns = [turn for name, path in found.items() for turn in evaluated(name, path)]
     spoken = {key: text for path in found.values() for key, text in transcripts(path).items()}
     labels = labels_of(turns, protocol, settings.iemocap)
     compare("iemocap", EXPECTED | LABELLED[protocol], _counts(turns, labels), settings.counts)
-    rows = _rows(turns, labels, spoken, found, PROTOCOLS[protocol], settings.iemocap)
+    rows = _rows(turns, labels, spoken, found, CLASSES[protocol], settings.iemocap)
     reading.durations((Path(row["media"]) for row in rows), "iemocap")
     silent = sum(row["text"] is None for row in rows)
     log.info("iemocap: %d turns, %d labelled, %d without a transcript", len(rows), len(labels), silent)
-    return Corpus(reading.table(rows), PROTOCOLS[protocol], "classification", FOLDS)
+    return Corpus(reading.table(rows), CLASSES[protocol], "classification")
 
 
 def _rows(
@@ -249,10 +244,8 @@ def _rows(
 def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:
     """One session tests, a seeded share of the other dialogues validates.
 
-    Raises PipelineError for an unknown fold, or if the session of the fold is not in the corpus.
+    Raises PipelineError if the session of the fold is not in the corpus.
     """
-    if fold not in FOLDS:
-        raise PipelineError(f"config, key corpus.folds: IEMOCAP has {', '.join(FOLDS)}, not {fold!r}.")
     tested = SESSIONS[-1] if fold == "main" else fold
     table = rows.group_by("dialogue", maintain_order=True).agg(pl.col("group").first())
     others = table.filter(pl.col("group") != tested)["dialogue"].to_list()

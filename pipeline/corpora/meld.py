@@ -17,7 +17,6 @@ from pipeline.core.absence import WRONG_CUT
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
 from pipeline.corpora.counts import compare
-from pipeline.corpora.drawing import only_main
 from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus, own_splits
 from pipeline.settings.corpora import MeldSettings
@@ -224,5 +223,4 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
 
 def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:
     """The official splits; there is one fold, `main`."""
-    only_main(fold, "meld")
     return own_splits(rows, settings.validation, settings.seed)

@@ -39,3 +39,9 @@ def pearson(truth: np.ndarray, score: np.ndarray) -> float:
 def mean_absolute_error(truth: np.ndarray, score: np.ndarray) -> float:
     """Mean distance of scores (U,)."""
     return float(np.abs(truth - score).mean())
+
+
+def seven_classes(score: np.ndarray) -> np.ndarray:
+    """Sentiment in seven classes -3..3, rounded half away from zero after clipping."""
+    clipped = np.clip(score, -3, 3)
+    return (np.sign(clipped) * np.floor(np.abs(clipped) + 0.5)).astype(int)

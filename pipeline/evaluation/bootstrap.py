@@ -1,17 +1,15 @@
 """Paired bootstrap over dialogues and seeds, and the Holm correction.
 
-A metric of a resample is computed from sums of per-dialogue statistics, so a resample costs one row of a
-matrix product. All variants of one comparison share the same resampled dialogues and seeds.
+A metric of a resample is computed from sums over its dialogues (`pipeline.evaluation.sums`), so a resample
+costs one row of a matrix product. All variants of one comparison share the same resamples.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.metrics import seven_classes
-
-Metric = Callable[[np.ndarray], np.ndarray]
+OfSums = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -32,123 +30,7 @@ class Resamples:
         )
 
 
-def class_statistics(
-    truth: np.ndarray, predicted: np.ndarray, dialogue: np.ndarray, dialogues: int, classes: int
-) -> np.ndarray:
-    """Per-dialogue hits, predictions and support of each class: (D, 3 C)."""
-    hit = truth == predicted
-    parts = [(truth[hit], dialogue[hit]), (predicted, dialogue), (truth, dialogue)]
-    return np.concatenate([_counts(value, place, dialogues, classes) for value, place in parts], axis=1)
-
-
-def _counts(value: np.ndarray, dialogue: np.ndarray, dialogues: int, classes: int) -> np.ndarray:
-    flat = np.bincount(dialogue * classes + value, minlength=dialogues * classes)
-    return flat.reshape(dialogues, classes).astype(float)
-
-
-def accuracy(sums: np.ndarray) -> np.ndarray:
-    """Accuracy from summed class statistics (..., 3 C)."""
-    hits, _, support = np.split(sums, 3, axis=-1)
-    return _ratio(hits.sum(axis=-1), support.sum(axis=-1))
-
-
-def balanced_accuracy(sums: np.ndarray) -> np.ndarray:
-    """Mean recall of the classes that occur, from summed class statistics (..., 3 C)."""
-    hits, _, support = np.split(sums, 3, axis=-1)
-    return _ratio(_ratio(hits, support).sum(axis=-1), (support > 0).sum(axis=-1))
-
-
-def weighted_f1(sums: np.ndarray) -> np.ndarray:
-    """F1 weighted by support, from summed class statistics (..., 3 C)."""
-    hits, predicted, support = np.split(sums, 3, axis=-1)
-    return _ratio((_ratio(2 * hits, predicted + support) * support).sum(axis=-1), support.sum(axis=-1))
-
-
-def macro_f1(sums: np.ndarray) -> np.ndarray:
-    """Mean F1 of all classes, from summed class statistics (..., 3 C)."""
-    hits, predicted, support = np.split(sums, 3, axis=-1)
-    return _ratio(2 * hits, predicted + support).mean(axis=-1)
-
-
-CLASS_METRICS: Mapping[str, Metric] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "weighted_f1": weighted_f1,
-    "macro_f1": macro_f1,
-}
-
-
-def score_statistics(
-    truth: np.ndarray, score: np.ndarray, dialogue: np.ndarray, dialogues: int
-) -> np.ndarray:
-    """Per-dialogue sums that the sentiment metrics need: (D, 20)."""
-    polar = truth != 0
-    columns = [
-        *(np.ones_like(truth), np.abs(score - truth), seven_classes(score) == seven_classes(truth)),
-        *(truth, score, truth * truth, score * score, truth * score),
-    ]
-    for true, predicted, counted in (
-        (truth >= 0, score >= 0, np.ones_like(polar)),
-        (truth > 0, score > 0, polar),
-    ):
-        for wanted in (False, True):
-            columns.append(counted & (true == wanted) & (predicted == wanted))
-        for side in (predicted, true):
-            columns += [counted & ~side, counted & side]
-    return np.stack(
-        [np.bincount(dialogue, weights=column.astype(float), minlength=dialogues) for column in columns],
-        axis=1,
-    )
-
-
-def pearson(sums: np.ndarray) -> np.ndarray:
-    """Pearson r from summed score statistics; 0 where either side is constant."""
-    count, x, y, xx, yy, xy = (sums[..., place] for place in (0, 3, 4, 5, 6, 7))
-    spread = (count * xx - x * x) * (count * yy - y * y)
-    return np.where(spread > 1e-9, (count * xy - x * y) / np.sqrt(np.maximum(spread, 1e-9)), 0.0)
-
-
-SCORE_METRICS: Mapping[str, Metric] = {
-    "mae": lambda sums: _ratio(sums[..., 1], sums[..., 0]),
-    "acc7": lambda sums: _ratio(sums[..., 2], sums[..., 0]),
-    "pearson": pearson,
-    "acc2_nonneg": lambda sums: accuracy(sums[..., 8:14]),
-    "f1_nonneg": lambda sums: weighted_f1(sums[..., 8:14]),
-    "acc2_pos": lambda sums: accuracy(sums[..., 14:20]),
-    "f1_pos": lambda sums: weighted_f1(sums[..., 14:20]),
-}
-
-
-def conflict_statistics(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    clean: np.ndarray,
-    reference: np.ndarray,
-    *,
-    dialogue: np.ndarray,
-    dialogues: int,
-) -> np.ndarray:
-    """Per-dialogue counts of conflict views (V,): views with a truth (not negative), hits among them, known
-    references, and how often predictions under conflict and clean ones equal the reference: (D, 5)."""
-    known, sided = reference >= 0, truth >= 0
-    columns = (
-        sided,
-        sided & (truth == predicted),
-        known,
-        known & (predicted == reference),
-        known & (clean == reference),
-    )
-    counts = [np.bincount(dialogue, weights=column, minlength=dialogues) for column in columns]
-    return np.stack(counts, axis=1)
-
-
-CONFLICT_METRICS: Mapping[str, Metric] = {
-    "accuracy": lambda sums: _ratio(sums[..., 1], sums[..., 0]),
-    "donor_bias": lambda sums: _ratio(sums[..., 3] - sums[..., 4], sums[..., 2]),
-}
-
-
-def resampled(statistics: np.ndarray, metric: Metric, resamples: Resamples) -> np.ndarray:
+def resampled(statistics: np.ndarray, metric: OfSums, resamples: Resamples) -> np.ndarray:
     """Seed-mean of a metric in every resample, the sample itself first: (R + 1, K).
 
     `statistics` (S, K, D, F) holds F sums of D dialogues, for S seeds and K views. What has one seed only
@@ -192,9 +74,3 @@ def holm(values: np.ndarray) -> np.ndarray:
     corrected = np.empty(len(values))
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return corrected
-
-
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """top / bottom, 0 where bottom is 0."""
-    top, bottom = np.broadcast_arrays(top, bottom)
-    return np.divide(top, bottom, out=np.zeros(top.shape), where=bottom > 0)

@@ -14,7 +14,9 @@ from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.answers import Answers, Truth
+from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
 from pipeline.evaluation.scoring import labels_of, view_truth
+from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
 from pipeline.settings.report import ReportSettings
 
 FAMILY = (COMPLETE, FIXED_MEAN, RANDOM_MEAN)
@@ -52,13 +54,11 @@ class Sums:
                 if truth.task == "classification":
                     predicted = labels_of(draw[known], truth)
                     cells.append(
-                        bootstrap.class_statistics(
-                            value.astype(int), predicted, dialogue, truth.dialogues, truth.width
-                        )
+                        class_statistics(value.astype(int), predicted, dialogue, truth.dialogues, truth.width)
                     )
                 else:
                     score = draw[known, 0].astype(float)
-                    cells.append(bootstrap.score_statistics(value, score, dialogue, truth.dialogues))
+                    cells.append(score_statistics(value, score, dialogue, truth.dialogues))
         self.clean[answers.seed] = np.stack(cells)
         if answers.conflict:
             self.conflict[answers.seed] = np.stack(list(self._views(answers, truth)))
@@ -67,7 +67,7 @@ class Sums:
         for condition, values in answers.conflict.items():
             mine = truth.view_kind == condition.split("/")[2]
             target = truth.view_target[mine]
-            yield bootstrap.conflict_statistics(
+            yield conflict_statistics(
                 view_truth(truth, target),
                 labels_of(values, truth),
                 labels_of(answers.clean[COMPLETE][0][target], truth),
@@ -95,11 +95,9 @@ def compare(
     draws = bootstrap.Resamples.draw(settings.resamples, truth.dialogues, len(seeds), settings.seed)
     rows: list[dict] = []
     classes = truth.task == "classification"
-    known = bootstrap.CLASS_METRICS if classes else bootstrap.SCORE_METRICS
-    main = settings.metric if classes else settings.score_metric
-    for metric in dict.fromkeys((main, "accuracy" if classes else "mae")):
+    for metric in dict.fromkeys((settings.main(truth.task), "accuracy" if classes else "mae")):
         values = {
-            name: _by_condition(one, _ordered(one.clean, seeds), known[metric], draws)
+            name: _by_condition(one, _ordered(one.clean, seeds), METRICS[metric].of_sums, draws)
             for name, one in sums.items()
         }
         rows += [
@@ -108,10 +106,10 @@ def compare(
             for condition, found in conditions.items()
         ]
         rows += _differences(values, family, trained, metric, settings)
-    for metric, function in bootstrap.CONFLICT_METRICS.items():
+    for metric, row in CONFLICT_METRICS.items():
         for name, one in sums.items():
-            if one.conflict:
-                found = bootstrap.resampled(_ordered(one.conflict, seeds), function, draws)
+            if row.resampled and one.conflict:
+                found = bootstrap.resampled(_ordered(one.conflict, seeds), row.of_sums, draws)
                 rows += [
                     _row((name, None, condition, metric), found[:, place], settings.level)
                     for place, condition in enumerate(one.conflicts)
@@ -185,7 +183,7 @@ def _ordered(by_seed: Mapping[int | None, np.ndarray], seeds: Sequence[int]) -> 
 
 
 def _by_condition(
-    one: Sums, stacked: np.ndarray, metric: bootstrap.Metric, draws: bootstrap.Resamples
+    one: Sums, stacked: np.ndarray, metric: bootstrap.OfSums, draws: bootstrap.Resamples
 ) -> dict[str, np.ndarray]:
     """Resampled values (R + 1,) by condition, draws averaged, with the fixed mean and the random mean."""
     found = bootstrap.resampled(stacked, metric, draws)

@@ -13,8 +13,6 @@ TRIVIAL = ("majority", "prior_sampling")
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
 SPELLED = {"corekd": "CoRe-KD", "csa": "CSA", "nce": "NCE", "kd": "KD"}
-# metrics that are no share, and so are printed as they are
-PLAIN = ("mae", "pearson", "ece")
 
 
 @dataclass(frozen=True)
@@ -117,24 +115,6 @@ class Results:
 def title(variant: str) -> str:
     """A variant's name as people read it."""
     return " ".join(SPELLED.get(word, word) for word in variant.split("_"))
-
-
-def shown(cell: Cell | None, metric: str, interval: bool = True) -> str:
-    """A cell as text: shares in percent; mean ± sd [low, high]."""
-    if cell is None:
-        return "–"
-    scale, digits = (1, 3) if metric in PLAIN else (100, 1)
-
-    def text(value: float) -> str:
-        # adding 0.0 turns a rounded -0.0 into 0.0
-        return f"{round(value * scale, digits) + 0.0:.{digits}f}"
-
-    parts = [text(cell.mean)]
-    if cell.sd is not None:
-        parts.append(f"± {text(cell.sd)}")
-    if interval and cell.low is not None and cell.high is not None:
-        parts.append(f"[{text(cell.low)}, {text(cell.high)}]")
-    return " ".join(parts)
 
 
 def ordered(results: Results, names: Sequence[str] = CEILINGS) -> list[str]:

@@ -1,20 +1,19 @@
-"""Faces of one picture: MTCNN (facenet-pytorch, weights from its wheel) at reduced size."""
+"""What a detector of faces is given and what it gives; the detectors are modules of their own."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from facenet_pytorch import MTCNN
 
 from pipeline.settings.faces import FacesSettings
 
 
 @dataclass(frozen=True)
 class Face:
-    """One detection, in pixels of the whole picture.
+    """One detection, in pixels.
 
-    box: float64 (4,) x0, y0, x1, y1; landmarks: float64 (5, 2), ordered as faces_align.CANONICAL.
+    box: float64 (4,) x0, y0, x1, y1; landmarks: float64 (5, 2), ordered as encoders.alignment.CANONICAL.
     """
 
     box: np.ndarray
@@ -22,14 +21,15 @@ class Face:
     landmarks: np.ndarray
 
 
-class Detector:
-    """MTCNN behind one method."""
+class Detector(ABC):
+    """Finds faces in pictures at reduced size; a kind of detector has `find`."""
 
-    def __init__(self, settings: FacesSettings, device: torch.device) -> None:
+    def __init__(self, settings: FacesSettings) -> None:
         self.settings = settings
-        mtcnn = MTCNN(keep_all=True, min_face_size=settings.min_face, device=device).eval()
-        # on a CPU the small convolutions and poolings of MTCNN take two thirds of the time in this layout
-        self.mtcnn = mtcnn.to(memory_format=torch.channels_last)
+
+    @abstractmethod
+    def find(self, small: np.ndarray) -> list[Face]:
+        """The faces of a picture (uint8 RGB (H, W, 3)) in its own pixels, in any order."""
 
     def reduced(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
         """The picture as detection sees it, and its size relative to the whole one."""
@@ -39,17 +39,10 @@ class Detector:
         return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale
 
     def __call__(self, small: np.ndarray, scale: float) -> list[Face]:
-        """The faces of a reduced picture (uint8 RGB), best first, in pixels of the whole picture."""
-        # the pyramid of MTCNN begins at 12 / min_face of the shorter side
-        if min(small.shape[:2]) < self.settings.min_face:
-            return []
-        with torch.inference_mode():
-            boxes, probabilities, landmarks = self.mtcnn.detect(small, landmarks=True)
-        if boxes is None:
-            return []
+        """The faces of a reduced picture that are probable enough, best first, in pixels of the whole one."""
         faces = [
-            Face(np.asarray(box, np.float64) / scale, float(sure), np.asarray(points, np.float64) / scale)
-            for box, sure, points in zip(boxes, probabilities, landmarks, strict=True)
-            if sure >= self.settings.probability
+            Face(face.box / scale, face.probability, face.landmarks / scale)
+            for face in self.find(small)
+            if face.probability >= self.settings.probability
         ]
         return sorted(faces, key=lambda face: -face.probability)

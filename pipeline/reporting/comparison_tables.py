@@ -1,8 +1,10 @@
 """Tables beside the protocols': oracle epochs, regret, comparisons, all metrics, the F1 of each class."""
 
-from pipeline.evaluation.results import MEANS, Cell, ordered, shown, title
+from pipeline.evaluation.metrics import of_task
+from pipeline.evaluation.results import MEANS, Cell, ordered, title
 from pipeline.reporting.markup import Table, number
 from pipeline.reporting.summary import Context
+from pipeline.reporting.units import shown
 
 
 def oracle_table(context: Context) -> Table:
@@ -72,20 +74,15 @@ def comparisons_table(context: Context) -> Table:
 def metrics_table(context: Context) -> Table:
     """Every metric under the three headline conditions."""
     results = context.results
-    metrics = ("accuracy", "balanced_accuracy", "weighted_f1", "macro_f1", "ece")
-    if context.regression:
-        metrics = ("acc2_nonneg", "f1_nonneg", "acc2_pos", "f1_pos", "acc7", "mae", "pearson")
+    metrics = of_task("regression" if context.regression else "classification")
     pairs = [(condition, metric) for condition in MEANS for metric in metrics]
 
     def cells(variant: str) -> list[Cell | None]:
         return [results.cell(variant, condition, metric) for condition, metric in pairs]
 
-    notes = ["accuracy is also called WA, balanced accuracy UA; ece: expected calibration error, 15 bins."]
+    notes = ["; ".join(row.words for row in metrics.values() if row.words) + "."]
     if context.regression:
-        notes = [
-            "nonneg: negative against non-negative, all utterances; pos: negative against positive, true "
-            "zeros left out. acc7 rounds half away from zero. The majority row is the mean training score."
-        ]
+        notes[0] += " The majority row is the mean training score."
     header = ["", *(f"{MEANS[condition]}: {metric}" for condition, metric in pairs)]
     units = ["", *(metric for _, metric in pairs)]
     return Table("All metrics", header, units, context.rows(cells, ordered(results)), notes)

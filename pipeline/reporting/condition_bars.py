@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from models.conditions import FIXED_MEAN, RANDOM_MEAN
 from pipeline.evaluation.results import COMPLETE, Results, title
-from pipeline.reporting.style import CEILING_STYLES, beside, hatch, heading, looks, scale
+from pipeline.reporting.style import CEILING_STYLES, beside, hatch, heading, looks
+from pipeline.reporting.units import scale
 
 
 def conditions(results: Results, metric: str) -> Figure:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core import artefacts
-from pipeline.evaluation.results import Cell, shown
+from pipeline.evaluation.results import Cell
+from pipeline.reporting.units import shown
 
 LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},

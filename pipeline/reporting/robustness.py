@@ -1,15 +1,14 @@
 """P3 as a figure: the score over the missing rate."""
 
-from typing import get_args
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.results import COMPLETE, Results, title
-from pipeline.reporting.style import CEILING_STYLES, DARK, looks, scale
-from pipeline.settings.report import ClassMetric
+from pipeline.reporting.style import CEILING_STYLES, DARK, looks
+from pipeline.reporting.units import scale
 
 BASE = "teacher"
 
@@ -49,13 +48,13 @@ def robustness(results: Results, metric: str) -> Figure:
     if "majority" in results.trivial:
         floor = results.cell("majority", COMPLETE, metric).mean * factor
         # of a regression it is the mean training score
-        trivial = "majority class" if metric in get_args(ClassMetric) else "mean training score"
+        trivial = "majority class" if METRICS[metric].task == "classification" else "mean training score"
         note = f" ({trivial}: {floor:.{1 if factor == 100 else 3}f})"
     left.set_ylabel(label)
     left.set_title(f"P3: score with slots missing at random{note}")
     right.axhline(0, color=DARK, linewidth=0.8)
-    if metric == "mae":
-        right.set_ylabel("change of mae")
+    if not METRICS[metric].rising:
+        right.set_ylabel(f"change of {label}")
         right.set_title("Change against the zero-filled teacher (below 0 is better)")
     else:
         right.set_ylabel("gain (points)" if factor == 100 else f"gain in {label}")

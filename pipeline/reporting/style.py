@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
 from pipeline.core import artefacts
-from pipeline.evaluation.results import MEANS, PLAIN
+from pipeline.evaluation.results import MEANS
 
 # colours that colour-blind readers can tell apart (after Okabe and Ito); markers tell variants apart as well
 COLOURS = (
@@ -88,12 +88,6 @@ def looks(names: Sequence[str]) -> dict[str, dict]:
 def hatch(number: int) -> str | None:
     """Colours repeat after a round; hatching tells the second from the first."""
     return "///" if number >= len(COLOURS) else None
-
-
-def scale(metric: str) -> tuple[float, str]:
-    """Factor and axis label of a metric: shares in percent."""
-    name = metric.replace("_", " ").replace("f1", "F1")
-    return (1.0, name) if metric in PLAIN else (100.0, f"{name} (%)")
 
 
 def beside(axes: Axes) -> None:

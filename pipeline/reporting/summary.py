@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.evaluation.results import CEILINGS, MEANS, Cell, Results, ordered, shown, title
+from pipeline.evaluation.results import CEILINGS, MEANS, Cell, Results, ordered, title
+from pipeline.reporting.units import shown
 
 OWN = (
     "The method is this project's own reading of an abstract (docs/method.md): these numbers are not the "

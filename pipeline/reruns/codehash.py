@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRST_PARTY = ("pipeline", "models")  # all else is the lock's business
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 FOLLOWED = (ast.Import, ast.ImportFrom, ast.Call)
-# name -> module path
-REGISTRIES = tuple(f"pipeline.core.registries.{kind}" for kind in ("corpora", "encoders", "networks"))
+# tables of names and the modules that they stand for
+REGISTRIES = tuple(
+    f"pipeline.core.registries.{kind}" for kind in ("corpora", "detectors", "encoders", "networks")
+)
 
 
 def module_file(module: str) -> Path | None:

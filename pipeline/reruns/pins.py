@@ -13,7 +13,8 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.corpora import ADAPTERS
+from pipeline.core.registries.corpora import CORPORA
+from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.codehash import ROOT, third_party
@@ -22,8 +23,11 @@ from pipeline.reruns.codehash import ROOT, third_party
 # library's no rendering.
 GROUPS = {
     "rendering": ("pipeline.corpus",),
-    "corpora": ("pipeline.manifest", "pipeline.splits", "pipeline.given", *ADAPTERS.values()),
-    "faces": ("pipeline.faces",),
+    "corpora": (
+        *("pipeline.manifest", "pipeline.splits", "pipeline.given"),
+        *(row.module for row in CORPORA.values()),
+    ),
+    "faces": ("pipeline.faces", *DETECTORS.values()),
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
         *ENCODERS.values(),
@@ -35,7 +39,7 @@ GROUPS = {
         *NETWORKS.values(),
     ),
     "search": ("pipeline.search", *NETWORKS.values()),
-    "annotate": ("pipeline.annotate", *ENCODERS.values(), *NETWORKS.values()),
+    "annotate": ("pipeline.annotate", *ENCODERS.values(), *DETECTORS.values(), *NETWORKS.values()),
     "results": (
         *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),
         *("pipeline.reliability", "pipeline.curves", "pipeline.projection", "pipeline.inventory"),

@@ -3,13 +3,13 @@
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.core.registries.corpora import ADAPTERS
 from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
+from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
@@ -25,10 +25,6 @@ from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import TrainingSettings
 
 NAME = r"^[A-Za-z0-9_]+$"
-# folds and protocols of the corpora that always have the same; a corpus that is not here names its own
-FOLDS = {name: ("main",) for name in ("embedded", "meld", "mosei", "folder")}
-FOLDS["iemocap"] = ("main", *(f"session{number}" for number in range(1, 6)))
-PROTOCOLS = {"iemocap": ("four", "six", "six_by_ids")}
 
 # what stands in the tables beside the students, so no variant may have its name
 RESERVED = ("teacher", "majority", "prior_sampling", "protocol")
@@ -44,16 +40,17 @@ class EmbeddedSettings(Settings):
     rendering: RenderingSettings = Field(RenderingSettings(), description="picture and sound")
 
 
-class Config(Settings):
-    """The whole configuration; `config.yaml` holds every key with a comment."""
+class NamedSettings(Settings):
+    """What stands first in a configuration."""
 
     run: str = Field(
         "embedded", pattern=NAME, description="name of this run; all it makes lies in runs/{run}"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes a GPU where one is visible; cuda makes a missing GPU an error"
-    )
-    threads: int = Field(1, ge=1, le=256, description="torch's CPU threads in a job; sums depend on it")
+
+
+class Config(ComputeSettings, NamedSettings):
+    """The whole configuration; `config.yaml` holds every key with a comment."""
+
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="training seeds; each trains every variant"
     )
@@ -136,37 +133,31 @@ class Config(Settings):
                     f"variants.{name}: the name is taken by what is no student in the tables (so are "
                     f"{', '.join(RESERVED)}, and names with _ceiling or that begin with readable); rename it"
                 )
-        self._corpus_has_them()
-        if self.corpus.name not in ("embedded", "features") and self.encoders.standins:
+        self._corpus_has_the_folds()
+        if self.encoders.standins and not (self.corpus.row.generated or self.corpus.row.given):
             raise ValueError(
                 f"encoders.standins: the stand-ins know only the embedded corpus, and corpus.name is "
                 f"{self.corpus.name}; set encoders.standins to false, so that the public weights are used"
             )
         return self
 
-    def _corpus_has_them(self) -> None:
-        """Raise ValueError for folds or a protocol that the corpus does not have, or a folder of none."""
-        name, folds = self.corpus.name, FOLDS.get(self.corpus.name)
-        for fold in self.corpus.folds:
-            if folds and fold not in folds:
+    def _corpus_has_the_folds(self) -> None:
+        """Raise ValueError for folds that the corpus does not have, or that test the same.
+
+        (Here, for a stage is not told of folds that it does not look at.)
+        """
+        row, folds = self.corpus.row, self.corpus.folds
+        for fold in folds:
+            if row.folds and fold not in row.folds:
                 raise ValueError(
-                    f"corpus.folds: the corpus {name} has no fold {fold!r}; it has {', '.join(folds)}"
+                    f"corpus.folds: the corpus {self.corpus.name} has no fold {fold!r}; it has "
+                    f"{', '.join(row.folds)}"
                 )
-        if name == "iemocap" and {"main", "session5"} <= set(self.corpus.folds):
-            raise ValueError("corpus.folds: main and session5 both test session 5; name one of them")
-        if len(set(self.corpus.folds)) != len(self.corpus.folds):
+        for what, those in row.same.items():
+            if set(those) <= set(folds):
+                raise ValueError(f"corpus.folds: {' and '.join(those)} both test {what}; name one of them")
+        if len(set(folds)) != len(folds):
             raise ValueError("corpus.folds: an entry stands twice")
-        protocols = PROTOCOLS.get(name, ())
-        if self.corpus.protocol and name in FOLDS and self.corpus.protocol not in protocols:
-            known = f"it has {', '.join(protocols)}" if protocols else "it has one, so leave the key empty"
-            raise ValueError(
-                f"corpus.protocol: the corpus {name} has no protocol {self.corpus.protocol!r}; {known}"
-            )
-        if name == "embedded" and self.corpus.folder:
-            raise ValueError(
-                f"corpus.folder: a folder is named, but corpus.name is embedded, which reads none; set "
-                f"corpus.name to one of {', '.join(other for other in ADAPTERS if other != 'embedded')}"
-            )
 
     def _no_variant(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.variants, n=1)

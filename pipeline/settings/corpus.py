@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.core.registries.corpora import ADAPTERS
+from pipeline.core.registries.corpora import CORPORA, CorpusRow
 from pipeline.settings.base import Settings
 from pipeline.settings.corpora import (
     FeaturesSettings,
@@ -18,7 +18,7 @@ from pipeline.settings.corpora import (
 class CorpusSettings(Settings):
     """One corpus, as its adapter reads it."""
 
-    name: Literal[tuple(ADAPTERS)] = Field("embedded", description="corpus, by its adapter's name")
+    name: Literal[tuple(CORPORA)] = Field("embedded", description="corpus, by its adapter's name")
     folder: str = Field("", description="folder of a corpus on disk; empty for the embedded one")
     protocol: str = Field("", description="named label protocol of the adapter; empty: its default")
     shards: int = Field(2, ge=1, le=1000, description="slices of whole dialogues that extraction works on")
@@ -38,13 +38,33 @@ class CorpusSettings(Settings):
     own: FolderSettings = Field(FolderSettings(), description="read for name: folder")
     features: FeaturesSettings = Field(FeaturesSettings(), description="read for name: features")
 
+    @model_validator(mode="after")
+    def _corpus_has_it(self) -> "CorpusSettings":
+        row = self.row
+        if self.protocol and self.protocol not in row.protocols:
+            known = ", ".join(row.protocols)
+            said = f"it has {known}" if known else "it has one, so leave the key empty"
+            raise ValueError(f"protocol: the corpus {self.name} has no protocol {self.protocol!r}; {said}")
+        if row.generated and self.folder:
+            others = ", ".join(name for name, other in CORPORA.items() if not other.generated)
+            raise ValueError(
+                f"folder: a folder is named, but corpus.name is {self.name}, which reads none; set "
+                f"corpus.name to one of {others}"
+            )
+        return self
+
     @property
-    def adapter(self) -> str:
-        """Path of the module that reads this corpus."""
-        return ADAPTERS[self.name]
+    def row(self) -> CorpusRow:
+        """What is fixed about this corpus."""
+        return CORPORA[self.name]
+
+    @property
+    def label_protocol(self) -> str:
+        """The protocol of the labels, where the corpus has several: the one named, or its first."""
+        return self.protocol or next(iter(self.row.protocols), "")
 
     @property
     def unread(self) -> list[str]:
         """The sections of the other corpora, which this one's adapter never looks at."""
-        own = "own" if self.name == "folder" else self.name
+        own = self.row.section or self.name
         return [name for name, value in self if isinstance(value, Settings) and name != own]

@@ -1,15 +1,23 @@
 """Settings of the faces stage."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from pipeline.core.registries.detectors import DETECTORS
 from pipeline.settings.base import Settings
+
+# one of the registry's names, which a type checker cannot know
+if TYPE_CHECKING:
+    DetectorName = str
+else:
+    DetectorName = Literal[tuple(DETECTORS)]
 
 
 class FacesSettings(Settings):
     """How faces are found, followed, chosen and cut out."""
 
+    detector: DetectorName = Field("mtcnn", description="what finds faces in a picture")
     rate: float = Field(3.0, gt=0, le=60, description="pictures a second in which faces are looked for")
     detection_side: int = Field(
         640, ge=96, le=4096, description="longer side (px) to which larger pictures are reduced for detection"

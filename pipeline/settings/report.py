@@ -1,13 +1,17 @@
 """What the scores, tables and figures hold."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from pipeline.core.registries.metrics import of_task
 from pipeline.settings.base import Settings
 
-ClassMetric = Literal["weighted_f1", "accuracy", "macro_f1", "balanced_accuracy"]
-ScoreMetric = Literal["mae", "pearson", "acc2_nonneg", "acc2_pos", "f1_nonneg", "f1_pos", "acc7"]
+# names of the registry, which a type checker cannot know
+if TYPE_CHECKING:
+    ClassMetric = ScoreMetric = str
+else:
+    ClassMetric, ScoreMetric = Literal[of_task("classification")], Literal[of_task("regression")]
 
 
 class ReportSettings(Settings):
@@ -27,3 +31,7 @@ class ReportSettings(Settings):
         True, description="Also score the epoch that is best on the test split, beside the honest one."
     )
     seed: int = Field(11, ge=0, description="Seed of the bootstrap and of the prior-sampling row.")
+
+    def main(self, task: str) -> str:
+        """The main metric of a corpus of this task."""
+        return self.metric if task == "classification" else self.score_metric

@@ -15,12 +15,12 @@ class Step:
     """Draws the views of a batch and computes the terms of a variant on them."""
 
     def __init__(
-        self, data: Dataset, objective: ObjectiveSettings, references: References | None, where: torch.device
+        self, data: Dataset, objective: ObjectiveSettings, references: References | None, device: torch.device
     ) -> None:
-        self.objective, self.references, self.where = objective, references, where
+        self.objective, self.references, self.device = objective, references, device
         self.weights = objective.weights
         self.target = data.score if data.regression else torch.where(data.label >= 0, data.label, torch.nan)
-        self.options = loop.options_of(data, objective, where)
+        self.options = loop.options_of(data, objective, device)
         rows = data.rows(["train"])
         self.dialogue = data.dialogue
         self.donors = Donors(
@@ -43,17 +43,17 @@ class Step:
 
     def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
         """The named terms of one batch (on the CPU, complete views)."""
-        objective, where = self.objective, self.where
+        objective, device = self.objective, self.device
         batch = loop.restricted(batch, objective.modalities)
         incomplete = conflict = None
         if self.weights.sees("incomplete"):
             views = objective.views
             shown = incomplete_view(batch.available, views.fixed_share, views.subsets, views.rates, generator)
-            incomplete = batch.showing(shown).to(where)
+            incomplete = batch.showing(shown).to(device)
         if self.weights.sees("conflict"):
             target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)
             dialogue = self.dialogue[batch.row[:, 0]]
-            conflict = conflict_view(batch, dialogue, target, self.donors, self.rates, generator).to(where)
-        batch = batch.to(where)
+            conflict = conflict_view(batch, dialogue, target, self.donors, self.rates, generator).to(device)
+        batch = batch.to(device)
         references = None if self.references is None else self.references.of(batch)
         return terms_of(network, batch, incomplete, conflict, references, self.weights, self.options)

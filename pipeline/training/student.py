@@ -46,7 +46,7 @@ def train(
     masks: Path,
     references: list[Path],
     teacher: list[Path],
-    where: torch.device,
+    device: torch.device,
     resume: ResumeFolder | None = None,
 ) -> tuple[Network, loop.Fit]:
     """Train one student; files that its objective does not need are not read."""
@@ -56,15 +56,15 @@ def train(
         _start_from(network, teacher[0])
     told = None
     if objective.needs_references:
-        told = _load_references(references[0], data, settings, network.width).to(where)
-    step = Step(data, objective, told, where)
+        told = _load_references(references[0], data, settings, network.width).to(device)
+    step = Step(data, objective, told, device)
     validator = Validator(
         data,
         masks,
         settings.training.validation,
         objective.modalities,
         regression_score=settings.training.regression_score,
-        device=where,
+        device=device,
     )
     done = loop.fit(
         network,
@@ -74,7 +74,7 @@ def train(
         validator,
         settings.training,
         seed=settings.seed,
-        device=where,
+        device=device,
         resume=resume,
     )
     return network, done

@@ -137,8 +137,9 @@ STARVED = 120  # MB: less than Snakemake and the stage need together, by the thi
 
 
 def starve(folder, stage: str) -> None:
-    """Give a stage too little memory at its first attempt, in the profile of the copy."""
-    rewrite(folder / PROFILE, rf"(  {stage}: .*mem_mb: )\d+( \* attempt)", rf"\g<1>{STARVED}\2")
+    """Give a stage too little memory at its first attempt, by a row in the profile of the copy."""
+    row = f"  {stage}: {{mem_mb: {STARVED} * attempt}}"
+    rewrite(folder / PROFILE, r"(?m)^set-resources:$", rf"\g<0>\n{row}")
 
 
 def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, tmp_path):
@@ -187,7 +188,7 @@ def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     shutil.copytree(whole[0], folder)
     student = Path("main/student/corekd/0")
     shutil.rmtree(folder / RUN / student)
-    rewrite(folder / PROFILE, r"(  student: .*runtime: )\d+", r"\g<1>1 * attempt")
+    rewrite(folder / PROFILE, r"(  student: \{.*)\}", r"\g<1>, runtime: 1 * attempt}")
     pause(
         folder / "pipeline/training/resume.py",
         "artefacts.save_tensors(self._w",
