@@ -1,0 +1,95 @@
+"""The workflow used from another folder: its runs there, its code and its settings' base in the clone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from workflow import SMALL, copy_project, planned, snakemake, write_overlay
+
+# one part, one shard, one student: what is asked here is where files are looked for
+SMALLEST = SMALL | {
+    "seeds": [0],
+    "compare": ["modality_dropout"],
+    "corpus": {"shards": 1},
+    "embedded": SMALL["embedded"] | {"parts": 1},
+    "report": SMALL["report"] | {"reference": "modality_dropout"},
+}
+PAGE = "runs/small/results/explorer.html"
+MODULE = """
+configfile: "settings.json"
+
+module corekd:
+    snakefile: {snakefile!r}
+    config: config["emotions"]
+
+use rule * from corekd as corekd_*
+
+rule mine:
+    default_target: True
+    input: rules.corekd_manifest.output.manifest
+    output: "rows.txt"
+    shell: "python -c 'import polars; print(polars.read_parquet(\\"{{input}}\\").height)' > {{output}}"
+"""
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("clone"))
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+
+
+@pytest.mark.slow
+def test_a_run_in_another_folder(clone, tmp_path):
+    before = files(clone)
+    overlay = write_overlay(tmp_path, SMALLEST)
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    arguments = ("-s", str(clone / "Snakefile"), "--directory", str(place), "--configfile", str(overlay))
+    snakemake(tmp_path, "--cores", "2", "results", PAGE, *arguments)
+    results = place / "runs" / "small" / "results"
+    assert "modality_dropout" in (results / "tables" / "main.csv").read_text()
+    assert "@@DATA@@" not in (results / "explorer.html").read_text()
+    assert files(clone) == before
+    assert not planned(tmp_path, "results", PAGE, *arguments)
+
+
+def module(folder: Path, clone: Path, settings: dict) -> None:
+    """A Snakefile of somebody else's, with the workflow as a module."""
+    folder.mkdir()
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=str(clone / "Snakefile")))
+    (folder / "settings.json").write_text(json.dumps({"own": 1, "emotions": settings}))
+
+
+@pytest.mark.slow
+def test_a_module_of_another_workflow(clone, tmp_path):
+    module(tmp_path / "other", clone, SMALLEST)
+    snakemake(tmp_path / "other", "--cores", "2")
+    rows = int((tmp_path / "other" / "rows.txt").read_text())
+    process = SMALLEST["embedded"]["process"]
+    assert rows == process["dialogues"] * process["utterances"]
+    assert "corekd_tables" in planned(tmp_path / "other", "corekd_all")
+
+
+def test_a_fault_in_the_settings_of_a_module_is_told(clone, tmp_path):
+    module(tmp_path / "other", clone, {"seed": 1})
+    said = snakemake(tmp_path / "other", "-n", check=False).stderr
+    assert "config of the module" in said
+    assert "'seed'" in said
+
+
+def test_a_prefix_is_refused(clone, tmp_path):
+    module(tmp_path / "other", clone, SMALLEST)
+    path = tmp_path / "other" / "Snakefile"
+    path.write_text(path.read_text().replace("    config:", '    prefix: "below"\n    config:'))
+    assert "takes no prefix" in snakemake(tmp_path / "other", "-n", check=False).stderr
+
+
+def test_a_package_that_would_take_the_place_of_ours_is_refused(clone, tmp_path):
+    (tmp_path / "models").mkdir()
+    arguments = ("-n", "-s", str(clone / "Snakefile"))
+    assert snakemake(tmp_path, *arguments, check=False).returncode == 0, "a folder is no package"
+    (tmp_path / "models" / "__init__.py").touch()
+    assert "Rename it" in snakemake(tmp_path, *arguments, check=False).stderr
