@@ -1,4 +1,4 @@
-"""`snakemake --lint`, without the findings that `.ci/lint.yaml` accepts; 1 if one is new, or no longer there."""
+"""`snakemake --lint` without what `.ci/lint.yaml` accepts; 1 if a finding is new or an accepted one gone."""
 
 import re
 import subprocess

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "config" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.S | re.M)
 SUFFIXES = {"python": "py", "yaml": "yaml", "json": "json"}
 

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
-from workflow import SMALL, copy_project, planned, snakemake, write_overlay
+from documents import examples
+from workflow import ROOT, SMALL, copy_project, planned, snakemake, write_overlay
 
 # one part, one shard, one student: what is asked here is where files are looked for
 SMALLEST = SMALL | {
@@ -15,21 +17,8 @@ SMALLEST = SMALL | {
     "report": SMALL["report"] | {"reference": "modality_dropout"},
 }
 PAGE = "runs/small/results/explorer.html"
-MODULE = """
-configfile: "settings.json"
-
-module corekd:
-    snakefile: {snakefile!r}
-    config: config["emotions"]
-
-use rule * from corekd as corekd_*
-
-rule mine:
-    default_target: True
-    input: rules.corekd_manifest.output.manifest
-    output: "rows.txt"
-    shell: "python -c 'import polars; print(polars.read_parquet(\\"{{input}}\\").height)' > {{output}}"
-"""
+# the Snakefile of somebody else's that docs/elsewhere.md shows
+SHOWN = next(e.text for e in examples(ROOT / "docs" / "elsewhere.md") if e.language == "python")
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +39,29 @@ def test_a_run_in_another_folder(clone, tmp_path):
     arguments = ("-s", str(clone / "Snakefile"), "--directory", str(place), "--configfile", str(overlay))
     snakemake(tmp_path, "--cores", "2", "results", PAGE, *arguments)
     results = place / "runs" / "small" / "results"
-    assert "modality_dropout" in (results / "tables" / "main.csv").read_text()
+    assert "modality dropout" in (results / "tables" / "main.csv").read_text()
     assert "@@DATA@@" not in (results / "explorer.html").read_text()
     assert files(clone) == before
     assert not planned(tmp_path, "results", PAGE, *arguments)
 
 
 def module(folder: Path, clone: Path, settings: dict) -> None:
-    """A Snakefile of somebody else's, with the workflow as a module."""
+    """The workflow as a module, with these settings."""
     folder.mkdir()
-    (folder / "Snakefile").write_text(MODULE.format(snakefile=str(clone / "Snakefile")))
-    (folder / "settings.json").write_text(json.dumps({"own": 1, "emotions": settings}))
+    (folder / "Snakefile").write_text(SHOWN.replace("/home/me/core-kd/Snakefile", str(clone / "Snakefile")))
+    (folder / "settings.yaml").write_text(json.dumps({"own": 1, "emotions": settings}))
 
 
 @pytest.mark.slow
 def test_a_module_of_another_workflow(clone, tmp_path):
-    module(tmp_path / "other", clone, SMALLEST)
-    snakemake(tmp_path / "other", "--cores", "2")
-    rows = int((tmp_path / "other" / "rows.txt").read_text())
+    folder, manifest = tmp_path / "other", "runs/small/manifest.parquet"
+    module(folder, clone, SMALLEST)
+    snakemake(folder, "--cores", "2", manifest)
     process = SMALLEST["embedded"]["process"]
-    assert rows == process["dialogues"] * process["utterances"]
-    assert "corekd_tables" in planned(tmp_path / "other", "corekd_all")
+    assert pl.read_parquet(folder / manifest).height == process["dialogues"] * process["utterances"]
+    plan = planned(folder)
+    assert plan["report_emotions"] == plan["corekd_scores"] == 1
+    assert "corekd_manifest" not in plan
 
 
 def test_a_fault_in_the_settings_of_a_module_is_told(clone, tmp_path):
@@ -83,7 +74,7 @@ def test_a_fault_in_the_settings_of_a_module_is_told(clone, tmp_path):
 def test_a_prefix_is_refused(clone, tmp_path):
     module(tmp_path / "other", clone, SMALLEST)
     path = tmp_path / "other" / "Snakefile"
-    path.write_text(path.read_text().replace("    config:", '    prefix: "below"\n    config:'))
+    path.write_text(path.read_text().replace("    config:\n", '    prefix:\n        "below"\n    config:\n'))
     assert "takes no prefix" in snakemake(tmp_path / "other", "-n", check=False).stderr
 
 

@@ -40,9 +40,9 @@ def test_what_builds_the_project_stands_in_both_locks():
 def test_an_installed_project_is_imported_in_any_folder(tmp_path):
     clone, elsewhere = copy_project(tmp_path / "clone"), tmp_path / "elsewhere"
     elsewhere.mkdir()
-    pip = (*"install --quiet --no-index --no-deps --no-build-isolation --editable".split(), str(clone))
-    site = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "pip", *pip, "--target", str(site)], check=True)
+    pip, site = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index"], tmp_path / "site"
+    flags = ["--no-deps", "--no-build-isolation", "--target", str(site), "--editable", str(clone)]
+    subprocess.run([*pip, *flags], check=True)
     code = (
         f"import site; site.addsitedir({str(site)!r})\n"
         "from pipeline.model import load; from models.network import Network\n"
