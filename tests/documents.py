@@ -67,3 +67,22 @@ def follow(page: Path, project: Path) -> None:
             assert start >= 0, f"{page.name}: {name} has no {dictionary}"
             place = before.index("{", start) + 1
             path.write_text(f"{before[:place]}\n{text}{before[place:]}")
+    for name, language, text in changes(page):
+        path = project / name
+        before = path.read_text()
+        if language == "diff":
+            old, new = ("".join(re.findall(rf"^\{sign}(.*\n)", text, re.M)) for sign in "-+")
+            assert before.count(old) == 1, f"{page.name}: {name} has not just one place for\n{text}"
+            path.write_text(before.replace(old, new))
+        else:
+            path.write_text(f"{before}\n\n{text}")
+
+
+def changes(page: Path) -> Iterator[tuple[str, str, str]]:
+    """(path, language, text) of each change of a file that is there: of lines, or a rule that comes last."""
+    path = None
+    for example in examples(page):
+        named = re.findall(r"`([\w./-]+\.(?:py|smk))`", example.before)
+        path = named[0] if named else path
+        if example.language in ("diff", "snakemake"):
+            yield path, example.language, example.text

@@ -1,11 +1,10 @@
 """docs/new-stage.md, followed word by word: the stage is planned, runs, and reruns after an edit of it."""
 
-import re
 from pathlib import Path
 
 import polars as pl
 import pytest
-from documents import examples, follow
+from documents import follow
 from workflow import ROOT, SMALL, copy_project, planned, snakemake, write_overlay
 
 from pipeline.core import artefacts
@@ -23,26 +22,10 @@ UTTERANCES = pl.DataFrame(
 )
 
 
-def patch(path: Path, change: str) -> None:
-    """Put the lines with + in the place of those with -, which must stand there once."""
-    old, new = ("".join(re.findall(rf"^\{sign}(.*\n)", change, re.M)) for sign in "-+")
-    text = path.read_text()
-    assert text.count(old) == 1, f"{path} has not just one place for:\n{change}"
-    path.write_text(text.replace(old, new))
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("stage"))
     follow(PAGE, folder)
-    blocks = {
-        language: [e.text for e in examples(PAGE) if e.language == language]
-        for language in ("snakemake", "diff")
-    }
-    with (folder / "rules/report.smk").open("a") as file:
-        file.write(f"\n\n{blocks['snakemake'][0]}")
-    for name, change in zip(("rules/report.smk", "pipeline/reruns/pins.py"), blocks["diff"], strict=True):
-        patch(folder / name, change)
     write_overlay(folder, SMALL)
     return folder
 
