@@ -85,6 +85,12 @@ def test_every_page_is_reached_from_the_index():
             assert f"({page.relative_to(ROOT / 'docs')})" in index, f"docs/README.md does not name {page}"
 
 
+def test_contributing_names_every_how_to():
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("new-*.md"):
+        assert f"(docs/{page.name})" in told
+
+
 @pytest.mark.slow
 def test_the_new_corpus_of_the_docs_is_read(project):
     table = re.search(
