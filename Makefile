@@ -12,7 +12,7 @@ PYTEST := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run test test-quick check config lock
+.PHONY: run test test-quick test-long check config lock
 
 # The lock is not empty while Snakemake runs, so that its own lock is taken away only from a run of this kind that was
 # killed, never from a plain `snakemake` beside.
@@ -28,14 +28,21 @@ run: $(VENV)/run.installed            ## the whole pipeline on the embedded corp
 	@flock -n -E 75 $(LOCKED) sh -c '$(RUN)' || \
 	{ code=$$?; if [ $$code -eq 75 ]; then echo "error: another 'make run' (or a job it left behind) still works in this folder. Wait for it or end it, then run again." >&2; fi; exit $$code; }
 
-test: $(VENV)/test.installed          ## all tests
-	$(PYTEST)
+test: $(VENV)/test.installed          ## all tests but those that cannot be short
+	$(PYTEST) -m "not long"
 
 test-quick: $(VENV)/test.installed    ## the quick tests only
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
-check: $(VENV)/test.installed         ## style of Python and Snakemake files
-	ruff check . && ruff format --check . && snakefmt --check Snakefile rules
+test-long: $(VENV)/test.installed     ## the tests that take minutes each
+	$(PYTEST) -m long
+
+check: $(VENV)/test.installed         ## style, types, and what Snakemake's linter finds
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	mypy models pipeline
+	python .ci/lint.py
 
 config: $(VENV)/run.installed         ## config.yaml and docs/config.md, from the settings in pipeline/
 	python -m pipeline.config_page
@@ -44,12 +51,18 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; '$(PYTHON)' is older. Name another one: make run PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: '$(PYTHON) -m venv $(VENV)' failed, see above. On Debian and Ubuntu the package python3-venv is needed: sudo apt-get install python3-venv; elsewhere name a Python with venv: make run PYTHON=python3.12. Then run again." >&2; exit 1; }
 
-$(VENV)/run.installed: requirements.lock | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+# the packages of the lock, then the project itself, so that it can be imported in any folder
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PROJECT = $(INSTALL) --no-deps --no-build-isolation --editable .
+
+$(VENV)/run.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(PROJECT)
 	@touch $@
 
-$(VENV)/test.installed: requirements-test.lock | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+$(VENV)/test.installed: requirements-test.lock pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r requirements-test.lock
+	$(PROJECT)
 	@touch $@ $(VENV)/run.installed
 
 # uv resolves for Linux and macOS and for Python 3.11 and later at once, and writes no index address

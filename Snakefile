@@ -13,7 +13,7 @@
 include: "rules/configuration.smk"
 
 
-configfile: "config.yaml"
+configfile: of_clone("config.yaml")
 
 
 report: "rules/captions/workflow.rst"

@@ -18,7 +18,8 @@ from pipeline.settings.files import Source, read_source, where
 from pipeline.settings.mistakes import explain
 from pipeline.settings.objective import ObjectiveSettings
 
-BASE = Path("config.yaml")
+# of this clone, wherever it is used from
+BASE = Path(__file__).resolve().parents[1] / "config.yaml"
 
 
 def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
@@ -43,14 +44,15 @@ def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
     return config
 
 
-def read_files(paths: Sequence[Path], extra: Mapping | None = None) -> Config:
-    """Read, merge and validate files of settings, the first one the base, and `extra` on top of all.
+def read_files(paths: Sequence[Path], given: Mapping[str, Mapping] | None = None) -> Config:
+    """Read, merge and validate files of settings, the first one the base, and values on top of all.
+
+    given: values by the name under which an error speaks of them.
 
     Raises PipelineError as `read_source` and `read_config` do.
     """
     sources = [read_source(path) for path in paths]
-    if extra:
-        sources.append(Source("--config", extra))
+    sources.extend(Source(name, values) for name, values in (given or {}).items())
     raw: dict = {}
     for source in sources:
         raw = merged(raw, source.values)

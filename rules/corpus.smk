@@ -6,10 +6,6 @@ PARTS = range(CFG.embedded.parts) if CORPUS.generated else []
 
 
 # raw video comes from where a person starts the run; on a cluster that is the head node
-localrules:
-    corpus,
-
-
 rule corpus:
     output:
         folder=directory(f"{RUN}/corpus/{{part}}"),
@@ -17,6 +13,7 @@ rule corpus:
         f"{LOGS}/corpus/{{part}}.log",
     benchmark:
         f"{COSTS}/corpus/{{part}}.tsv"
+    localrule: True
     conda:
         "../envs/rendering.yaml"
     resources:

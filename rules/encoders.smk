@@ -33,9 +33,6 @@ if CFG.encoders.standins:
 
 else:
 
-    localrules:
-        weights,
-
     def placed_files(wildcards):
         """What a person placed in weights/ (by_hand of pipeline.weights) as one line; empty if nothing."""
         weights = getattr(CFG.encoders, wildcards.modality).weights
@@ -49,6 +46,7 @@ else:
             f"{LOGS}/weights/{{modality}}.log",
         benchmark:
             f"{COSTS}/weights/{{modality}}.tsv"
+        localrule: True
         conda:
             "../envs/encoders.yaml"
         params:

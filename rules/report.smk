@@ -189,7 +189,7 @@ rule explorer:
         **ANSWERS,
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
         manifest=f"{RUN}/manifest.parquet",
-        template="pipeline/reporting/explorer.html",
+        template=of_clone("pipeline/reporting/explorer.html"),
     output:
         page=report(
             f"{RUN}/results/explorer.html",

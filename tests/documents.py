@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "config" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.S | re.M)
 SUFFIXES = {"python": "py", "yaml": "yaml", "json": "json"}
 
@@ -66,6 +66,15 @@ def follow(page: Path, project: Path) -> None:
             start = _above(before, place[1]) if place[0] == "above" else _within(before, place[1])
             assert start is not None, f"{page.name}: {name} has no {place[1]}"
             path.write_text(f"{before[:start]}\n{text}{before[start:]}")
+    for name, language, text in changes(page):
+        path = project / name
+        before = path.read_text()
+        if language == "diff":
+            old, new = ("".join(re.findall(rf"^\{sign}(.*\n)", text, re.M)) for sign in "-+")
+            assert before.count(old) == 1, f"{page.name}: {name} has not just one place for\n{text}"
+            path.write_text(before.replace(old, new))
+        else:
+            path.write_text(f"{before}\n\n{text}")
 
 
 def _within(text: str, name: str) -> int | None:
@@ -78,3 +87,13 @@ def _above(text: str, name: str) -> int | None:
     """Where the statement begins that defines a name, with its comments and decorators."""
     statement = re.search(rf"^(?:[#@].*\n)*(?:{name} = |class {name}\b)", text, re.M)
     return statement.start() if statement else None
+
+
+def changes(page: Path) -> Iterator[tuple[str, str, str]]:
+    """(path, language, text) of each change of a file that is there: of lines, or a rule that comes last."""
+    path = None
+    for example in examples(page):
+        named = re.findall(r"`([\w./-]+\.(?:py|smk))`", example.before)
+        path = named[0] if named else path
+        if example.language in ("diff", "snakemake"):
+            yield path, example.language, example.text

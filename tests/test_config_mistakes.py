@@ -233,7 +233,7 @@ def test_the_overlay_that_wins_is_named(mine):
     with pytest.raises(PipelineError, match=r"^other\.yaml, line 2: the key 'threads' is 0"):
         read_files([BASE, mine, other])
     with pytest.raises(PipelineError, match=r"^--config: the key 'threads' is \"0\""):
-        read_files([BASE, mine], {"threads": "0"})
+        read_files([BASE, mine], {"--config": {"threads": "0"}})
     other.write_text("run: x\nthreads: 3\n")
     assert read_files([BASE, mine, other]).threads == 3
 

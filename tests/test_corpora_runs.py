@@ -31,12 +31,18 @@ def encoders(tmp_path_factory) -> Path:
     return folder / "weights"
 
 
-def through(folder: Path, encoders: Path, corpus: dict) -> Path:
-    """Run the whole road on one corpus; the folder of the run."""
+TABLES = "runs/small/results/tables"
+
+
+def through(folder: Path, encoders: Path, corpus: dict, *targets: str) -> Path:
+    """Run the whole road on one corpus, or up to the targets; the folder of the run.
+
+    The pages beside the tables differ by task, folds and media: one run of each kind draws them.
+    """
     project = copy_project(folder / "project")
     (project / "weights").symlink_to(encoders)
     write_overlay(project, RUN | {"corpus": {"counts": "report", "shards": 1} | corpus})
-    snakemake(project, "--cores", "2", "--configfile", "small.json")
+    snakemake(project, "--cores", "2", *targets, "--configfile", "small.json")
     return project / "runs" / "small"
 
 
@@ -74,7 +80,7 @@ def test_iemocap(tmp_path, encoders):
 def test_meld(tmp_path, encoders):
     trees.meld(tmp_path / "meld", dialogues=3)
     corpus = {"name": "meld", "folder": str(tmp_path / "meld"), "meld": {"longest": 2.5}}
-    facts = check_results(run := through(tmp_path, encoders, corpus))
+    facts = check_results(run := through(tmp_path, encoders, corpus, TABLES))
     assert facts["absent"]["train"]["audio"] == {"file_missing": 1, "undecodable": 1}
     assert facts["absent"]["val"]["audio"] == {"wrong_cut": 1}
     assert reasons(run, "visual") == {"file_missing", "undecodable", "wrong_cut", "no_face"}
@@ -94,7 +100,7 @@ def test_folder(tmp_path, encoders):
     base = trees.own_folder(tmp_path / "videos", dialogues=8)
     trees.write_clip(base / "mute.mp4", sound=False)
     trees.write_text(base / "mute.csv", trees.CUES)
-    run = through(tmp_path, encoders, {"name": "folder", "folder": str(base)})
+    run = through(tmp_path, encoders, {"name": "folder", "folder": str(base)}, TABLES)
     assert check_results(run)["labels"] == ["anger", "joy"]
     assert "no_audio_track" in reasons(run, "audio")
 

@@ -1,5 +1,6 @@
 """The house: stages on top, shared rooms below them, imports downwards only (CONTRIBUTING.md)."""
 
+import re
 from graphlib import TopologicalSorter
 
 import pytest
@@ -67,3 +68,10 @@ def test_modules_import_each_other_in_no_circle():
 def test_packages_hold_nothing_of_their_own():
     for path in ROOT.glob("pipeline/**/__init__.py"):
         assert not path.read_bytes(), f"{path}: its code would stand behind every stage"
+
+
+def test_contributing_tells_the_same_floors():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    rooms = [set(re.findall(r"`(\w+)/`", row)) for row in rows]
+    assert [found for found in rooms if found & set(HEIGHT)] == [set(floor) for floor in FLOORS]

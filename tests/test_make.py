@@ -32,7 +32,8 @@ def program(path: Path, text: str) -> None:
 def folder(tmp_path) -> Path:
     """A folder with the Makefile, where all is installed and Snakemake is a stub."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "requirements.lock").touch()
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
     program(tmp_path / ".venv/bin/python", "#!/bin/sh\n")
     program(tmp_path / ".venv/bin/snakemake", STUB)
     (tmp_path / ".venv/run.installed").touch()

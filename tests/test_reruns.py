@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from workflow import ROOT, SMALL, copy_project, dry_run, pretend_finished, write_overlay
+from workflow import ROOT, SMALL, copy_project, counted, dry_run, pretend_finished, write_overlay
 
 pytestmark = pytest.mark.slow
 
@@ -123,13 +123,6 @@ def edit_of(row: str) -> Callable[[Path], None]:
     if package := re.fullmatch(r"a bumped pin: `([\w-]+)`", row):
         return rewrite("requirements.lock", rf"^{package[1]}==\S+", f"{package[1]}==99.9")
     return rewrite(re.fullmatch(r"`([\w/]+\.py)`", row)[1], r"\Z", "\nEDITED = 1\n")
-
-
-def counted(said: str) -> dict[str, int]:
-    """Rules that a dry run plans with their number of jobs."""
-    table = said.partition("Job stats:")[2].partition("Reasons:")[0]
-    found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
-    return {rule: count for rule, count in found.items() if rule not in ("all", "total")}
 
 
 @pytest.fixture(scope="module")

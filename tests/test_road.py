@@ -218,7 +218,6 @@ def test_speech_of_drawn_dialogues_is_found(project):
 
 def test_annotating_never_plans_training(project, model):
     video = next((project / "runs/small/corpus").rglob("*.mp4")).relative_to(project)
-    # a target right after --quiet would be taken for what is to be quiet
     target = ("--cores", "1", "annotate", *CONFIG, "--config", f"video={video}")
     weights = project / "runs/small/main/student/corekd/0/weights.safetensors"
     losses = project / "models" / "losses.py"

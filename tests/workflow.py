@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TREE = (
     "Snakefile",
     "config.yaml",
+    "pyproject.toml",
     "requirements.lock",
     "rules",
     "pipeline",
@@ -122,7 +123,11 @@ def pretend_finished(folder: Path, *arguments: str) -> str:
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """The rules that a dry run plans, with their number of jobs; without the target itself."""
-    said = snakemake(folder, "-n", "--quiet", "rules", *arguments).stdout
-    said += snakemake(folder, "-n", *arguments).stdout if "total" not in said else ""
-    rows = re.findall(r"^(\w+)\s+(\d+)$", said, re.M)
-    return {rule: int(count) for rule, count in rows if rule not in ("total", "all", "job", "count")}
+    return counted(dry_run(folder, *arguments))
+
+
+def counted(said: str) -> dict[str, int]:
+    """The same, of what a dry run has said."""
+    table = said.partition("Job stats:")[2].partition("Reasons:")[0]
+    found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+    return {rule: count for rule, count in found.items() if rule not in ("all", "total")}
