@@ -79,7 +79,7 @@ def follow(page: Path, project: Path) -> None:
 
 def _within(text: str, name: str) -> int | None:
     """Where the entries of a dictionary or the fields of a class begin."""
-    opening = re.search(rf'^(?:{name} = {{|class {name}\b.*:\n +"""(?:.|\n)*?""")$', text, re.M)
+    opening = re.search(rf'^(?:{name} = {{|class {name}\b.*:\n +"""(?:.|\n)*?"""$)', text, re.M)
     return opening.end() if opening else None
 
 
