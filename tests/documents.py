@@ -38,20 +38,30 @@ def commands(page: Path) -> list[str]:
 
 
 def edits(page: Path) -> Iterator[tuple[str, tuple[str, str] | None, str]]:
-    """What a page has its reader write: (path, None, text) of a whole file, or (path, (where, name), lines).
+    """What a page has its reader write: (path, None, text) of a whole file, or (path, (where, name), text).
 
-    A file is named in the paragraph before its block; lines go into the file that was named last: `in` the
-    dictionary or class, or `above` the statement, that the paragraph names.
+    A file is named in the paragraph before its block. Text goes into the file that was named last: `in` a
+    dictionary or a class, or at the `end of` it, are entries or fields; `above` a name is code that stands
+    before the statement that defines it.
     """
     path = None
     for example in examples(page):
         suffix = SUFFIXES.get(example.language)
         named = re.findall(rf"`([\w./-]+\.{suffix})`", example.before) if suffix else []
         path = named[-1] if named else path
-        if suffix and (place := re.search(r"\b([Ii]n|[Aa]bove)\s`([A-Z]\w+)`", example.before)):
+        place = re.search(r"\b([Ii]n|[Ee]nd of|[Aa]bove)\s`([A-Z]\w+)`", example.before)
+        if suffix and place:
             yield path, (place[1].lower(), place[2]), example.text
         elif named:
             yield path, None, example.text
+
+
+# where each place is, and what stands before and after the text there
+PLACES = {
+    "in": (r'^(?:{name} = {{|class {name}\b.*:\n +"""(?:.|\n)*?""")()', "\n", ""),
+    "end of": (r"^{name} = {{\n(?:[^}}\n].*\n)*()}}", "", "\n"),
+    "above": (r"^()(?:[#@].*\n)*(?:{name} = |class {name}\b)", "", "\n\n\n"),
+}
 
 
 def follow(page: Path, project: Path) -> None:
@@ -63,9 +73,11 @@ def follow(page: Path, project: Path) -> None:
             path.write_text(text)
         else:
             before = path.read_text()
-            start = _above(before, place[1]) if place[0] == "above" else _within(before, place[1])
-            assert start is not None, f"{page.name}: {name} has no {place[1]}"
-            path.write_text(f"{before[:start]}\n{text}{before[start:]}")
+            pattern, first, last = PLACES[place[0]]
+            found = re.search(pattern.format(name=place[1]), before, re.M)
+            assert found, f"{page.name}: {name} has no {place[1]}"
+            cut = found.start(1)
+            path.write_text(f"{before[:cut]}{first}{text.rstrip()}{last}{before[cut:]}")
     for name, language, text in changes(page):
         path = project / name
         before = path.read_text()
@@ -75,18 +87,6 @@ def follow(page: Path, project: Path) -> None:
             path.write_text(before.replace(old, new))
         else:
             path.write_text(f"{before}\n\n{text}")
-
-
-def _within(text: str, name: str) -> int | None:
-    """Where the entries of a dictionary or the fields of a class begin."""
-    opening = re.search(rf'^(?:{name} = {{|class {name}\b.*:\n +"""(?:.|\n)*?"""$)', text, re.M)
-    return opening.end() if opening else None
-
-
-def _above(text: str, name: str) -> int | None:
-    """Where the statement begins that defines a name, with its comments and decorators."""
-    statement = re.search(rf"^(?:[#@].*\n)*(?:{name} = |class {name}\b)", text, re.M)
-    return statement.start() if statement else None
 
 
 def changes(page: Path) -> Iterator[tuple[str, str, str]]:
