@@ -17,16 +17,10 @@ from pipeline.settings.encoders import VisualSettings
 
 
 def side_of(size: int | dict) -> int:
-    """The side of the square that a preprocessor's `size` asks for; raises PipelineError if it names none."""
+    """The side of the square that a preprocessor's `size` asks for; 0 if it names none."""
     if isinstance(size, int):
         return size
-    side = size.get("height") or size.get("shortest_edge")
-    if not side:
-        raise PipelineError(
-            f"preprocessor_config.json: its size names {', '.join(map(str, size)) or 'nothing'}, and height "
-            "or shortest_edge is needed. Save an image processor that scales to a square."
-        )
-    return int(side)
+    return int(size.get("height") or size.get("shortest_edge") or 0)
 
 
 class VisualEncoder:
@@ -37,10 +31,10 @@ class VisualEncoder:
     scale: Tensor | float
 
     def __init__(
-        self, model: PreTrainedModel, facts: dict, settings: VisualSettings, device: torch.device
+        self, model: PreTrainedModel, side: int, facts: dict, settings: VisualSettings, device: torch.device
     ) -> None:
         self.model, self.settings, self.device = model, settings, device
-        self.side = side_of(facts["size"])
+        self.side = side
         self.mean = torch.tensor(facts["image_mean"]).view(3, 1, 1)
         self.scale = torch.tensor(facts["image_std"]).view(3, 1, 1)
         config = model.config
@@ -92,5 +86,11 @@ def load(folder: Path, settings: VisualSettings, device: torch.device) -> Visual
     missing = [key for key in ("size", "image_mean", "image_std") if key not in facts]
     if missing:
         raise PipelineError(f"{path}: no {missing[0]}; save the model's image processor into this folder.")
+    side = side_of(facts["size"])
+    if not side:
+        raise PipelineError(
+            f"{path}: its size names {', '.join(facts['size']) or 'nothing'}, and height or shortest_edge is "
+            "needed. Save an image processor that scales to a square into this folder."
+        )
     model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32)
-    return VisualEncoder(model.to(device).eval(), facts, settings, device)
+    return VisualEncoder(model.to(device).eval(), side, facts, settings, device)
