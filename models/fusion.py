@@ -22,7 +22,8 @@ class FewTokenAttention(Attention):
         match = (query[:, :, None] * key[:, None]).sum(dim=-1)  # (b, n, n, heads)
         weight = (match * query.shape[-1] ** -0.5 + bias.permute(0, 2, 3, 1)).softmax(dim=2)
         mixed = (weight[..., None] * value[:, None]).sum(dim=2)
-        return self.outgoing(mixed.flatten(2))
+        outgoing: Tensor = self.outgoing(mixed.flatten(2))
+        return outgoing
 
 
 class GatedFusion(nn.Module):
@@ -55,6 +56,6 @@ class GatedFusion(nn.Module):
         tokens = tokens + self.dropout(self.attention(self.before_attention(tokens), bias[:, None, None, :]))
         normed = self.before_gate(tokens)
         weight = (self.gate(normed) + bias[..., None]).softmax(dim=1)
-        fused = (weight * self.value(normed)).sum(dim=1)
+        fused: Tensor = (weight * self.value(normed)).sum(dim=1)
         fused = fused + self.dropout(self.dense(self.before_dense(fused)))
-        return fused.unflatten(0, (b, n))
+        return fused.view(b, n, h)

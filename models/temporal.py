@@ -36,7 +36,8 @@ class Attention(nn.Module):
         # plain products: dialogues are short, where the fused kernel takes twice as long on a CPU
         weight = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias).softmax(dim=-1)
         mixed = weight @ value
-        return self.outgoing(mixed.transpose(1, 2).flatten(2))
+        outgoing: Tensor = self.outgoing(mixed.transpose(1, 2).flatten(2))
+        return outgoing
 
 
 class Layer(nn.Module):
@@ -53,7 +54,8 @@ class Layer(nn.Module):
         self, x: Float[Tensor, "b n h"], bias: Float[Tensor, "#b #heads #n n"]
     ) -> Float[Tensor, "b n h"]:
         x = x + self.dropout(self.attention(self.before_attention(x), bias))
-        return x + self.dropout(self.dense(self.before_dense(x)))
+        dense: Tensor = self.dropout(self.dense(self.before_dense(x)))
+        return x + dense
 
 
 class TemporalEncoder(nn.Module):
@@ -78,9 +80,9 @@ class TemporalEncoder(nn.Module):
         place = torch.arange(speaker.shape[1], device=speaker.device)
         distance = (place[None, :] - place[:, None]).clamp(-self.reach, self.reach) + self.reach
         same = (speaker[:, :, None] == speaker[:, None, :]).long()
-        bias = self.bias(distance + same * (2 * self.reach + 1)).permute(0, 3, 1, 2)
+        bias: Tensor = self.bias(distance + same * (2 * self.reach + 1))
         # a dialogue has at least one utterance, so no row of the softmax is empty
-        return bias.masked_fill(~valid[:, None, None, :], -torch.inf)
+        return bias.permute(0, 3, 1, 2).masked_fill(~valid[:, None, None, :], -torch.inf)
 
     def forward(
         self, x: Float[Tensor, "b n h"], speaker: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]
@@ -89,4 +91,5 @@ class TemporalEncoder(nn.Module):
             bias = self.attention_bias(speaker, valid)
             for layer in self.layers:
                 x = layer(x, bias)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed

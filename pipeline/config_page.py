@@ -92,7 +92,7 @@ def as_page() -> str:
             groups.get(key.path[:-1], top).append(key)
     lines = [INTRODUCTION, "## Top level", "", *_table(top)]
     for section, *inner in sections:
-        about = getdoc(section.section).partition("\n\n")[0]
+        about = (getdoc(section.section) or "").partition("\n\n")[0]
         if section.meaning.lower() not in about.lower():
             about = f"{section.meaning[:1].upper()}{section.meaning[1:]}. {about}"
         lines += ["", f"{'#' * min(len(section.path) + 1, 4)} `{section.name}`", "", about]

@@ -68,8 +68,8 @@ def choose_donors(
     A target without a possible donor is left out; without any target the table is empty. Raises PipelineError
     if there are targets and nothing is left of a kind.
     """
-    value = utterances["label" if task == "classification" else "score"].cast(pl.Float64)
-    value = value.fill_null(np.nan).to_numpy()
+    told = utterances["label" if task == "classification" else "score"].cast(pl.Float64)
+    value = told.fill_null(np.nan).to_numpy()
     known = np.isfinite(value) & (value >= 0) if task == "classification" else np.isfinite(value)
     test = (utterances["split"] == "test").to_numpy() & known
     donors = np.flatnonzero(test & available[:, 1] & available[:, 2])

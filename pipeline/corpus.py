@@ -5,7 +5,6 @@ the same whatever the number of parts. One process, one thread.
 """
 
 from pathlib import Path
-from typing import Self
 
 import cv2
 import polars as pl
@@ -35,20 +34,20 @@ ROWS = pl.Schema(
 )
 LATENT = pl.Schema(
     {
-        "utterance": pl.String,
-        "emotion": pl.String,
-        "cue_text": pl.String,
-        "cue_audio": pl.String,
-        "cue_visual": pl.String,
+        "utterance": pl.String(),
+        "emotion": pl.String(),
+        "cue_text": pl.String(),
+        "cue_audio": pl.String(),
+        "cue_visual": pl.String(),
         "flat": pl.List(pl.String),
-        "kind": pl.String,
-        "hidden": pl.String,
-        "two_shot": pl.Boolean,
-        "snr": pl.Float64,
-        "x0": pl.Float64,
-        "y0": pl.Float64,
-        "x1": pl.Float64,
-        "y1": pl.Float64,
+        "kind": pl.String(),
+        "hidden": pl.String(),
+        "two_shot": pl.Boolean(),
+        "snr": pl.Float64(),
+        "x0": pl.Float64(),
+        "y0": pl.Float64(),
+        "x1": pl.Float64(),
+        "y1": pl.Float64(),
     }
 )
 
@@ -63,7 +62,7 @@ class Params(Settings):
     parts: int = Field(1, ge=1, description="how many parts the corpus is rendered in")
 
     @model_validator(mode="after")
-    def _part_exists(self) -> Self:
+    def _part_exists(self) -> "Params":
         if self.part >= self.parts:
             raise ValueError("part must be below parts")
         return self

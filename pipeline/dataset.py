@@ -28,7 +28,8 @@ def join(modality: str, paths: Sequence[Path], utterances: Sequence[str]) -> tup
     """
     if not paths:
         raise PipelineError(f"--{modality}: no feature file was given; pass one path a shard.")
-    arrays, tables = [], []
+    arrays: list[np.ndarray] = []
+    tables = []
     for path in paths:
         pooled = artefacts.load_tensors(path, ["pooled"])["pooled"]
         table = artefacts.load_table(path.with_suffix(".parquet"), ["utterance", "available", "reason"])
@@ -93,7 +94,8 @@ def run(
     if table["split"].null_count() or table.height != rows.height:
         raise PipelineError(f"{splits}: not the splits of {manifest}. Rerun stage splits.")
     utterances, train = table["utterance"].to_list(), (table["split"] == "train").to_numpy()
-    arrays, available, dimensions = {}, [], {}
+    arrays: dict[str, np.ndarray] = {}
+    available, dimensions = [], {}
     for modality, paths in zip(MODALITIES, (text, audio, visual), strict=True):
         features, index = join(modality, paths, utterances)
         own = index["available"].to_numpy().astype(bool)

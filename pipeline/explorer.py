@@ -73,7 +73,10 @@ def run(
     # the data come last: what stands in them is no mark
     parts = {
         "@@SPECS@@": json.dumps(charts(truth)).replace("<", "\\u003c"),
-        "@@VEGA@@": vl_convert.javascript_bundle().replace("</script", "<\\/script"),
+        # its stub asks for what may be left out
+        "@@VEGA@@": vl_convert.javascript_bundle().replace(  # type: ignore[call-arg]
+            "</script", "<\\/script"
+        ),
         # "<" stands in JSON within strings only; no script may end before its element does
         "@@DATA@@": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
     }

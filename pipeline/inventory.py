@@ -54,7 +54,7 @@ def targets(table: pl.DataFrame, labels: Sequence[str], note: str) -> Figure:
             weights = np.full(len(score), 100 / max(len(score), 1))
             axes.hist(
                 score,
-                np.linspace(-3, 3, 14),
+                np.linspace(-3, 3, 14).tolist(),
                 weights=weights,
                 histtype="step",
                 color=SPLIT_COLOURS[split],
@@ -133,7 +133,7 @@ def absences(table: pl.DataFrame, note: str) -> Figure:
 
 def _share(table: pl.DataFrame, modality: str, split: str, reason: str) -> float:
     part = table.filter(pl.col("split") == split)[f"reason_{modality}"]
-    return float((part == reason).fill_null(False).mean())
+    return float((part == reason).fill_null(False).to_numpy().mean())
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
@@ -88,7 +90,7 @@ def scatter(table: pl.DataFrame, variant: str, labels: Sequence[str], note: str)
             for label, colour in zip(labels, class_colours(labels), strict=True)
         ]
         figure.legend(handles=handles, loc="outside right upper", title="true label", title_fontsize=8)
-    else:
+    elif image is not None:
         figure.colorbar(image, ax=panels, label="true score", shrink=0.5)
     figure.suptitle(
         f"States z of the test utterances, on the teacher's own plane (PCA of its complete views); {note}",
@@ -105,9 +107,9 @@ def class_colours(labels: Sequence[str]) -> list[str]:
     return [BEHIND if label == "neutral" else next(colours) for label in labels]
 
 
-def _points(axes: Axes, table: pl.DataFrame, labels: Sequence[str]) -> object:
+def _points(axes: Axes, table: pl.DataFrame, labels: Sequence[str]) -> PathCollection | None:
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
-    style = {"s": 5, "linewidths": 0, "alpha": 0.6, "rasterized": True}
+    style: dict[str, Any] = {"s": 5, "linewidths": 0, "alpha": 0.6, "rasterized": True}
     axes.axhline(0, color=DARK, linewidth=0.3)
     axes.axvline(0, color=DARK, linewidth=0.3)
     axes.grid(visible=False)

@@ -6,7 +6,7 @@ never ends below it. What was tried and what was best are artefacts; nothing tak
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,9 @@ def by_kind(references: list[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def search(params: Params, score, resume: PartialFolder) -> list[dict]:
+def search(
+    params: Params, score: Callable[[Mapping[str, object]], Mapping[str, float]], resume: PartialFolder
+) -> list[dict]:
     """All trials: `number`, `values` by key, and the validation scores. `score` maps values to scores."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = {key: distribution(values) for key, values in params.space.items()}
@@ -190,7 +192,7 @@ def present(params: Params) -> dict[str, object]:
                 "Give it a value within its space."
             )
         inside = (
-            values.low <= place <= values.high
+            isinstance(place, int | float) and values.low <= place <= values.high
             if isinstance(values, Range)
             else list(place) in values
             if isinstance(place, tuple)

@@ -73,7 +73,8 @@ def _audio(params: Params, folder: Path, device: torch.device) -> None:
     settings, start = params.standins.audio, time.monotonic()
     exercises = [voice_exercise(number, params.seed) for number in progress(range(settings.voices), "voices")]
     log.info("%d voices in %.1f s", len(exercises), time.monotonic() - start)
-    network = standin_networks.new_wav2vec2(settings, params.seed).to(device)
+    network = standin_networks.new_wav2vec2(settings, params.seed)
+    network.to(device)  # type: ignore[arg-type]  # mypy takes the decorated method for a function
     pretraining.pretrain_audio(network, exercises, settings, params.seed, device)
     with artefacts.replacing_folder(folder) as temporary:
         network.save_pretrained(str(temporary))
@@ -88,7 +89,8 @@ def _visual(params: Params, folder: Path, device: torch.device) -> None:
         for number in progress(range(settings.faces), "faces")
     ]
     log.info("%d faces in %.1f s", len(exercises), time.monotonic() - start)
-    network = standin_networks.new_resnet(settings, params.seed).to(device)
+    network = standin_networks.new_resnet(settings, params.seed)
+    network.to(device)  # type: ignore[arg-type]  # mypy takes the decorated method for a function
     pretraining.pretrain_visual(network, exercises, settings, params.seed, device)
     with artefacts.replacing_folder(folder) as temporary:
         network.save_pretrained(str(temporary))

@@ -52,7 +52,9 @@ def run(
     test = whole(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(device)
     rows = test.row[test.valid].cpu().numpy()
     drawn = artefacts.load_tensors(masks)
-    plane, anchor, frames = None, None, []
+    plane, anchor = None, None
+    explained: list[float] = []
+    frames = []
     for path in (teacher, *students):
         variant = path.parents[1].name
         network, seen = checkpoint.load_network(path)
@@ -65,10 +67,10 @@ def run(
             if plane is None or anchor is None:
                 assert condition == COMPLETE
                 plane, anchor = PCA(n_components=2, svd_solver="full").fit(fused), fused
+                explained = plane.explained_variance_ratio_.tolist()
             frames.append(_table(variant, condition, rows, plane.transform(fused), _cosine(fused, anchor)))
         log.info("%s: %d states", variant, sum(len(frame) for frame in frames))
     artefacts.save_table(states, pl.concat(frames))
-    explained = [float(share) for share in plane.explained_variance_ratio_]
     artefacts.save_json(facts, {"explained": explained, "seed": int(teacher.parent.name)})
 
 

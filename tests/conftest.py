@@ -1,4 +1,5 @@
-"""Shared by all tests: the shapes in the signatures of `models/` are checked while the tests run."""
+"""Shared by all tests: the types and shapes in the signatures of `models/` and `pipeline/` are
+checked while the tests run."""
 
 import os
 import sys
@@ -15,7 +16,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("models", "beartype.beartype")
+install_import_hook(["models", "pipeline"], "runtime_types.check")
 
 # a busy machine is no fault of the code; pytest-timeout ends what hangs
 settings.register_profile("project", deadline=None)

@@ -105,6 +105,25 @@ def test_text_in_a_batch_equals_text_alone(text_folder):
         assert one == pytest.approx(other, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("size", "side"), [(48, 48), ({"height": 32, "width": 32}, 32), ({"shortest_edge": 24}, 24)]
+)
+def test_crops_are_scaled_to_the_side_that_the_preprocessor_names(visual_folder, tmp_path, size, side):
+    copy = shutil.copytree(visual_folder, tmp_path / "encoder")
+    facts = artefacts.load_json(copy / "preprocessor_config.json")
+    artefacts.save_json(copy / "preprocessor_config.json", facts | {"size": size})
+    encoder = encoders.encoder("visual", copy).load(copy, VisualSettings(), CPU)
+    assert encoder.inputs(np.zeros((2, 40, 40, 3), np.uint8)).shape == (2, 3, side, side)
+
+
+def test_a_preprocessor_that_names_no_side_is_refused(visual_folder, tmp_path):
+    copy = shutil.copytree(visual_folder, tmp_path / "encoder")
+    facts = artefacts.load_json(copy / "preprocessor_config.json")
+    artefacts.save_json(copy / "preprocessor_config.json", facts | {"size": {"longest_edge": 48}})
+    with pytest.raises(PipelineError, match="its size names longest_edge, and height or shortest_edge"):
+        encoders.encoder("visual", copy).load(copy, VisualSettings(), CPU)
+
+
 @pytest.mark.parametrize("modality", ["text", "audio", "visual"])
 def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_path, monkeypatch):
     """As on a GPU that has bfloat16, here on the CPU."""

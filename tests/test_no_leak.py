@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from dialogues import CLASSES, write_dataset, write_masks
+from dialogues import CLASSES, make_network, write_dataset, write_masks
 from trained_world import SMALL, outputs
 
 from pipeline import references, student, teacher
@@ -110,10 +110,11 @@ def test_donors_of_a_training_are_training_utterances(tmp_path, monkeypatch, reg
     monkeypatch.setattr(step, "terms_of", lambda *inputs: {})
     conflict = {"share": 1.0, "same_share": 0.2}
     one = step.Step(data, ObjectiveSettings(conflict=conflict), None, torch.device("cpu"))
+    network = make_network()
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         for batch in data.batches(["train"], 4):
-            one(None, batch, generator)
+            one(network, batch, generator)
     allowed, taken = set(data.rows(["train"]).tolist()), set()
     for batch, view in drawn:
         for index, (name, letter) in enumerate((("audio", "a"), ("visual", "v")), start=1):

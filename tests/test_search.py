@@ -127,6 +127,7 @@ def test_a_trial_is_the_mean_over_its_seeds(world):
         ({"objective.predicition": [0, 1]}, "no setting 'objective.predicition'"),
         ({"objective.prediction": {"low": 2, "high": 3}}, "present value 1.0 lies outside"),
         ({"objective.distance": ["mse", "smooth_l1"]}, "present value 'cosine' lies outside"),
+        ({"objective.distance": {"low": 2, "high": 3}}, "present value 'cosine' lies outside"),
         ({"training.patience": [3, 5]}, "'training.patience': its present value is null"),
     ],
 )

@@ -96,7 +96,7 @@ def encoders(facts: ModelFacts) -> str:
         own = facts.encoders[name]
         if own.source == "included":
             lines.append(f"- {name}: a stand-in of the run, included in `encoders/{name}`.")
-        elif own.source == "none":
+        elif own.weights is None:
             lines.append(f"- {name}: features that were extracted elsewhere.")
         else:
             lines.append(

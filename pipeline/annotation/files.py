@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from jaxtyping import Float
 from pysubs2.formats.subrip import SubripFormat
 from pysubs2.formats.webvtt import WebVTTFormat
 
@@ -16,8 +18,8 @@ from pipeline.corpora import transcripts
 NOTICE_SECONDS = 5.0  # how long subtitles show the notice
 
 
-def table(model: ExportedModel, seen: Perceived, values) -> pl.DataFrame:
-    """One row an utterance. values: float (U, C) as from ExportedModel.predict."""
+def table(model: ExportedModel, seen: Perceived, values: Float[np.ndarray, "u c"]) -> pl.DataFrame:
+    """One row an utterance. values: as from ExportedModel.predict."""
     speakers = [None if row["speaker"] == transcripts.UNKNOWN else row["speaker"] for row in seen.rows]
     columns = {
         "utterance": pl.Series(range(len(seen.rows)), dtype=pl.Int32),

@@ -53,7 +53,7 @@ def even_size(width: float, height: float, settings: FilmSettings) -> tuple[int,
     """The size in which a picture is drawn (px, even): not too small for letters, not larger than asked."""
     scale = max(settings.width / width, 1.0)
     scale = min(scale, settings.side / max(width, height))
-    return tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
 def picture_rate(own: float | None, settings: FilmSettings) -> Fraction:
@@ -76,9 +76,10 @@ def draw(
     times = [float((k + 0.5) / rate) for k in range(count)]
     pictures = media.frames(video.path, times) if video.blind is None else repeat(None)
     # the decoded picture may stand upright where the file says it lies
-    first = next(media.frames(video.path, [0.0])).picture if video.blind is None else None
-    own = first.shape[1::-1] if first is not None else BLANK
-    width, height = even_size(*(displayed(own, facts) if video.blind is None else own), settings)
+    first = next(media.frames(video.path, [0.0])) if video.blind is None else None
+    own = BLANK if first is None else (first.picture.shape[1], first.picture.shape[0])
+    across, down = displayed(own, facts) if video.blind is None else own
+    width, height = even_size(across, down, settings)
     painter = Painter(
         rows.to_dicts(),
         boxes,
@@ -99,6 +100,7 @@ def draw(
             for time, shown in progress(zip(times, pictures, strict=False), "pictures", total=count):
                 while channels and movie.heard < time and (piece := next(pieces, None)) is not None:
                     movie.add_sound(piece)
+                small: np.ndarray
                 if shown is None:
                     small = np.full((height, width, 3), GROUND, np.uint8)
                 else:

@@ -82,8 +82,10 @@ class Painter:
 
     def box_at(self, place: int, time: float) -> np.ndarray | None:
         """The face box at a time, between two detections in between: float (4,), None if there is none."""
-        times, boxes = self.paths.get(place, (np.zeros(0), None))
-        if not len(times) or time < times[0] - HELD or time > times[-1] + HELD:
+        if place not in self.paths:
+            return None
+        times, boxes = self.paths[place]
+        if time < times[0] - HELD or time > times[-1] + HELD:
             return None
         if time <= times[0] or time >= times[-1]:
             return boxes[0] if time <= times[0] else boxes[-1]

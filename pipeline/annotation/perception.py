@@ -51,7 +51,7 @@ class Video:
     path: Path
     duration: float  # s, of the longest stream
     sound: np.ndarray | None
-    deaf: str | None
+    deaf: str  # empty if there is sound
     blind: str | None  # reason why there is no picture
 
 
@@ -81,7 +81,7 @@ def open_video(path: Path, spool: Path) -> Video:
         declared = media.probe(path)
     except media.MediaAbsence as lack:
         raise PipelineError(f"{lack}. Give a video that a player can open.") from lack
-    sound, deaf, blind = None, None, None
+    sound, deaf, blind = None, "", None
     try:
         sound = media.audio(path, spool)
     except media.MediaAbsence as lack:

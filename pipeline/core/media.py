@@ -5,21 +5,26 @@ file). A defect of a file raises `MediaAbsence` with one of the reasons of `core
 record the absence of one utterance and go on with the rest of its shard. Decoding uses one thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import av
 import numpy as np
 import soxr
 from av.container import InputContainer
+from av.frame import Frame as AnyFrame
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, UNDECODABLE
 from pipeline.core.errors import PipelineError
 
+S = TypeVar("S", bound=Stream)
+F = TypeVar("F", bound=AnyFrame)
 SAMPLE_RATE = 16_000
 
 # A gap or an overlap of sound shorter than this is jitter of the timestamps and not missing sound.
@@ -74,19 +79,21 @@ def _opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def _streams(container: InputContainer, kind: str) -> list[Stream]:
-    """The streams of one kind that have a decoder, without cover pictures."""
+def _decodable(streams: Iterable[S]) -> list[S]:
+    """Those of the streams that have a decoder, without cover pictures."""
     return [
         stream
-        for stream in container.streams
-        if stream.type == kind
-        and stream.codec_context is not None
-        and not stream.disposition & av.stream.Disposition.attached_pic
+        for stream in streams
+        if stream.codec_context is not None and not stream.disposition & av.stream.Disposition.attached_pic
     ]
 
 
-def _decode(container: InputContainer, stream: Stream) -> Iterator[av.frame.Frame]:
-    """Decode a stream, stepping over damaged packets; the damaged tail of a file just ends it."""
+def _decode(container: InputContainer, index: int, kind: type[F]) -> Iterator[tuple[float, F]]:
+    """(time it begins at, frame) of a stream of this kind, stepping over damaged packets.
+
+    The damaged tail of a file just ends it.
+    """
+    stream, origin = container.streams[index], _origin(container)
     stream.codec_context.thread_count = 1
     packets = container.demux(stream)
     while True:
@@ -100,19 +107,22 @@ def _decode(container: InputContainer, stream: Stream) -> Iterator[av.frame.Fram
             frames = packet.decode()
         except (av.FFmpegError, ValueError):
             continue
-        yield from (frame for frame in frames if frame.pts is not None)
+        for frame in frames:
+            if isinstance(frame, kind) and frame.time is not None:
+                yield frame.time - origin, frame
 
 
-def _pick(path: Path, kind: str, missing: str) -> int:
+def _pick(path: Path, kind: Literal["video", "audio"], missing: str) -> int:
     """The index (in the container) of the first stream of this kind that yields a frame."""
     with _opened(path) as container:
-        indices = [stream.index for stream in _streams(container, kind)]
+        streams = container.streams.video if kind == "video" else container.streams.audio
+        indices = [stream.index for stream in _decodable(streams)]
     if not indices:
         raise MediaAbsence(missing, path, f"the file has no {kind} stream with a decoder")
     for index in indices:
         # a fresh container for each: some formats cannot be rewound
         with _opened(path) as container:
-            if next(_decode(container, container.streams[index]), None) is not None:
+            if next(_decode(container, index, AnyFrame), None) is not None:
                 return index
     raise MediaAbsence(UNDECODABLE, path, f"no frame of any {kind} stream can be decoded")
 
@@ -125,8 +135,8 @@ def _origin(container: InputContainer) -> float:
 def probe(path: Path) -> Probe:
     """What a file declares, without decoding it. Raises MediaAbsence if it cannot be opened."""
     with _opened(path) as container:
-        video = next(iter(_streams(container, "video")), None)
-        audio = next(iter(_streams(container, "audio")), None)
+        video = next(iter(_decodable(container.streams.video)), None)
+        audio = next(iter(_decodable(container.streams.audio)), None)
         return Probe(
             duration=(container.duration or 0) / av.time_base,
             width=video.codec_context.width if video else None,
@@ -138,7 +148,7 @@ def probe(path: Path) -> Probe:
         )
 
 
-def _aspect(stream: Stream) -> float:
+def _aspect(stream: VideoStream) -> float:
     """Width by height of a pixel; 1 where the file does not tell, or tells what no camera makes."""
     told = float(stream.sample_aspect_ratio or 1)
     return told if 0.2 <= told <= 5 else 1.0
@@ -165,15 +175,13 @@ def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
     index = _pick(path, "video", NO_VIDEO)
     with _opened(path) as container:
         stream = container.streams[index]
-        origin = _origin(container)
         rate = float(stream.average_rate or 0)
         wanted = iter(times)
         time = next(wanted, None)
         shown: tuple[float, av.VideoFrame] | None = None
         step = 1 / rate if rate > 0 else 0.04
         result: Frame | None = None
-        for frame in _decode(container, stream):
-            begins = frame.time - origin
+        for begins, frame in _decode(container, index, av.VideoFrame):
             # an edit list can leave a first frame before 0; a damaged file, one that goes back
             if shown is not None and begins <= shown[0]:
                 continue
@@ -205,8 +213,7 @@ def picture_length(path: Path) -> float:
     """
     index = _pick(path, "video", NO_VIDEO)
     with _opened(path) as container:
-        origin = _origin(container)
-        return max(frame.time - origin for frame in _decode(container, container.streams[index]))
+        return max(begins for begins, _ in _decode(container, index, av.VideoFrame))
 
 
 def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
@@ -220,12 +227,11 @@ def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
     channels = len(av.AudioLayout(layout).channels)
     cursor, rate, mixer, begun = 0, 0, None, False
     with _opened(path) as container:
-        origin = _origin(container)
-        for frame in _decode(container, container.streams[index]):
+        for time, frame in _decode(container, index, av.AudioFrame):
             if mixer is None:
                 rate = frame.sample_rate
                 mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            begins = round((frame.time - origin) * rate)
+            begins = round(time * rate)
             try:
                 mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
             except (av.FFmpegError, ValueError):

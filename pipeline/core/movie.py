@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -109,7 +109,7 @@ class Movie:
             self.file.mux(audio.encode(frame))
         self.waiting = self.waiting[:, count:]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Movie":
         return self
 
     def __exit__(

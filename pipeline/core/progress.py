@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TextIO, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from tqdm import tqdm
 
@@ -10,10 +10,19 @@ T = TypeVar("T")
 LINE = "{desc}: {n_fmt} of {total_fmt}, {elapsed} gone, {remaining} left"
 
 
+@runtime_checkable
+class _Written(Protocol):
+    """What a line can be written to."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
 class _Lines:
     """A stream that a bar may redraw itself on: each state becomes a line of its own."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: _Written) -> None:
         self.stream = stream
 
     def write(self, text: str) -> None:

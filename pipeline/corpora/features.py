@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from models.conditions import MODALITIES
 from pipeline.core import artefacts
@@ -94,7 +95,7 @@ def _labels(path: Path, table: pl.DataFrame, named: Sequence[str]) -> tuple[tupl
     return labels, pl.Series("label", [places.get(name) for name in names], pl.Int32)
 
 
-def _numbers(path: Path, table: pl.DataFrame, name: str, kind: type[pl.DataType]) -> pl.Series:
+def _numbers(path: Path, table: pl.DataFrame, name: str, kind: DataTypeClass) -> pl.Series:
     """A column of numbers, from CSV text or as it is; empty cells are null.
 
     Raises PipelineError naming the row of another cell, or a column of another kind.

@@ -76,11 +76,11 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
 
 def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tuple[str, ...]:
     """The label names of the config, or those found, sorted; raises PipelineError for one not named."""
-    found = [cue for own in cues.values() for cue in own if cue.label is not None]
+    found = [(cue.label, cue.where) for own in cues.values() for cue in own if cue.label is not None]
     if not named:
-        return tuple(sorted({cue.label for cue in found}))
-    for cue in found:
-        reading.known_label(cue.label, named, cue.where)
+        return tuple(sorted({label for label, _ in found}))
+    for label, where in found:
+        reading.known_label(label, named, where)
     return tuple(named)
 
 

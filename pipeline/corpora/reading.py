@@ -4,8 +4,9 @@ import codecs
 import io
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from pipeline.corpora.rows import ROWS
 from pipeline.settings.corpora import FileSettings
 from pipeline.settings.corpus import CorpusSettings
 
+K = TypeVar("K", bound=Hashable)
 log = logging.getLogger("pipeline")
 
 C1 = re.compile("[\x80-\x9f]")
@@ -111,7 +113,7 @@ def read_csv(path: Path, columns: Collection[str], row: str = "") -> pl.DataFram
     return table
 
 
-def seconds(text: str, where: str) -> float:
+def seconds(text: str | None, where: str) -> float:
     """`hh:mm:ss,ms` (or `.ms`, or without hours) in seconds; raises PipelineError naming `where`."""
     found = re.fullmatch(r"\s*(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\s*", text or "")
     if not found:
@@ -122,7 +124,7 @@ def seconds(text: str, where: str) -> float:
 
 def number(text: str | None, where: str) -> float:
     """A finite number; raises PipelineError naming `where`."""
-    if not re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text or ""):
+    if text is None or not re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text):
         raise PipelineError(f"{where}: {text!r} is not a number. Mend it in the file.")
     return float(text)
 
@@ -144,7 +146,7 @@ def known_label(name: str, labels: Collection[str], where: str) -> str:
     return name
 
 
-def first_only(seen: dict, key, where: str) -> None:
+def first_only(seen: dict[K, str], key: K, where: str) -> None:
     """Remember `key` as first found at `where`; raises PipelineError if it was found before."""
     if key in seen:
         raise PipelineError(

@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from polars.datatypes import DataType, DataTypeClass
 
 from pipeline.core.errors import PipelineError
 
 # the manifest without `shard` (docs/artefacts.md)
-ROWS = {
+ROWS: dict[str, DataType | DataTypeClass] = {
     "corpus": pl.String,
     "dialogue": pl.String,
     "position": pl.Int32,

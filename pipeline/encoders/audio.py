@@ -4,13 +4,14 @@ Encoders with layer norm after their convolutions give the same features under p
 those with group norm (wav2vec2-base) do not, so there only inputs of equal length share a batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoModel
+from transformers import AutoFeatureExtractor, AutoModel, PreTrainedModel
 
 from pipeline.core import media
 from pipeline.core.device import mixed_precision
@@ -28,8 +29,14 @@ def windows(samples: int, most: int) -> list[tuple[int, int]]:
 class AudioEncoder:
     """Frame features of sounds."""
 
-    def __init__(self, extractor, model, settings: AudioSettings, device: torch.device) -> None:
-        self.extractor, self.model = extractor, model.to(device).eval()
+    def __init__(
+        self,
+        extractor: Callable[..., Any],
+        model: PreTrainedModel,
+        settings: AudioSettings,
+        device: torch.device,
+    ) -> None:
+        self.extractor, self.model = extractor, model
         self.settings, self.device = settings, device
         self.dimension = int(model.config.hidden_size)
         self.layers = checked_layers(
@@ -69,13 +76,13 @@ class AudioEncoder:
             for low, high in windows(len(values), most):
                 pieces.append(np.asarray(values[low:high], np.float32))
                 owners.append(owner)
-        encoded: list[np.ndarray | None] = [None] * len(pieces)
+        encoded: dict[int, np.ndarray] = {}
         lengths = [len(piece) for piece in pieces]
         for places in by_length(lengths, self.settings.batch, equal=not self.masked):
             for place, features in zip(places, self._batch([pieces[p] for p in places]), strict=True):
                 encoded[place] = features
         return [
-            np.concatenate([piece for piece, own in zip(encoded, owners, strict=True) if own == owner])
+            np.concatenate([encoded[place] for place, own in enumerate(owners) if own == owner])
             for owner in range(len(sounds))
         ]
 
@@ -105,4 +112,4 @@ def load(folder: Path, settings: AudioSettings, device: torch.device) -> AudioEn
             f"{folder}: expected an encoder of 16 kHz waveforms with a convolutional front (wav2vec 2.0, "
             f"HuBERT, WavLM, data2vec), found {model.config.model_type} at {rate} Hz."
         )
-    return AudioEncoder(extractor, model, settings, device)
+    return AudioEncoder(extractor, model.to(device).eval(), settings, device)

@@ -5,10 +5,9 @@ The package knows no `from_pretrained`; the stage weights writes config.json and
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from facenet_pytorch import InceptionResnetV1
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -29,11 +28,8 @@ class InceptionEncoder(VisualEncoder):
             )
         self.model, self.settings, self.device = model.to(device).eval(), settings, device
         self.side, self.dimension = SIDE, 512
-
-    def inputs(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 side side"]:
-        """Crops in the fixed standardisation of facenet: (x - 127.5) / 128."""
+        # the fixed standardisation of facenet: (x - 127.5) / 128
         self.mean, self.scale = 127.5 / 255, 128 / 255
-        return super().inputs(crops)
 
     def _pooled(self, pixels: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n d"]:
         return self.model(pixels)

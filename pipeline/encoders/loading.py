@@ -49,10 +49,10 @@ def by_length(lengths: Sequence[int], most: int, equal: bool) -> list[list[int]]
     order = sorted(range(len(lengths)), key=lambda place: lengths[place])
     batches: list[list[int]] = []
     for place in order:
-        last = batches[-1] if batches else None
-        full = last is None or len(last) >= most
-        if full or (equal and lengths[last[0]] != lengths[place]):
-            batches.append([place])
-        else:
+        last = batches[-1] if batches else []
+        fits = 0 < len(last) < most and not (equal and lengths[last[0]] != lengths[place])
+        if fits:
             last.append(place)
+        else:
+            batches.append([place])
     return batches

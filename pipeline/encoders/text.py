@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.core.device import mixed_precision
 from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
@@ -15,8 +15,14 @@ from pipeline.settings.encoders import TextSettings
 class TextEncoder:
     """Token features of sentences."""
 
-    def __init__(self, tokenizer, model, settings: TextSettings, device: torch.device) -> None:
-        self.tokenizer, self.model = tokenizer, model.to(device).eval()
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel,
+        settings: TextSettings,
+        device: torch.device,
+    ) -> None:
+        self.tokenizer, self.model = tokenizer, model
         self.settings, self.device = settings, device
         self.dimension = int(model.config.hidden_size)
         self.layers = checked_layers(
@@ -41,7 +47,7 @@ class TextEncoder:
             for text in texts
         ]
         lengths = [len(row["input_ids"]) for row in encoded]
-        features: list[np.ndarray | None] = [None] * len(texts)
+        features: dict[int, np.ndarray] = {}
         for places in by_length(lengths, self.settings.batch, equal=False):
             rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
             batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
@@ -53,7 +59,7 @@ class TextEncoder:
                 own = row[batch["attention_mask"][places.index(place)].cpu().numpy() > 0]
                 words = np.array(encoded[place]["special_tokens_mask"][:length]) == 0
                 features[place] = own[words] if words.any() else own
-        return features
+        return [features[place] for place in range(len(texts))]
 
 
 def load(folder: Path, settings: TextSettings, device: torch.device) -> TextEncoder:
@@ -62,4 +68,4 @@ def load(folder: Path, settings: TextSettings, device: torch.device) -> TextEnco
     options = {"add_pooling_layer": False} if config.model_type in ("roberta", "bert", "xlm-roberta") else {}
     tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
     model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32, **options)
-    return TextEncoder(tokenizer, model, settings, device)
+    return TextEncoder(tokenizer, model.to(device).eval(), settings, device)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
-from transformers import AutoModel
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedModel
 
 from pipeline.core import artefacts
 from pipeline.core.device import mixed_precision
@@ -17,18 +17,24 @@ from pipeline.settings.encoders import VisualSettings
 
 
 def side_of(size: int | dict) -> int:
-    """The side of the square that a preprocessor's `size` asks for."""
+    """The side of the square that a preprocessor's `size` asks for; 0 if it names none."""
     if isinstance(size, int):
         return size
-    return int(size.get("height") or size.get("shortest_edge"))
+    return int(size.get("height") or size.get("shortest_edge") or 0)
 
 
 class VisualEncoder:
     """One feature vector a crop."""
 
-    def __init__(self, model, facts: dict, settings: VisualSettings, device: torch.device) -> None:
-        self.model, self.settings, self.device = model.to(device).eval(), settings, device
-        self.side = side_of(facts["size"])
+    model: nn.Module
+    mean: Tensor | float
+    scale: Tensor | float
+
+    def __init__(
+        self, model: PreTrainedModel, side: int, facts: dict, settings: VisualSettings, device: torch.device
+    ) -> None:
+        self.model, self.settings, self.device = model, settings, device
+        self.side = side
         self.mean = torch.tensor(facts["image_mean"]).view(3, 1, 1)
         self.scale = torch.tensor(facts["image_std"]).view(3, 1, 1)
         config = model.config
@@ -80,5 +86,11 @@ def load(folder: Path, settings: VisualSettings, device: torch.device) -> Visual
     missing = [key for key in ("size", "image_mean", "image_std") if key not in facts]
     if missing:
         raise PipelineError(f"{path}: no {missing[0]}; save the model's image processor into this folder.")
+    side = side_of(facts["size"])
+    if not side:
+        raise PipelineError(
+            f"{path}: its size names {', '.join(facts['size']) or 'nothing'}, and height or shortest_edge is "
+            "needed. Save an image processor that scales to a square into this folder."
+        )
     model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32)
-    return VisualEncoder(model, facts, settings, device)
+    return VisualEncoder(model.to(device).eval(), side, facts, settings, device)

@@ -18,7 +18,7 @@ def reliability(
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     place = np.minimum((top * bins).astype(int), bins - 1)
-    return tuple(np.bincount(place, weights=weights, minlength=bins) for weights in (None, top, right))
+    return _binned(place, top, right, bins)
 
 
 def score_reliability(
@@ -26,4 +26,13 @@ def score_reliability(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """By equal-width bin of the predicted score, clipped to -3..3: count, sum of predictions, of truths."""
     place = np.minimum(((np.clip(score, -3, 3) + 3) / 6 * bins).astype(int), bins - 1)
-    return tuple(np.bincount(place, weights=weights, minlength=bins) for weights in (None, score, truth))
+    return _binned(place, score, truth, bins)
+
+
+def _binned(
+    place: np.ndarray, one: np.ndarray, other: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By bin: the count, and the sums of two quantities."""
+    count = np.bincount(place, minlength=bins)
+    first, second = (np.bincount(place, weights=weights, minlength=bins) for weights in (one, other))
+    return count, first, second

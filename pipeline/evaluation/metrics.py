@@ -16,7 +16,11 @@ from pipeline.evaluation.agreement import class_f1, confusion, seven_classes
 from pipeline.evaluation.calibration import calibration_error
 from pipeline.evaluation.sums import ClassSums, ConflictSums, ScoreSums, ratio
 
-SUMS = {"classification": ClassSums, "regression": ScoreSums, "conflict": ConflictSums}
+SUMS: dict[str, type[ClassSums | ScoreSums | ConflictSums]] = {
+    "classification": ClassSums,
+    "regression": ScoreSums,
+    "conflict": ConflictSums,
+}
 
 
 @dataclass(frozen=True)

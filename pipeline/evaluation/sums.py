@@ -61,8 +61,9 @@ class ScoreSums:
     @classmethod
     def of(cls, sums: np.ndarray) -> "ScoreSums":
         """Name sums (..., 20) of `score_statistics`."""
-        halves = (ClassSums.of(sums[..., first : first + 6]) for first in (8, 14))
-        return cls(*(sums[..., place] for place in range(8)), *halves)
+        count, distance, same_seventh, x, y, xx, yy, xy = (sums[..., place] for place in range(8))
+        nonneg, pos = (ClassSums.of(sums[..., first : first + 6]) for first in (8, 14))
+        return cls(count, distance, same_seventh, x, y, xx, yy, xy, nonneg, pos)
 
 
 def score_statistics(

@@ -194,7 +194,10 @@ def of_file(rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Dete
     """
     settings = detector.settings
     path = Path(rows[0]["media"])
-    watches = [Watch(row, settings, Tracker(settings.overlap, settings.patience)) for row in rows]
+    watches = {
+        which: Watch(row, settings, Tracker(settings.overlap, settings.patience))
+        for which, row in enumerate(rows)
+    }
     corners = [np.zeros(2) for _ in rows]
     events = sorted(
         (time, which, looked_for)
@@ -224,8 +227,7 @@ def of_file(rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Dete
                     view.faces = detector(view.small, view.scale)
                 watch.detect(view, view.faces)
         if last[which] == place:
-            yield conclude(watch, sound, corners[which])
-            watches[which] = None
+            yield conclude(watches.pop(which), sound, corners[which])
 
 
 def of_files(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -12,6 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 from models.conditions import COMPLETE
 from pipeline.core import artefacts
@@ -25,7 +27,7 @@ COLOURS = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 CEILING_STYLES = {"readable_ceiling": ("#222222", "--"), "cue_ceiling": ("#777777", ":")}
 DARK, GREY = "#222222", "#666666"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.hashsalt": "figures",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
@@ -67,7 +69,8 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     """Write one figure as SVG and PDF for print and PNG for a quick look, and close it."""
     figure.supxlabel(CAPTION, fontsize=6.5, color=GREY, x=0.01, ha="left")
     # worked out once, not again for each format; with no engine at all nothing is drawn twice
-    figure.get_layout_engine().execute(figure)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine(None)
     for suffix, metadata in WRITERS.items():
         figure.savefig(folder / f"{name}.{suffix}", dpi=150, metadata=metadata)

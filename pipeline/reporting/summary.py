@@ -29,7 +29,7 @@ class Context:
     def regression(self) -> bool:
         return not self.labels
 
-    def rows(self, cells: Callable[[str], list[Cell | str | None]], names: Sequence[str]) -> list[list]:
+    def rows(self, cells: Callable[[str], Sequence[Cell | str | None]], names: Sequence[str]) -> list[list]:
         """One row a variant: its name and its cells; rows without any cell are left out."""
         table = [[self.name(variant), *cells(variant)] for variant in names]
         return [row for row in table if any(cell is not None for cell in row[1:])]

@@ -30,6 +30,14 @@ def module_file(module: str) -> Path | None:
     return None
 
 
+def _source(module: str) -> Path:
+    """The file that a first-party module is read from; raises ValueError if there is none."""
+    path = module_file(module)
+    if path is None:
+        raise ValueError(f"no such module in this project: {module}")
+    return path
+
+
 def _imported_names(nodes: list[ast.AST], package: str, path: Path, dynamic_allowed: bool) -> set[str]:
     """Every dotted name that the module may import, first-party or not; lazy imports count.
 
@@ -76,7 +84,8 @@ def _read(node: ast.AST, text: list[str], followed: list[ast.AST]) -> None:
     text.append(kind.__name__)
     if kind in FOLLOWED:
         followed.append(node)
-    for name in _fields(kind):
+    # mypy takes no class of `ast` for hashable
+    for name in _fields(kind):  # type: ignore[arg-type]
         value = getattr(node, name, None)
         if type(value) is list:
             if name == "body" and kind in DOCUMENTED and value and _is_docstring(value[0]):
@@ -105,7 +114,7 @@ def _is_docstring(node: ast.AST) -> bool:
 @cache
 def _parse(module: str) -> tuple[frozenset[str], str, frozenset[str]]:
     """(first-party modules imported directly, digest of the normalised source, other packages imported)."""
-    path = module_file(module)
+    path = _source(module)
     tree = ast.parse(path.read_bytes(), filename=str(path))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     text: list[str] = []
@@ -139,8 +148,6 @@ def closure(*modules: str) -> tuple[str, ...]:
         module = todo.pop()
         if module in seen:
             continue
-        if module_file(module) is None:
-            raise ValueError(f"no such module in this project: {module}")
         seen.add(module)
         todo.extend(_parse(module)[0])
     return tuple(sorted(seen))
@@ -164,5 +171,5 @@ def third_party(*modules: str) -> tuple[str, ...]:
 @cache
 def code_lines(*modules: str) -> dict[str, str]:
     """Of each file behind `modules`, by its path: the path and its own digest, for a reason that names it."""
-    paths = {str(module_file(module).relative_to(ROOT)): module for module in closure(*modules)}
+    paths = {str(_source(module).relative_to(ROOT)): module for module in closure(*modules)}
     return {path: f"{path} {_parse(module)[1][:12]}" for path, module in sorted(paths.items())}

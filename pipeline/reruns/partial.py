@@ -8,7 +8,7 @@ of them never resumes what was made before it. Files in it appear by rename, so 
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from pipeline.reruns.codehash import code_digest
 
 log = logging.getLogger("pipeline")
 T = TypeVar("T")
+G = TypeVar("G", bound=Sized)
 # arrays by name, and facts that JSON can hold (numpy's scalars too)
 Piece = tuple[dict[str, np.ndarray], Any]
 
@@ -130,12 +131,12 @@ def whole(path: Path, load: Callable[[Path], T]) -> T | None:
         return None
 
 
-def in_pieces(groups: Sequence[Sequence[T]], least: int) -> list[list[Sequence[T]]]:
+def in_pieces(groups: Sequence[G], least: int) -> list[list[G]]:
     """Consecutive groups (the utterances of a file each) gathered into pieces of `least` members or more.
 
     Only the last piece may be smaller; no group is cut.
     """
-    pieces: list[list[Sequence[T]]] = []
+    pieces: list[list[G]] = []
     size = least
     for group in groups:
         if size >= least:

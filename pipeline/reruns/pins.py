@@ -113,7 +113,7 @@ def needed(group: str, lock: Path = LOCK) -> list[Locked]:
     """
     entries = locked(lock)
     names = {entry.name for entry in entries}
-    wanted = set()
+    wanted: set[str] = set()
     for imported in third_party(*GROUPS[group]):
         name = canonicalize_name(INSTALLED_AS.get(imported, imported))
         if name not in names:

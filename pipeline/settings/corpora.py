@@ -1,6 +1,6 @@
 """Settings that belong to one corpus each; the others never read them."""
 
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,7 @@ class FileSettings(Settings):
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the file (sha256sum FILE)")
 
     @model_validator(mode="after")
-    def _pinned(self) -> Self:
+    def _pinned(self) -> "FileSettings":
         if bool(self.path) != bool(self.sha256):
             raise ValueError("path and sha256 go together; `sha256sum FILE` prints the second")
         return self

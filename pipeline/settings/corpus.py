@@ -1,6 +1,6 @@
 """Settings of the corpus: which adapter reads it, and how it is divided."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,11 +14,17 @@ from pipeline.settings.corpora import (
     MoseiSettings,
 )
 
+# one of the registry's names, which a type checker cannot know
+if TYPE_CHECKING:
+    CorpusName = str
+else:
+    CorpusName = Literal[tuple(CORPORA)]
+
 
 class CorpusSettings(Settings):
     """One corpus, as its adapter reads it."""
 
-    name: Literal[tuple(CORPORA)] = Field("embedded", description="corpus, by its adapter's name")
+    name: CorpusName = Field("embedded", description="corpus, by its adapter's name")
     folder: str = Field("", description="folder of a corpus on disk; empty for the embedded one")
     protocol: str = Field("", description="named label protocol of the adapter; empty: its default")
     shards: int = Field(2, ge=1, le=1000, description="slices of whole dialogues that extraction works on")

@@ -1,17 +1,23 @@
 """Settings of the networks: which one is trained, and its size."""
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.settings.base import Settings
 
+# one of the registry's names, which a type checker cannot know
+if TYPE_CHECKING:
+    NetworkName = str
+else:
+    NetworkName = Literal[tuple(NETWORKS)]
+
 
 class NetworkSettings(Settings):
     """Which network, and its size and regularisation, the same for teacher and student."""
 
-    name: Literal[tuple(NETWORKS)] = Field("attention", description="The network, by its registered name")
+    name: NetworkName = Field("attention", description="The network, by its registered name")
     hidden: int = Field(64, ge=8, le=1024, multiple_of=8, description="Width of all states")
     layers: int = Field(1, ge=0, le=8, description="Temporal layers of each modality")
     context_layers: int = Field(1, ge=0, le=8, description="Temporal layers over the fused states")
@@ -22,7 +28,7 @@ class NetworkSettings(Settings):
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
+    def _heads_divide(self) -> "NetworkSettings":
         if self.hidden % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide hidden ({self.hidden})")
         return self
@@ -33,7 +39,7 @@ class NetworkSettings(Settings):
         shared = {key: value for key, value in self if not isinstance(value, Settings)}
         return shared | (dict(own) if isinstance(own, Settings) else {})
 
-    def read_by(self, *names: str) -> Self:
+    def read_by(self, *names: str) -> "NetworkSettings":
         """The same settings, the sections of all other networks at their defaults: they are not read."""
         defaults = {
             key: type(self).model_fields[key].get_default(call_default_factory=True)
@@ -42,6 +48,6 @@ class NetworkSettings(Settings):
         }
         return self.model_copy(update=defaults)
 
-    def named(self, name: str) -> Self:
+    def named(self, name: str) -> "NetworkSettings":
         """The settings under which the network of this name is trained."""
         return self.read_by(name).model_copy(update={"name": name})

@@ -1,6 +1,6 @@
 """Settings of the objectives: every variant and ablation is an entry here, not code."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,11 @@ from pipeline.core.registries.networks import BESIDE, NETWORKS
 from pipeline.settings.base import Settings
 
 Modality = Literal["text", "audio", "visual"]
+# one of the registry's names or none, which a type checker cannot know
+if TYPE_CHECKING:
+    OwnNetwork = str
+else:
+    OwnNetwork = Literal[("", *NETWORKS)]
 Subset = Literal["t", "a", "v", "at", "tv", "av"]
 
 
@@ -77,7 +82,7 @@ class ObjectiveSettings(Settings):
     modalities: tuple[Modality, ...] = Field(
         ("text", "audio", "visual"), min_length=1, description="Modalities this variant may ever see"
     )
-    network: Literal[("", *NETWORKS)] = Field(
+    network: OwnNetwork = Field(
         "", description="The network of this variant's students; empty: network.name, as the teacher's"
     )
     views: ViewSettings = Field(default_factory=ViewSettings, description="Incomplete views")

@@ -1,7 +1,5 @@
 """Settings of the embedded corpus's dialogue process: what is felt, what is shown, who speaks."""
 
-from typing import Self
-
 from pydantic import Field, model_validator
 
 from pipeline.settings.base import Settings
@@ -32,7 +30,7 @@ class ChannelSettings(Settings):
     flat: float = Field(0.17, ge=0, le=1, description="chance that it shows nothing (looks neutral)")
 
     @model_validator(mode="after")
-    def _leave_room(self) -> Self:
+    def _leave_room(self) -> "ChannelSettings":
         if self.shows + self.flat > 1 + 1e-9:
             raise ValueError("shows + flat must not exceed 1; the rest goes to look-alike emotions")
         return self
@@ -76,7 +74,7 @@ class ProcessSettings(Settings):
     intensity_spread: float = Field(0.14, ge=0, le=1, description="its standard deviation")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> "ProcessSettings":
         if abs(self.train_share + self.val_share + self.test_share - 1) > 1e-6:
             raise ValueError("train_share + val_share + test_share must be 1")
         if self.turned + self.off_screen > 1:

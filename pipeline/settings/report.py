@@ -9,7 +9,8 @@ from pipeline.settings.base import Settings
 
 # names of the registry, which a type checker cannot know
 if TYPE_CHECKING:
-    ClassMetric = ScoreMetric = str
+    ClassMetric = str
+    ScoreMetric = str
 else:
     ClassMetric, ScoreMetric = Literal[of_task("classification")], Literal[of_task("regression")]
 

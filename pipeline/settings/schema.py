@@ -91,16 +91,16 @@ def _either(words: Sequence[str]) -> str:
 
 def _limits(limits: Sequence[Any]) -> list[str]:
     """The range of a number, or the form of a text, in words."""
-    low = {type(limit): limit for limit in limits if isinstance(limit, (ranges.Ge, ranges.Gt))}
-    high = {type(limit): limit for limit in limits if isinstance(limit, (ranges.Le, ranges.Lt))}
+    least = [limit.ge for limit in limits if isinstance(limit, ranges.Ge)]
+    most = [limit.le for limit in limits if isinstance(limit, ranges.Le)]
     said = []
-    if ranges.Ge in low and ranges.Le in high:
-        said.append(f"{plain(low[ranges.Ge].ge)} to {plain(high[ranges.Le].le)}")
+    if least and most:
+        said.append(f"{plain(least[-1])} to {plain(most[-1])}")
     else:
-        said += [f"at least {plain(limit.ge)}" for limit in low.values() if isinstance(limit, ranges.Ge)]
-        said += [f"above {plain(limit.gt)}" for limit in low.values() if isinstance(limit, ranges.Gt)]
-        said += [f"at most {plain(limit.le)}" for limit in high.values() if isinstance(limit, ranges.Le)]
-        said += [f"below {plain(limit.lt)}" for limit in high.values() if isinstance(limit, ranges.Lt)]
+        said += [f"at least {plain(value)}" for value in least]
+        said += [f"above {plain(limit.gt)}" for limit in limits if isinstance(limit, ranges.Gt)]
+        said += [f"at most {plain(value)}" for value in most]
+        said += [f"below {plain(limit.lt)}" for limit in limits if isinstance(limit, ranges.Lt)]
     said += [f"a multiple of {limit.multiple_of}" for limit in limits if isinstance(limit, ranges.MultipleOf)]
     said += ["not empty" for limit in limits if isinstance(limit, ranges.MinLen)]
     said += [f"of the form `{limit.pattern}`" for limit in limits if getattr(limit, "pattern", None)]

@@ -10,7 +10,7 @@ def room(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
     base = (rng.uniform(90, 190) + rng.uniform(-22, 22, 3)).astype(np.float32) * 0.75 + 35
     side = float(rng.choice([-1, 1]))
     falloff = 1.08 - 0.25 * (rows / height) + 0.12 * side * (columns / width - 0.5)
-    picture = np.ascontiguousarray(base * falloff[..., None], np.float32)
+    picture: np.ndarray = np.ascontiguousarray(base * falloff[..., None], np.float32)
     for _ in range(4):
         x, y = int(rng.integers(0, width)), int(rng.integers(0, max(1, int(height * 0.8))))
         across = int(rng.integers(max(1, width // 10), max(2, width // 3)))

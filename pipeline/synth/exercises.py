@@ -98,7 +98,9 @@ def face_exercise(number: int, seed: int, side: int) -> FaceExercise:
     marks = person.landmarks(pose, face) + rng.normal(0, 0.025 * scale, (5, 2))
     quality = int(rng.integers(45, 95))
     _, packed = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    picture = np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    unpacked = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    assert unpacked is not None, "a picture that was packed just now can be unpacked"
+    picture = np.ascontiguousarray(unpacked[..., ::-1])
     crop = align(picture, marks, CROP)
     if side != CROP:
         crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)

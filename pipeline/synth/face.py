@@ -21,7 +21,7 @@ from pipeline.synth.face_features import (
 )
 from pipeline.synth.face_identity import LONG_HAIR, Identity
 from pipeline.synth.face_relief import Turn, Vector, jaw_drop, locate, outline, radius, relief, shading
-from pipeline.synth.face_sheet import Sheet, f32, inside, line, mix
+from pipeline.synth.face_sheet import Point, Sheet, f32, inside, line, mix
 
 FRAME_COLOUR = (28, 26, 30)
 HAIRLINE = (-0.58, -0.66, -0.52, -0.56)
@@ -60,7 +60,7 @@ class Person:
 
     def _texture(self, rng: np.random.Generator, sigma_u: float, sigma_v: float) -> np.ndarray:
         ratio = self.scale / 70  # textures are as fine as on a head of 140 pixels
-        noise = rng.standard_normal(self.sheet.shape, dtype=f32)
+        noise: np.ndarray = rng.standard_normal(self.sheet.shape, dtype=f32)
         noise = cv2.GaussianBlur(noise, (0, 0), max(0.4, sigma_u * ratio), sigmaY=max(0.4, sigma_v * ratio))
         return noise / noise.std()
 
@@ -189,7 +189,7 @@ class Person:
             mix(layer[window], (*(skin * (0.86, 0.78, 0.76)), 1), inside(shell, soft * 8))
             mix(layer[window], (*(skin * (0.68, 0.58, 0.56)), 1), 0.6 * inside(inner, soft * 9))
 
-    def _glasses(self, layer: np.ndarray, eyes) -> None:
+    def _glasses(self, layer: np.ndarray, eyes: tuple[Point, Point]) -> None:
         for x, y in eyes:
             window = self.sheet.window((x, y), 0.30, 0.26)
             u, v = self.sheet.grids(window)

@@ -166,7 +166,13 @@ def _eye(canvas: Canvas, window: Window, side: int, eye: Point) -> None:
     darken(area, f32(0.30) * lid)
 
 
-def _eyeball(canvas: Canvas, grids, eye: Point, away: np.ndarray, under_lid: np.ndarray) -> np.ndarray:
+def _eyeball(
+    canvas: Canvas,
+    grids: tuple[np.ndarray, np.ndarray],
+    eye: Point,
+    away: np.ndarray,
+    under_lid: np.ndarray,
+) -> np.ndarray:
     (u, v), who, face, soft = grids, canvas.who, canvas.face, canvas.sheet.soft
     dim = 1 - f32(0.35) * away * away - f32(0.25) * inside(under_lid - 0.03, 0.06)
     ball = EYE_WHITE * np.clip(dim, 0, 1)[..., None]

@@ -1,5 +1,6 @@
 """Who a drawn person is: proportions, colours, hair. Lengths are in head half-heights (docs of `face`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,6 +126,6 @@ def stranger(rng: np.random.Generator) -> Identity:
     )
 
 
-def _colour(values) -> Colour:
+def _colour(values: Sequence[float] | np.ndarray) -> Colour:
     red, green, blue = (float(value) for value in values)
     return red, green, blue

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.synth.face_expression import Expression
 from pipeline.synth.face_identity import Identity
-from pipeline.synth.face_sheet import Point, Sheet, f32, inside, line, spot
+from pipeline.synth.face_sheet import Number, Point, Sheet, f32, inside, line, spot
 
 AMBIENT = 0.50
 DEPTH = 0.9
@@ -128,6 +128,6 @@ def shading(height: np.ndarray, scale: float, lamp: Vector, roll: float) -> tupl
     return AMBIENT + f32(1.12 - AMBIENT) * facing, 16 * shine
 
 
-def outline(rim: np.ndarray, soft: float) -> np.ndarray:
+def outline(rim: np.ndarray, soft: Number) -> np.ndarray:
     """The mask (H, W) of the head."""
     return inside((rim - 1) * f32(0.8), soft)

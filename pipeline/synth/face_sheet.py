@@ -4,11 +4,14 @@ A head is always drawn upright and centred (rolled and placed afterwards), so th
 vertical coordinate stay one-dimensional and most shapes are outer products.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 f32 = np.float32
 Point = tuple[float, float]
 Window = tuple[slice, slice]
+Number = float | np.floating
 
 
 class Sheet:
@@ -48,7 +51,7 @@ class Sheet:
         return np.column_stack([turn, shift])
 
 
-def inside(distance: np.ndarray, width: float) -> np.ndarray:
+def inside(distance: np.ndarray, width: Number) -> np.ndarray:
     """1 where `distance` is negative, 0 where positive, with a soft edge of that width."""
     return np.clip(f32(0.5) - distance * f32(1 / width), 0, 1)
 
@@ -66,7 +69,7 @@ def line(distance: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-scaled * scaled)
 
 
-def mix(picture: np.ndarray, colour, mask: np.ndarray) -> None:
+def mix(picture: np.ndarray, colour: Sequence[float] | np.ndarray, mask: np.ndarray) -> None:
     """Paint `colour` over `picture` (H, W, C) through `mask` (H, W), in place."""
     picture += (np.asarray(colour, f32) - picture) * mask[..., None]
 

@@ -4,7 +4,6 @@ import logging
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 import soxr
@@ -53,7 +52,7 @@ class Muxer:
             mono = self.resampler.resample_chunk(mono, last=last)
         self.movie.add_sound(np.stack([mono, mono * RIGHT_GAIN]))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Muxer":
         return self
 
     def __exit__(

@@ -98,7 +98,7 @@ def pretrain_visual(
     parameters = torch.from_numpy(np.stack([exercise.parameters for exercise in exercises]))
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    head = nn.Linear(network.config.hidden_sizes[-1], len(KEYS)).to(device)
+    head = nn.Linear(4 * settings.width, len(KEYS)).to(device)
     order = _Order(len(exercises), settings.batch, generator)
 
     def loss() -> Tensor:

@@ -93,8 +93,8 @@ def speak(text: str, voice: Voice, emotion: str, intensity: float, rng: np.rando
 def _formant_tracks(spoken: list[str], voice: Voice, manner: Prosody, rng: np.random.Generator) -> np.ndarray:
     """One row (F1, F2, F3, voicing, noise, noise centre, noise band) each 5 ms: (steps, 7)."""
     units: list[tuple[str, float]] = []
-    for phone in spoken:
-        units += [(half, 0.62) for half in DIPHTHONGS[phone]] if phone in DIPHTHONGS else [(phone, 1.0)]
+    for said in spoken:
+        units += [(half, 0.62) for half in DIPHTHONGS[said]] if said in DIPHTHONGS else [(said, 1.0)]
     rest = (*SILENCE[:3], *SILENCE[4:])
     rows = [rest] * 8
     for index, (name, share) in enumerate(units):
@@ -161,7 +161,7 @@ def _source(
     return excitation, _stretch(tracks[:, 4]) * noise
 
 
-def _resonance(centre: np.ndarray, band) -> np.ndarray:
+def _resonance(centre: np.ndarray, band: float | np.ndarray) -> np.ndarray:
     """Frequency response (steps, bins) of one resonator a step, with unit gain at zero frequency."""
     radius = np.exp(-np.pi * np.asarray(band) / RATE)
     first = 2 * radius * np.cos(2 * np.pi * np.minimum(centre, 7600) / RATE)

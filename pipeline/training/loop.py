@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -143,7 +144,7 @@ def fit(
             for name, value in terms.items():
                 sums.setdefault(name, []).append(float(value.detach()))
             step += 1
-        current = averaged.module if settings.averaging > 0 else network
+        current = cast(Network, averaged.module) if settings.averaging > 0 else network
         row = {"epoch": epoch, **{name: float(np.mean(values)) for name, values in sums.items()}}
         history.append(row | validator(current))
         epochs.append(checkpoint.parameters_of(current))

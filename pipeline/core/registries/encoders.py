@@ -40,5 +40,5 @@ def encoder(modality: str, folder: Path) -> ModuleType:
             f"{folder}: no config.json, so this is not an encoder. Run the stage standins or weights, which "
             "write this folder."
         )
-    kind = artefacts.load_json(folder / "config.json").get("model_type")
+    kind = artefacts.load_json(folder / "config.json").get("model_type", modality)
     return import_module(ENCODERS[kind if OWN.get(kind) == modality else modality])
