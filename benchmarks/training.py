@@ -13,7 +13,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.batch import MODALITIES, Batch
-from models.conditions import FIXED
+from models.batch import Batch
 from models.masks import fixed_mask
+from models.modalities import SUBSETS
 from models.objective import References
 from models.views import conflict_view, incomplete_view
-from pipeline.evaluation.passes import clean_logits, whole
+from pipeline.evaluation.passes import clean_logits
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import TrainingSettings
@@ -76,15 +75,7 @@ def views_of(step: Step, batch: Batch, generator: torch.Generator) -> Batch:
     target = torch.where(batch.valid, step.target[batch.row.clamp(min=0)], torch.nan)
     dialogue = step.dialogue[batch.row[:, 0]]
     conflict = conflict_view(batch, dialogue, target, step.donors, step.rates, generator)
-    views = (batch, batch.showing(shown), conflict.batch)
-    return Batch(
-        features={name: torch.cat([view.features[name] for view in views]) for name in MODALITIES},
-        **{
-            field.name: torch.cat([getattr(view, field.name) for view in views])
-            for field in fields(Batch)
-            if field.name != "features"
-        },
-    )
+    return Batch.cat([batch, batch.showing(shown), conflict.batch])
 
 
 class Bench:
@@ -101,8 +92,8 @@ class Bench:
         generator = torch.Generator().manual_seed(0)
         batches = self.data.batches(["train"], batch, generator)
         self.stacked = [views_of(self.step, own, generator).to(device) for own in batches]
-        self.test = whole(self.data.batches(["test"], 256)).to(device)
-        self.views = [self.test.available, *(fixed_mask(self.test.available, name) for name in FIXED)]
+        self.test = Batch.cat(self.data.batches(["test"], 256)).to(device)
+        self.views = [self.test.available, *(fixed_mask(self.test.available, name) for name in SUBSETS)]
         self.viewed = [self.test.showing(view) for view in self.views]
 
     def train(self) -> None:
@@ -130,7 +121,7 @@ class Bench:
         """The complete view and the six fixed subsets, as the evaluate stage asks for them."""
         self.network.eval()
         for view in self.views:
-            clean_logits(self.network, self.test, view, 4096)
+            clean_logits(self.network, self.test.showing(view), 4096)
 
     @torch.inference_mode()
     def bare_evaluate(self) -> None:

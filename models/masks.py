@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from models.conditions import LETTERS
+from models.modalities import has_letter
 
 
 def _expected_rate(probability: float, counts: tuple[int, int, int]) -> float:
@@ -82,10 +82,7 @@ def fixed_mask(available: Bool[Tensor, "*u 3"], letters: str) -> Bool[Tensor, "*
 
     Raises ValueError for a letter other than t, a, v.
     """
-    if unknown := set(letters) - set(LETTERS):
-        raise ValueError(f"unknown modality letter {sorted(unknown)[0]!r}; the letters are {LETTERS}")
-    allowed = torch.tensor([letter in letters for letter in LETTERS], device=available.device)
-    return available & allowed
+    return available & torch.tensor(has_letter(letters), device=available.device)
 
 
 def _quota(available: Bool[Tensor, "*u 3"], rate: float) -> int:

@@ -202,14 +202,5 @@ def _outputs(network: Network, views: Sequence[Batch]) -> list[Output]:
     """One pass over several views of the same dialogues."""
     if not views:
         return []
-    first = views[0]
-    stacked = Batch(
-        features={name: torch.cat([view.features[name] for view in views]) for name in first.features},
-        **{
-            field.name: torch.cat([getattr(view, field.name) for view in views])
-            for field in fields(Batch)
-            if field.name != "features"
-        },
-    )
-    output, count = network(stacked), first.valid.shape[0]
+    output, count = network(Batch.cat(views)), views[0].valid.shape[0]
     return [output[index * count : (index + 1) * count] for index in range(len(views))]

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
 from models.masks import fixed_mask, random_masks
+from models.modalities import CHANNELS, LETTERS, MODALITIES, has_letter
 
-CHANNELS = ("a", "v", "av")
-NONVERBAL = {"a": 1, "v": 2}  # column of the modality in `available`
+NONVERBAL = [index for index, letter in enumerate(LETTERS) if letter in CHANNELS]  # columns in `available`
 
 
 def incomplete_view(
@@ -124,9 +124,10 @@ def conflict_view(
     donor = torch.full(shape, torch.nan)
     donor[row, column] = donors.value[chosen].to(donor.dtype)
     features, available = dict(batch.features), batch.available.clone()
-    for letter, index in NONVERBAL.items():
+    taken = _taken(channel[row, column])
+    for index in NONVERBAL:
         name = MODALITIES[index]
-        takes = torch.tensor([letter in channels for channels in CHANNELS])[channel[row, column]]
+        takes = taken[:, index]
         values = batch.features[name].clone()
         values[row[takes], column[takes]] = donors.features[name][chosen[takes]].to(values.dtype)
         features[name] = values
@@ -148,8 +149,7 @@ def _donor_of(
     generator: torch.Generator,
 ) -> Int[Tensor, "k"]:
     """A donor for each of K utterances, uniform over those that fit; -1 where none does."""
-    needs = torch.tensor([[False, "a" in name, "v" in name] for name in CHANNELS])[channel]  # (k, 3)
-    has = (donors.available[None] | ~needs[:, None]).all(dim=-1)  # (k, u)
+    has = (donors.available[None] | ~_taken(channel)[:, None]).all(dim=-1)  # (k, u)
     away = (donors.value[None] - target[:, None]).abs()
     differs = away >= gap if gap > 0 else away > 0
     fits = (
@@ -163,3 +163,8 @@ def _donor_of(
         return torch.full(target.shape, -1)
     best, index = order.max(dim=1)
     return torch.where(best >= 0, index, -1)
+
+
+def _taken(channel: Int[Tensor, "k"]) -> Bool[Tensor, "k 3"]:
+    """Which modalities come from the donor, by the index into `CHANNELS`."""
+    return torch.tensor([has_letter(letters) for letters in CHANNELS])[channel]

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.results import MEANS, Cell, Results, ordered, title
+from pipeline.evaluation.families import headlines
+from pipeline.evaluation.results import Cell, Results, ordered, title
 from pipeline.reporting.markup import Table, write
 from pipeline.reporting.summary import OWN
 from pipeline.settings.base import Settings
@@ -41,7 +42,7 @@ def run(params: Params, *, scores: list[Path], comparisons: list[Path], folder: 
 
 
 def across_table(params: Params, runs: dict[str, Results]) -> Table:
-    """Rows: every variant of any run; columns: each run under complete, fixed mean and random mean."""
+    """Rows: every variant of any run; columns: each run under the headline conditions."""
     names = list(dict.fromkeys(name for one in runs.values() for name in ordered(one)))
     metrics = {name: main_metric(params.report, one) for name, one in runs.items()}
     rows = []
@@ -50,12 +51,12 @@ def across_table(params: Params, runs: dict[str, Results]) -> Table:
             f"**{title(variant)}**" if variant == params.report.reference else title(variant)
         ]
         for name, one in runs.items():
-            for condition in MEANS:
+            for condition in headlines():
                 cell = one.cell(variant, condition, metrics[name])
                 row.append(Cell(cell.mean, cell.sd) if cell else None)
         rows.append(row)
-    header = ["", *(f"{name}: {condition}" for name in runs for condition in MEANS.values())]
-    units = ["", *(metrics[name] for name in runs for _ in MEANS)]
+    header = ["", *(f"{name}: {condition}" for name in runs for condition in headlines().values())]
+    units = ["", *(metrics[name] for name in runs for _ in headlines())]
     notes = [
         "Metric: " + ", ".join(f"{name} {metric}" for name, metric in metrics.items()) + ".",
         "The majority row shows what a corpus gives for nothing.",

@@ -13,7 +13,6 @@ features. Among encoders, the readable ceiling bounds what each modality tells *
 sound of a voice betrays of its words is outside it.
 """
 
-import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +23,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from models.conditions import COMPLETE, FIXED, LETTERS, MODALITIES, conflict_name, fixed_name
+from models.conditions import COMPLETE, Condition
+from models.modalities import MODALITIES, has_letter
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation import families
+from pipeline.evaluation.protocol import Frozen, Swaps, View
 from pipeline.settings.base import Settings
 from pipeline.settings.process import ProcessSettings
 from pipeline.synth.emotions import EMOTIONS
@@ -36,7 +38,6 @@ from pipeline.synth.process import cue_table, transition_table
 from pipeline.synth.readers import fit_reader
 
 log = logging.getLogger("pipeline")
-SWAPS = ("a", "v", "av")
 
 
 class Params(Settings):
@@ -69,10 +70,15 @@ class Corpus:
 def run(
     params: Params, *, latent: list[Path], dataset: Path, masks: Path, conflicts: Path, ceilings: Path
 ) -> None:
-    """Write the ceilings' predictions for the test split, all conditions."""
+    """Write the ceilings' predictions for the test split.
+
+    All conditions are judged but those that put other features in place of the corpus's: what these tell of a
+    cue is not known.
+    """
     corpus = load_corpus(latent, dataset)
-    views = load_views(corpus, masks)
-    swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
+    frozen = Frozen.load(dataset, masks, conflicts)
+    views = [view for view in families.views(frozen) if not view.features]
+    swaps = list(families.swaps(frozen))
     evidence = {
         "cue_ceiling": perfect_readings(corpus.cues, corpus.emits),
         "readable_ceiling": read_features(corpus, params.strengths),
@@ -80,10 +86,10 @@ def run(
     frames = []
     for name, readings in evidence.items():
         answers = Ceiling(params.process, corpus, readings)
-        frames += [pl.concat(answers.views(name, views)), pl.concat(answers.conflicts(name, swaps))]
+        frames += [*answers.views(name, views), *answers.swaps(name, swaps)]
     table = pl.concat(frames)
     truth = corpus.table["label"].to_numpy()
-    for (variant,), part in table.filter(pl.col("condition") == COMPLETE).group_by(
+    for (variant,), part in table.filter(pl.col("condition") == str(COMPLETE)).group_by(
         "variant", maintain_order=True
     ):
         hits = np.array(part["probabilities"].to_list()).argmax(1) == truth[part["row"].to_numpy()]
@@ -133,23 +139,6 @@ def load_corpus(latent: list[Path], dataset: Path) -> Corpus:
     )
 
 
-def load_views(corpus: Corpus, masks: Path) -> dict[tuple[str, int], np.ndarray]:
-    """Every clean view by (condition, draw): bool (U, 3), what is shown."""
-    views = {(COMPLETE, 0): corpus.available}
-    for subset in FIXED:
-        kept = np.array([letter in subset for letter in LETTERS])
-        views[fixed_name(subset), 0] = corpus.available & kept
-    for name, mask in sorted(artefacts.load_tensors(masks).items()):
-        condition, _, draw = name.rpartition("/")
-        if mask.shape != corpus.available.shape:
-            raise PipelineError(
-                f"{masks}: {name} has shape {mask.shape}, the dataset {corpus.available.shape}. "
-                "Delete the masks and rerun the stage that draws them."
-            )
-        views[condition, int(draw)] = corpus.available & (mask > 0)
-    return views
-
-
 def read_features(corpus: Corpus, strengths: tuple[float, ...]) -> np.ndarray:
     """Readings (U, 3, 7) by readers fitted on the training and calibrated on the validation split."""
     readings = np.ones((corpus.table.height, len(MODALITIES), len(EMOTIONS)))
@@ -184,63 +173,65 @@ class Ceiling:
         self.where: Layout = layout(part["dialogue"].to_numpy(), part["speaker"].to_numpy())
         self.marginal = marginals(self.transitions, self.where)
 
-    def views(self, name: str, views: dict[tuple[str, int], np.ndarray]) -> Iterator[pl.DataFrame]:
-        """Predictions for every clean view, with and without context."""
-        for (condition, draw), shown in views.items():
-            own = self._clean(shown)
+    def views(self, name: str, views: list[View]) -> Iterator[pl.DataFrame]:
+        """Predictions for every view of all utterances, with and without context."""
+        for view in views:
+            own = self._clean(self.corpus.available & view.shown)
             message = context_messages(self.transitions, own, self.where)
             for variant, prior in ((name, message), (f"{name}_no_context", self.marginal)):
-                yield self._frame(variant, self.test, condition, draw, combine(prior, own))
+                yield self._frame(variant, self.test, view.condition, view.draw, combine(prior, own))
 
-    def conflicts(self, name: str, swaps: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Predictions for every conflict view: taken for clean, without context, and knowing."""
+    def swaps(self, name: str, swaps: list[Swaps]) -> Iterator[pl.DataFrame]:
+        """Predictions for every swap: taken for clean, without context, and knowing.
+
+        Raises PipelineError if a target is not in the test split.
+        """
         place = np.full(self.corpus.table.height, -1)
         place[self.test] = np.arange(len(self.test))
         clean = self._clean(self.corpus.available)
         message = context_messages(self.transitions, clean, self.where)
         donor_labels = self.marginal.mean(0)
-        groups = swaps.group_by("kind", "draw", maintain_order=True)
-        for ((kind, draw), group), letters in itertools.product(groups, SWAPS):
-            rows, donors = group["row"].to_numpy(), group["donor"].to_numpy()
-            if (place[rows] < 0).any():
-                raise PipelineError(
-                    f"conflicts: row {rows[place[rows] < 0][0]} is not in the test split. Delete the "
-                    "conflicts and rerun the stage that draws them."
+        for own in swaps:
+            swapped = np.array(has_letter(own.condition.swapped))
+            for (draw,), group in own.pairs.group_by("draw", maintain_order=True):
+                rows, donors = group["row"].to_numpy(), group["donor"].to_numpy()
+                if (place[rows] < 0).any():
+                    raise PipelineError(
+                        f"conflicts: row {rows[place[rows] < 0][0]} is not in the test split. Delete the "
+                        "conflicts and rerun the stage that draws them."
+                    )
+                taken, known = (
+                    conflict_likelihoods(
+                        self.table,
+                        self.readings[rows],
+                        self.readings[donors],
+                        swapped,
+                        kind=told,
+                        prior=donor_labels,
+                    )
+                    for told in (None, own.condition.kind)
                 )
-            swapped = np.array([letter in letters for letter in LETTERS])
-            taken, known = (
-                conflict_likelihoods(
-                    self.table,
-                    self.readings[rows],
-                    self.readings[donors],
-                    swapped,
-                    kind=told,
-                    prior=donor_labels,
-                )
-                for told in (None, kind)
-            )
-            context, alone = message[place[rows]], self.marginal[place[rows]]
-            for variant, prior, likelihood in (
-                (name, context, taken),
-                (f"{name}_no_context", alone, taken),
-                (f"{name}_knowing", context, known),
-            ):
-                condition = conflict_name(letters, kind)
-                yield self._frame(variant, rows, condition, int(draw), combine(prior, likelihood))
+                context, alone = message[place[rows]], self.marginal[place[rows]]
+                for variant, prior, likelihood in (
+                    (name, context, taken),
+                    (f"{name}_no_context", alone, taken),
+                    (f"{name}_knowing", context, known),
+                ):
+                    yield self._frame(variant, rows, own.condition, int(draw), combine(prior, likelihood))
 
     def _clean(self, shown: np.ndarray) -> np.ndarray:
         readings = np.where(shown[self.test, :, None], self.readings[self.test], 1.0)
         return likelihoods(self.table, readings)
 
     def _frame(
-        self, variant: str, rows: np.ndarray, condition: str, draw: int, probabilities: np.ndarray
+        self, variant: str, rows: np.ndarray, condition: Condition, draw: int, probabilities: np.ndarray
     ) -> pl.DataFrame:
         values = probabilities[:, self.corpus.order].astype(np.float32)
         return pl.DataFrame(
             {
                 "variant": pl.Series([variant] * len(rows), dtype=pl.String),
                 "row": pl.Series(rows, dtype=pl.Int32),
-                "condition": pl.Series([condition] * len(rows), dtype=pl.String),
+                "condition": pl.Series([str(condition)] * len(rows), dtype=pl.String),
                 "draw": pl.Series([draw] * len(rows), dtype=pl.Int16),
                 "checkpoint": pl.Series(["selected"] * len(rows), dtype=pl.String),
                 "probabilities": pl.Series(values).arr.to_list(),

@@ -9,16 +9,18 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from models.conditions import COMPLETE
+from models.conditions import Condition
 from pipeline.core import stage
 from pipeline.evaluation import agreement
 from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
+from pipeline.evaluation.families import heading, lines
+from pipeline.evaluation.protocols.conflict import MAIN
 from pipeline.evaluation.results import title
-from pipeline.reporting.style import DARK, drawing, heading, save
+from pipeline.reporting.style import DARK, drawing, save
 from pipeline.settings.base import Settings
 
 SEVEN = tuple(f"{value:+d}" if value else "0" for value in range(-3, 4))
-Counts = dict[str, np.ndarray]  # by condition (C, C), rows true
+Counts = dict[Condition, np.ndarray]  # (C, C), rows true
 
 
 class Params(Settings):
@@ -65,22 +67,21 @@ def counts_of(answers: Answers, truth: Truth) -> Counts:
         for name, values in answers.clean.items()
     }
     for name, values in answers.conflict.items():
-        kind = name.split("/")[2]
-        if kind == "different":
-            mine = truth.view_kind == kind
+        if name.kind == MAIN.kind:
+            mine = truth.view_kind == name.kind
             draws = max(len(np.unique(truth.view_draw[mine])), 1)
             target = truth.view_target[mine]
             found[name] = agreement.confusion(label[target], classes(values, truth), size) / draws
     return found
 
 
-def long_table(variant: str, condition: str, counts: np.ndarray, labels: Sequence[str]) -> pl.DataFrame:
+def long_table(variant: str, condition: Condition, counts: np.ndarray, labels: Sequence[str]) -> pl.DataFrame:
     """One row a cell: `variant`, `condition`, `true`, `predicted`, `count` (mean over draws and seeds)."""
     places = list(np.ndindex(counts.shape))
     return pl.DataFrame(
         {
             "variant": [variant] * len(places),
-            "condition": [condition] * len(places),
+            "condition": [str(condition)] * len(places),
             "true": [labels[i] for i, _ in places],
             "predicted": [labels[j] for _, j in places],
             "count": counts.ravel(),
@@ -89,10 +90,8 @@ def long_table(variant: str, condition: str, counts: np.ndarray, labels: Sequenc
 
 
 def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) -> Figure:
-    """Row-normalised confusion, a panel a condition: P1 and P2, then P3, then P4."""
-    families = (("complete", "fixed"), ("random",), ("conflict",))
-    rows = [[name for name in counts if name.split("/")[0] in family] for family in families]
-    rows = [row for row in rows if row]
+    """Row-normalised confusion, a panel a condition: P1 and P2, then P3, then P4, and so on."""
+    rows = lines(counts)
     wide = max(len(row) for row in rows)
     side = 0.24 * len(labels) + 0.35
     figure, panels = plt.subplots(
@@ -117,7 +116,8 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
                 colour = "white" if value > 55 else DARK
                 cell = axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=5.5, color=colour)
                 cell.set_in_layout(False)  # within the panel: the layout need not measure it
-            axes.set_title(_panel_title(name), fontsize=8)
+            # of a conflict the kind of its donors is the same in all panels
+            axes.set_title(heading(name).partition(":")[0], fontsize=8)
             axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor")
             axes.set_yticks(range(len(labels)) if axes is line[0] else [])
             axes.tick_params(labelsize=7, length=2)
@@ -134,12 +134,6 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
         ha="left",
     )
     return figure
-
-
-def _panel_title(name: str) -> str:
-    if name == COMPLETE or not name.startswith("conflict/"):
-        return heading(name)
-    return heading(name).partition(":")[0]
 
 
 if __name__ == "__main__":

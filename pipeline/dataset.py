@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.settings.dataset import DatasetSettings
 from pipeline.training import normalisation
 
 log = logging.getLogger("pipeline")
-
-MODALITIES = ("text", "audio", "visual")
 
 
 class Params(DatasetSettings):

@@ -6,7 +6,8 @@ asks of the validation split, kept beside it (P1 to P3) to show how much such a 
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,17 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from models.batch import MODALITIES, Batch
-from models.conditions import conflict_name
+from models.batch import Batch
+from models.conditions import Condition
+from models.modalities import MODALITIES
 from models.network import Network
 from pipeline.core import artefacts, stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
-from pipeline.evaluation.passes import Swaps, clean_logits, conflict_logits, whole
-from pipeline.evaluation.views import DIALOGUES, View, clean_views
+from pipeline.evaluation import families
+from pipeline.evaluation.passes import DIALOGUES, Places, clean_logits, conflict_logits, viewed
+from pipeline.evaluation.protocol import Frozen, Swaps, View
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.training import checkpoint
@@ -32,7 +35,6 @@ from pipeline.training.dialogues import Dataset
 from pipeline.training.validation import RegressionScore, Selection
 
 log = logging.getLogger("pipeline")
-SWAPPED = ("a", "v", "av")
 
 
 class Params(ComputeSettings):
@@ -63,92 +65,87 @@ def run(
     device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     task = data.facts["task"]
-    test = whole(data.batches(("test",), DIALOGUES)).to(device)
-    swaps = artefacts.load_table(conflicts, ["kind", "draw", "row", "donor"])
+    test = Batch.cat(data.batches(("test",), DIALOGUES)).to(device)
+    frozen = Frozen.load(dataset, masks, conflicts)
     network, seen = checkpoint.load_network(weights)
     may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
-    views = list(clean_views(test, artefacts.load_tensors(masks), may_see))
+    asked = Asked(test, list(families.views(frozen)), list(families.swaps(frozen)), may_see, params.batch)
 
     network = network.to(device).eval()
-    selected = [clean_predictions(network, test, views, task, params.batch)]
-    # a corpus that lacks a modality altogether has no conflict views
-    if swaps.height:
-        swapped = conflict_predictions(network, test, swaps, may_see=may_see, task=task, budget=params.batch)
-        selected.append(swapped)
+    selected = [*clean_predictions(network, asked, task), *swapped_predictions(network, asked, task)]
     frames = [pl.concat(selected).with_columns(pl.lit("selected").alias("checkpoint"))]
     if params.oracle:
         selection = Selection(params.validation, task == "regression", params.regression_score)
-        best = best_on_test(selection, checkpoint.load_epochs(epochs), test, views, params.batch)
-        oracle = clean_predictions(best, test, views, task, params.batch)
+        best = best_on_test(selection, checkpoint.load_epochs(epochs), asked)
+        oracle = pl.concat(clean_predictions(best, asked, task))
         frames.append(oracle.with_columns(pl.lit("oracle").alias("checkpoint")))
     artefacts.save_table(predictions, pl.concat(frames))
 
 
-def clean_predictions(
-    network: Network, batch: Batch, views: list[View], task: str, budget: int
-) -> pl.DataFrame:
-    """Predictions of all test utterances under the clean views."""
-    rows = batch.row[batch.valid].cpu().numpy()
-    frames = []
-    for condition, draw, shown in views:
-        logits = clean_logits(network, batch, shown, budget)
-        frames.append(_table(rows, condition, np.full(len(rows), draw), logits, task))
-    return pl.concat(frames)
+@dataclass(frozen=True)
+class Asked:
+    """What a network is asked: the test split, the views and swaps of all protocols, and how."""
+
+    test: Batch  # as the corpus has it, on the network's device
+    views: list[View]
+    swaps: list[Swaps]
+    may_see: Bool[Tensor, "3"]  # the modalities that the network may read
+    budget: int  # utterances, with padding, in one forward pass
+
+    def logits(self, network: Network, view: View) -> Float[Tensor, "u c"]:
+        """Of all test utterances, in the order of the split."""
+        return clean_logits(network, viewed(self.test, view, self.may_see), self.budget)
 
 
-def conflict_predictions(
-    network: Network,
-    batch: Batch,
-    table: pl.DataFrame,
-    *,
-    may_see: Bool[Tensor, "3"],
-    task: str,
-    budget: int,
-) -> pl.DataFrame:
-    """Predictions of the targets of P4, for each kind of donor and each set of swapped channels."""
-    frames = []
-    for kind in table["kind"].unique(maintain_order=True):
-        part = table.filter(pl.col("kind") == kind)
-        target, donor = (torch.tensor(part[name].to_list()) for name in ("row", "donor"))
+def clean_predictions(network: Network, asked: Asked, task: str) -> Iterator[pl.DataFrame]:
+    """Predictions of all test utterances under each view."""
+    rows = asked.test.row[asked.test.valid].cpu().numpy()
+    for view in asked.views:
+        logits = asked.logits(network, view)
+        yield _table(rows, view.condition, np.full(len(rows), view.draw), logits, task)
+
+
+def swapped_predictions(network: Network, asked: Asked, task: str) -> Iterator[pl.DataFrame]:
+    """Predictions of the targets of every condition that swaps channels, each in a pass of its own.
+
+    Raises PipelineError if a target or donor is not in the test split.
+    """
+    for swaps in asked.swaps:
+        rows, draw = (swaps.pairs[name].to_numpy() for name in ("row", "draw"))
+        target, donor = (torch.tensor(swaps.pairs[name].to_list()) for name in ("row", "donor"))
         try:
-            swaps = Swaps.find(batch, target, donor)
+            places = Places.find(asked.test, target, donor)
         except KeyError as error:
             raise PipelineError(
                 f"conflict views: row {error} is no utterance of the test split. They were drawn for "
                 "another dataset; delete protocol/conflicts.parquet and rerun."
             ) from error
-        for letters in SWAPPED:
-            logits = conflict_logits(network, batch, swaps, letters, shown=may_see, budget=budget)
-            name, draw = conflict_name(letters, kind), part["draw"].to_numpy()
-            frames.append(_table(part["row"].to_numpy(), name, draw, logits, task))
-    return pl.concat(frames)
+        logits = conflict_logits(
+            network,
+            asked.test,
+            places,
+            swaps.condition.swapped,
+            shown=asked.may_see,
+            budget=asked.budget,
+        )
+        yield _table(rows, swaps.condition, draw, logits, task)
 
 
-def best_on_test(
-    selection: Selection,
-    epochs: Iterable[tuple[int, Network]],
-    batch: Batch,
-    views: list[View],
-    budget: int,
-) -> Network:
+def best_on_test(selection: Selection, epochs: Iterable[tuple[int, Network]], asked: Asked) -> Network:
     """The epoch with the best test score, by the selection that its training used on the validation split.
 
     A tie goes to the earlier epoch. Raises PipelineError if there is no epoch.
     """
+    batch = asked.test
     target, known = (batch.score, batch.scored) if selection.regression else (batch.label, batch.labelled)
     truth, known = target[known].cpu().numpy(), known[batch.valid].cpu().numpy()
     # one draw of a rate, as training has it, and no view that the mix does not weigh
-    counted = [
-        (family, shown)
-        for condition, draw, shown in views
-        if draw == 0 and selection.weighs(family := condition.split("/")[0])
-    ]
+    counted = [view for view in asked.views if view.draw == 0 and selection.weighs(view.condition.family)]
     best: tuple[float, Network] | None = None
     for epoch, network in progress(epochs, "epochs"):
         network.to(batch.row.device).eval()
         outputs = (
-            (family, clean_logits(network, batch, shown, budget).cpu().numpy()[known])
-            for family, shown in counted
+            (view.condition.family, asked.logits(network, view).cpu().numpy()[known]) for view in counted
         )
         _, score = selection.mixed((family, selection.view(truth, logits)) for family, logits in outputs)
         if best is None or score > best[0]:
@@ -160,7 +157,7 @@ def best_on_test(
 
 
 def _table(
-    rows: np.ndarray, condition: str, draw: np.ndarray, logits: Float[Tensor, "u c"], task: str
+    rows: np.ndarray, condition: Condition, draw: np.ndarray, logits: Float[Tensor, "u c"], task: str
 ) -> pl.DataFrame:
     """Rows of the predictions artefact, sorted by draw and row."""
     if task == "classification":
@@ -172,7 +169,7 @@ def _table(
     table = pl.DataFrame(
         {
             "row": pl.Series(rows, dtype=pl.Int32),
-            "condition": pl.repeat(condition, len(rows), eager=True),
+            "condition": pl.repeat(str(condition), len(rows), eager=True),
             "draw": pl.Series(draw, dtype=pl.Int16),
             column.name: column,
         }

@@ -9,6 +9,7 @@ from pydantic import Field
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.answers import load_answers, load_truth
+from pipeline.evaluation.protocol import Frozen
 from pipeline.reporting.explorer_page import (
     HIGH,
     LOW,
@@ -57,6 +58,7 @@ def run(
         if found.checkpoint == "selected"
     ]
     told = utterances(dataset, manifest)
+    frozen = [Frozen.load(*paths) for paths in zip(dataset, masks, conflicts, strict=True)]
     order = told["place"].to_numpy()
     data = {
         "run": params.run,
@@ -65,7 +67,7 @@ def run(
         "labels": list(truth.labels) if truth.task == "classification" else [],
         **{"top": TOP, "none": NONE, "low": LOW, "high": HIGH},
         **texts(told, truth),
-        **views(dataset, masks, conflicts, order, answers[0], truth.task == "classification"),
+        **views(frozen, order, answers[0], truth.task == "classification"),
         **students(answers),
         "answers": {found.variant: encoded(found, truth, order) for found in answers},
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.annotation.card import model_card
 from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
 from pipeline.core import artefacts, stage

@@ -27,7 +27,7 @@ def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder:
     with drawing(folder) as target:
         save(robustness(results, metric), target, "robustness")
         save(conditions(results, metric), target, "conditions")
-        if any(name.startswith("conflict/") for name in results.conditions):
+        if any(condition.swapped for condition in results.conditions):
             save(donor_bias(results), target, "donor_bias")
 
 

@@ -1,11 +1,11 @@
 """Stage given: features of one modality and shard, out of arrays that were extracted elsewhere."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from models.modalities import Modality
 from pipeline.core import absence, artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import features as layout
@@ -18,7 +18,7 @@ class Params(Settings):
     """Settings of the stage."""
 
     folder: str = Field(description="folder of the extracted features (corpus.folder)")
-    modality: Literal["text", "audio", "visual"] = Field(description="which array file is read")
+    modality: Modality = Field(description="which array file is read")
 
 
 def presence(path: Path, pooled: np.ndarray, available: np.ndarray | None) -> np.ndarray:

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from models.conditions import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.reporting.absence_table import SPLITS
 from pipeline.reporting.style import COLOURS, drawing, hatch, save

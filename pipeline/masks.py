@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from models.conditions import random_name
+from models.conditions import Condition
 from models.masks import missing_rate, random_masks, reachable_rate
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
@@ -57,7 +57,7 @@ def draw_masks(
     for rate in settings.rates:
         reached = []
         for draw in range(settings.draws):
-            name = f"{random_name(rate)}/{draw}"
+            name = str(Condition.random(rate, draw))
             shown = available.copy()
             for number, part in enumerate(MASKED_SPLITS):
                 rows = torch.from_numpy(available[split == part])

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from models.conditions import COMPLETE
+from models.conditions import Condition
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation.families import heading, lines
 from pipeline.evaluation.results import title
-from pipeline.reporting.style import COLOURS, DARK, beside, drawing, heading, looks, save
+from pipeline.reporting.style import COLOURS, DARK, beside, drawing, looks, save
 from pipeline.settings.base import Settings
 
 BASE = "teacher"
@@ -53,17 +54,14 @@ def run(params: Params, *, dataset: Path, states: Path, facts: Path, folder: Pat
 
 
 def scatter(table: pl.DataFrame, variant: str, labels: Sequence[str], note: str) -> Figure:
-    """Rows: teacher and student under P2, then both under P3; columns: conditions."""
-    conditions = table["condition"].unique(maintain_order=True).to_list()
-    fixed = [name for name in conditions if name == COMPLETE or name.startswith("fixed/")]
-    random = [name for name in conditions if name.startswith("random/")]
+    """Rows: teacher and student under P1 and P2, then both under P3, and so on; columns: conditions."""
     who = list(dict.fromkeys((BASE, variant)))
-    lines = [(name, family) for family in (fixed, random) if family for name in who]
-    wide = max(len(family) for _, family in lines)
+    rows = [(name, family) for family in lines(conditions_of(table)) for name in who]
+    wide = max(len(family) for _, family in rows)
     figure, panels = plt.subplots(
-        len(lines),
+        len(rows),
         wide,
-        figsize=(1.55 * wide + 1.2, 1.65 * len(lines) + 0.9),
+        figsize=(1.55 * wide + 1.2, 1.65 * len(rows) + 0.9),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -73,12 +71,12 @@ def scatter(table: pl.DataFrame, variant: str, labels: Sequence[str], note: str)
     parts = part.partition_by("variant", "condition", as_dict=True)
     limits = [np.quantile(part[name], (0.002, 0.998)) for name in ("x", "y")]
     image = None
-    for line, (name, family) in zip(panels, lines, strict=True):
+    for line, (name, family) in zip(panels, rows, strict=True):
         for axes, condition in zip(line, [*family, *[None] * (wide - len(family))], strict=True):
             if condition is None:
                 axes.set_axis_off()
                 continue
-            image = _points(axes, parts[name, condition], labels)
+            image = _points(axes, parts[name, str(condition)], labels)
             axes.set_title(heading(condition), fontsize=7.5)
             axes.tick_params(labelbottom=False, labelleft=False, length=0)
         line[0].set_ylabel(title(name), fontsize=8.5)
@@ -130,14 +128,19 @@ def _wider(limits: np.ndarray) -> tuple[float, float]:
     return limits[0] - edge, limits[1] + edge
 
 
+def conditions_of(table: pl.DataFrame) -> list[Condition]:
+    """The conditions of the states, in their order."""
+    return [Condition.parse(name) for name in table["condition"].unique(maintain_order=True)]
+
+
 def anchoring(table: pl.DataFrame, names: Sequence[str]) -> Figure:
     """Mean cosine of each network's states to the teacher's complete-view states, by condition."""
-    conditions = table["condition"].unique(maintain_order=True).to_list()
+    conditions = conditions_of(table)
     figure, axes = plt.subplots(figsize=(0.6 * len(conditions) + 3.2, 3.6), layout="constrained")
     mean = table.group_by("variant", "condition").agg(pl.col("cosine").mean())
     values = {(row[0], row[1]): row[2] for row in mean.iter_rows()}
     for name, style in looks(names).items():
-        heights = [values[name, condition] for condition in conditions]
+        heights = [values[name, str(condition)] for condition in conditions]
         axes.plot(heights, linewidth=1.2, markersize=4.5, label=title(name), **style)
     ticks = [heading(name) for name in conditions]
     axes.set_xticks(range(len(conditions)), ticks, rotation=40, ha="right", rotation_mode="anchor")

@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 
 from pipeline.core import stage
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import calibration
+from pipeline.evaluation import calibration, families
 from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
 from pipeline.evaluation.results import title
 from pipeline.reporting.style import DARK, drawing, looks, save
 from pipeline.settings.base import Settings
 
-FAMILIES = {"complete": "complete (P1)", "fixed": "all fixed subsets (P2)", "random": "all random rates (P3)"}
 COLUMNS = 6  # most panels in a row
 FEWEST = 5  # predictions in a bin that is drawn
 
@@ -29,18 +28,19 @@ class Params(Settings):
 def run(
     params: Params, *, dataset: list[Path], conflicts: list[Path], predictions: list[Path], folder: Path
 ) -> None:
-    """Write a figure for complete, fixed and random views, a panel a variant, and `bins.csv`."""
+    """Write a figure for each family of views, `complete` and so on, a panel a variant; and `bins.csv`."""
     truth = load_truth(dataset, conflicts)
-    bins: dict[str, dict[str, list]] = {family: defaultdict(list) for family in FAMILIES}
+    bins: dict[str, dict[str, list]] = {}
     for answers in load_answers(predictions, truth):
         if answers.checkpoint == "selected":
+            bins = bins or {condition.family: defaultdict(list) for condition in answers.clean}
             for family, by_variant in bins.items():
                 by_variant[answers.variant].append(binned(answers, truth, family))
     classification = truth.task == "classification"
     tables = []
     with drawing(folder) as target:
         for family, by_variant in bins.items():
-            save(diagrams(by_variant, FAMILIES[family], classification), target, family)
+            save(diagrams(by_variant, families.together(family), classification), target, family)
             for variant, seeds in by_variant.items():
                 tables.append(bin_table(family, variant, np.mean(seeds, axis=0)))
         pl.concat(tables).write_csv(target / "bins.csv", float_precision=5)
@@ -54,7 +54,7 @@ def binned(answers: Answers, truth: Truth, family: str) -> np.ndarray:
     known = truth.known
     found = []
     for name, values in answers.clean.items():
-        if name.split("/")[0] != family:
+        if name.family != family:
             continue
         for draw in values:
             if truth.task == "classification":

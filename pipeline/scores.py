@@ -1,6 +1,5 @@
 """Stage: every score of every variant, seed and condition, and the comparisons between variants."""
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,11 +8,13 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from models.conditions import COMPLETE, FIXED, LETTERS, fixed_name, random_name
+from models.conditions import COMPLETE, Condition
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, load_answers, load_ceilings, load_truth, trivial_answers
 from pipeline.evaluation.comparing import Sums, compare
+from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import PROTOCOL
 from pipeline.evaluation.scoring import score_rows
 from pipeline.settings.base import Settings
@@ -47,7 +48,8 @@ def run(
 
     def count(answers: Answers) -> None:
         for fold, condition, metric, value in score_rows(answers, truth):
-            rows.append((fold, answers.variant, answers.seed, answers.checkpoint, condition, metric, value))
+            own = (answers.variant, answers.seed, answers.checkpoint, str(condition))
+            rows.append((fold, *own, metric, value))
         if answers.checkpoint == "selected":
             sums.setdefault(answers.variant, Sums.of(answers)).add(answers, truth)
 
@@ -84,24 +86,24 @@ def protocol_rows(folds: Sequence[str], datasets: Sequence[Path], masks: Sequenc
     """Facts about the test split as rows of variant `protocol`: absence and realised missing rates.
 
     `absence_rate` (condition complete) is the share of slots that the corpus lacks; `missing_rate` is masked
-    over really available slots, for the fixed subsets and the random rates. Digests are not numbers: the
-    tables stage reads them from the masks.
+    over really available slots, of each other condition that shows all utterances, mean over its draws.
+    Digests are not numbers: the tables stage reads them from the masks.
     """
     if len(masks) != len(folds):
         raise PipelineError(f"--masks: got {len(masks)} paths for {len(folds)} folds; give one for each.")
     for fold, dataset, path in zip(folds, datasets, masks, strict=True):
-        available = artefacts.load_tensors(dataset / "features.safetensors", ["available"])["available"] > 0
-        split = artefacts.load_table(dataset / "utterances.parquet", ["split"])["split"].to_numpy()
-        available = available[split == "test"]
+        frozen = Frozen.load(dataset, path)
+        available = frozen.available[frozen.test]
+        rates: dict[Condition, list[float]] = {}
+        for view in families.views(frozen):
+            hidden = available & ~view.shown[frozen.test]
+            rates.setdefault(view.condition, []).append(float(hidden.sum() / available.sum()))
         facts = {(COMPLETE, "absence_rate"): float(1 - available.mean())}
-        for letters in FIXED:
-            hidden = np.array([letter not in letters for letter in LETTERS])
-            facts[fixed_name(letters), "missing_rate"] = float((available & hidden).sum() / available.sum())
-        realised = json.loads(artefacts.load_metadata(path)["realised"])
-        for rate, value in realised.items():
-            facts[random_name(float(rate)), "missing_rate"] = value
+        for condition, values in rates.items():
+            if condition != COMPLETE:
+                facts[condition, "missing_rate"] = float(np.mean(values))
         for (condition, metric), value in facts.items():
-            yield fold, PROTOCOL, None, "selected", condition, metric, value
+            yield fold, PROTOCOL, None, "selected", str(condition), metric, value
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from transformers.utils import logging as transformers_logging
 
+from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
@@ -99,4 +100,4 @@ def _visual(params: Params, folder: Path, device: torch.device) -> None:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("utterances*",), outputs=("text", "audio", "visual"))
+    stage.main(run, Params, inputs=("utterances*",), outputs=MODALITIES)

@@ -14,12 +14,14 @@ import torch
 from pydantic import Field
 from sklearn.decomposition import PCA
 
-from models.batch import MODALITIES
-from models.conditions import COMPLETE
+from models.batch import Batch
+from models.conditions import COMPLETE, Condition
+from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.core.device import prepare
-from pipeline.evaluation.passes import clean_states, whole
-from pipeline.evaluation.views import DIALOGUES, clean_views
+from pipeline.evaluation import families
+from pipeline.evaluation.passes import DIALOGUES, clean_states, viewed
+from pipeline.evaluation.protocol import Frozen
 from pipeline.settings.compute import ComputeSettings
 from pipeline.training import checkpoint
 from pipeline.training.dialogues import Dataset
@@ -49,9 +51,10 @@ def run(
     `y` (the plane) and `cosine`, to the teacher's state of the same utterance under the complete view.
     """
     device = prepare(params.device, params.threads)
-    test = whole(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(device)
+    test = Batch.cat(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(device)
     rows = test.row[test.valid].cpu().numpy()
-    drawn = artefacts.load_tensors(masks)
+    # the first draw of every view
+    views = [view for view in families.views(Frozen.load(dataset, masks)) if view.draw == 0]
     plane, anchor = None, None
     explained: list[float] = []
     frames = []
@@ -60,27 +63,26 @@ def run(
         network, seen = checkpoint.load_network(path)
         network = network.to(device).eval()
         may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
-        for condition, draw, shown in clean_views(test, drawn, may_see):
-            if draw:
-                continue
-            fused = clean_states(network, test, shown, params.batch).double().cpu().numpy()
+        for view in views:
+            fused = clean_states(network, viewed(test, view, may_see), params.batch).double().cpu().numpy()
             if plane is None or anchor is None:
-                assert condition == COMPLETE
+                assert view.condition == COMPLETE
                 plane, anchor = PCA(n_components=2, svd_solver="full").fit(fused), fused
                 explained = plane.explained_variance_ratio_.tolist()
-            frames.append(_table(variant, condition, rows, plane.transform(fused), _cosine(fused, anchor)))
+            places, cosine = plane.transform(fused), _cosine(fused, anchor)
+            frames.append(_table(variant, view.condition, rows, places, cosine))
         log.info("%s: %d states", variant, sum(len(frame) for frame in frames))
     artefacts.save_table(states, pl.concat(frames))
     artefacts.save_json(facts, {"explained": explained, "seed": int(teacher.parent.name)})
 
 
 def _table(
-    variant: str, condition: str, rows: np.ndarray, places: np.ndarray, cosine: np.ndarray
+    variant: str, condition: Condition, rows: np.ndarray, places: np.ndarray, cosine: np.ndarray
 ) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "variant": pl.repeat(variant, len(rows), eager=True),
-            "condition": pl.repeat(condition, len(rows), eager=True),
+            "condition": pl.repeat(str(condition), len(rows), eager=True),
             "row": pl.Series(rows, dtype=pl.Int32),
             "x": pl.Series(places[:, 0], dtype=pl.Float32),
             "y": pl.Series(places[:, 1], dtype=pl.Float32),

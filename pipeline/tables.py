@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import Field
 
 from pipeline.core import artefacts, stage
-from pipeline.evaluation.results import MEANS, Results
+from pipeline.evaluation.families import headlines, registered
+from pipeline.evaluation.results import Results
 from pipeline.reporting.absence_table import absences_table
 from pipeline.reporting.comparison_tables import (
     classes_table,
@@ -71,8 +72,7 @@ def footers(context: Context, params: Params, corpus: str, digests: Sequence[str
     """The lines under every table."""
     results = context.results
     realised = ", ".join(
-        f"{name.removeprefix('random/')}: {results.missing_rate(name):.3f}"
-        for name in results.family("random/")
+        f"{condition.rate:g}: {results.missing_rate(condition):.3f}" for condition in results.family("random")
     )
     few = few_seeds(results)
     generator = f" Generator settings {params.generator[:12]}." if params.generator else ""
@@ -92,15 +92,16 @@ def footers(context: Context, params: Params, corpus: str, digests: Sequence[str
 def every_table(context: Context) -> Iterator[tuple[str, Table]]:
     """All tables by file name; one without rows is not written."""
     yield "main", main_table(context)
-    yield "fixed", condition_table(context, "P2: fixed missing (the letters that are shown)", "fixed/")
-    yield "random", condition_table(context, "P3: random missing (realised missing rate)", "random/")
+    for protocol in registered():
+        if protocol.heading and context.results.family(protocol.family):
+            yield protocol.family, condition_table(context, protocol, protocol.heading)
     yield "conflict", conflict_table(context)
     yield "conflict_controls", controls_table(context)
     yield "oracle", oracle_table(context)
     yield "regret", regret_table(context)
     yield "comparisons", comparisons_table(context)
     yield "metrics", metrics_table(context)
-    for condition, name in MEANS.items():
+    for condition, name in headlines().items():
         yield f"classes_{name.replace(' ', '_')}", classes_table(context, condition)
 
 

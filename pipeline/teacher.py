@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from pydantic import Field, model_validator
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
+from models.modalities import MODALITIES
 from models.network import Network
 from models.objective import terms_of
 from models.terms import Weights

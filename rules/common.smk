@@ -2,17 +2,18 @@
 
 from types import SimpleNamespace
 
+from models.modalities import MODALITIES
 from pipeline.reruns import rule_params
-from pipeline.reruns.codehash import code_lines
+from pipeline.reruns.codehash import closure, code_lines
 from pipeline.corpora.listing import listing, located
 from pipeline.core.digests import facts_digest
+from pipeline.core.registries import protocols
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.pins import group_of, pins
 
 RUN = f"runs/{CFG.run}"
 LOGS = f"{RUN}/logs"
 COSTS = f"{RUN}/benchmarks"
-MODALITIES = ("text", "audio", "visual")
 SHARDS = range(CFG.corpus.shards)
 FOLDS = CFG.corpus.folds
 SEEDS = CFG.seeds
@@ -23,7 +24,7 @@ CORPUS = CFG.corpus.row  # what is fixed about it
 wildcard_constraints:
     fold=r"[A-Za-z0-9_]+",
     variant=r"[A-Za-z0-9_]+",
-    modality="text|audio|visual",
+    modality="|".join(MODALITIES),
     seed=r"\d+",
     shard=r"\d+",
     part=r"\d+",
@@ -34,7 +35,7 @@ wildcard_constraints:
 SOME_JOB = SimpleNamespace(
     fold=FOLDS[0],
     variant=VARIANTS[0],
-    modality="text",
+    modality=MODALITIES[0],
     references="in_sample",
     seed="0",
     shard="0",
@@ -46,12 +47,15 @@ SOME_JOB = SimpleNamespace(
 def made_by(*modules, networks=None, cfg={}, unread=()):
     """The params of a rule: what its result depends on beside its inputs, one line each.
 
-    They are the files of code behind `modules` (the stage's, then those that a registry selects for it) and
-    behind the networks that the function `networks` names for the wildcards, the pins of its packages, and the
-    keys of `cfg`: sections and keys of the configuration, or a function that gives them for the wildcards;
-    `unread` names those of them that the stage does not look at. So Snakemake
+    They are the files of code behind `modules` (the stage's, then those that a registry selects for it; the
+    protocols' come by themselves) and behind the networks that the function `networks` names for the wildcards,
+    the pins of its packages, and the keys of `cfg`: sections and keys of the configuration, or a function that
+    gives them for the wildcards; `unread` names those of them that the stage does not look at. So Snakemake
     prints the file, package or key that changed as the reason of a rerun. {params.cfg} is the JSON of `cfg`.
     """
+    # every registered protocol is used, and so counts wherever conditions are told apart
+    if protocols.__name__ in closure(*modules):
+        modules = (*modules, *protocols.modules())
     chosen = {}
     if networks is not None:
         chosen = rule_params.code_params(

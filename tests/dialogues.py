@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
+from models.conditions import Condition
+from models.modalities import MODALITIES
 from models.network import Network
 from pipeline.core import artefacts
 from pipeline.settings.network import NetworkSettings
@@ -104,7 +106,7 @@ def write_masks(path: Path, dataset: Path, rates: tuple[float, ...] = (0.3, 0.6)
     available = artefacts.load_tensors(dataset / "features.safetensors", ["available"])["available"]
     random = np.random.default_rng(1)
     shown = {
-        f"random/{rate}/0": available * (random.random(available.shape) >= rate).astype(np.uint8)
+        str(Condition.random(rate, 0)): available * (random.random(available.shape) >= rate).astype(np.uint8)
         for rate in rates
     }
     artefacts.save_tensors(path, shown)

@@ -10,7 +10,7 @@ import fixture_trees as trees
 import numpy as np
 import torch
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from models.networks import attention
 from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
 from pipeline.core import artefacts

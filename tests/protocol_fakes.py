@@ -1,14 +1,20 @@
 """A small made-up dataset, a small network and predictions, for the tests of the protocol."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
+from models.conditions import COMPLETE, Condition
+from models.modalities import CHANNELS, MODALITIES, SUBSETS
+from models.networks import attention
 from pipeline import conflicts, masks
 from pipeline.core import artefacts
 from pipeline.settings.protocol import ConflictSettings, RandomSettings
+from pipeline.training.checkpoint import parameters_of, save_epochs, save_network
 
 LABELS = ("neutral", "joy", "anger")
 DIMENSIONS = {"text": 5, "audio": 4, "visual": 3}
@@ -70,6 +76,20 @@ def write_protocol(fold: Path, draws: int = 1) -> tuple[Path, Path]:
     return shown, pairs
 
 
+def write_network(folder: Path, outputs: int, shown: Sequence[str] = MODALITIES) -> None:
+    """Random weights: three epochs, of which the second was selected."""
+    epochs = []
+    for number in range(3):
+        torch.manual_seed(number)
+        network = attention.Network(
+            attention.Shape(dimensions=DIMENSIONS, outputs=outputs, hidden=16, heads=2)
+        ).eval()
+        epochs.append((number, parameters_of(network)))
+        if number == 1:
+            save_network(folder / "weights.safetensors", network, shown, 1, 0.5)
+    save_epochs(folder / "epochs.safetensors", network, shown, epochs)
+
+
 def write_predictions(
     fold: Path, variant: str, seed: int, skill: float, checkpoints: tuple[str, ...] = ("selected",)
 ) -> Path:
@@ -87,15 +107,15 @@ def fake_predictions(
     regression = json.loads((fold / "dataset" / "facts.json").read_text())["task"] == "regression"
     pairs = artefacts.load_table(fold / "protocol" / "conflicts.parquet")
     test = utterances.filter(pl.col("split") == "test")
-    views = [("complete", 0, test["row"]), *((f"fixed/{s}", 0, test["row"]) for s in FIXED)]
-    views += [(f"random/{rate:g}", draw, test["row"]) for rate in RATES for draw in range(3)]
+    views = [(COMPLETE, 0, test["row"]), *((Condition.fixed(s), 0, test["row"]) for s in SUBSETS)]
+    views += [(Condition.random(rate), draw, test["row"]) for rate in RATES for draw in range(3)]
     for (kind, draw), part in pairs.group_by("kind", "draw", maintain_order=True):
-        views += [(f"conflict/{letters}/{kind}", draw, part["row"]) for letters in ("a", "v", "av")]
+        views += [(Condition.conflict(letters, kind), draw, part["row"]) for letters in CHANNELS]
     frames = []
     for checkpoint in checkpoints:
         for condition, draw, row in views:
             # the further from complete, the worse
-            own = skill - 0.1 * (condition != "complete") - 0.1 * condition.startswith("conflict")
+            own = skill - 0.1 * (condition != COMPLETE) - 0.1 * bool(condition.swapped)
             right = rng.random(len(row)) < own
             if regression:
                 value = utterances["score"].fill_null(0).to_numpy()[row.to_numpy()]
@@ -108,7 +128,7 @@ def fake_predictions(
                 soft = (soft / soft.sum(axis=1, keepdims=True)).astype(np.float32)
                 column = pl.Series("probabilities", soft.tolist(), dtype=pl.List(pl.Float32))
             frame = pl.DataFrame({"row": row, column.name: column}).with_columns(
-                pl.lit(condition).alias("condition"),
+                pl.lit(str(condition)).alias("condition"),
                 pl.lit(draw, pl.Int16).alias("draw"),
                 pl.lit(checkpoint).alias("checkpoint"),
             )
@@ -119,6 +139,3 @@ def fake_predictions(
 def seed_of(name: tuple[str, int]) -> int:
     """A whole number from a variant and seed, the same in every process."""
     return int.from_bytes(name[0].encode(), "big") % 1_000_003 * 100 + name[1]
-
-
-FIXED = ("t", "a", "v", "at", "tv", "av")

@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.conditions import DONOR_KINDS, Condition
+from models.modalities import CHANNELS, MODALITIES, SUBSETS
 from pipeline.ceilings import Params, run
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
@@ -19,7 +21,6 @@ from pipeline.synth.script import write_dialogue
 
 PROCESS = ProcessSettings(dialogues=90, utterances=6)
 LABELS = tuple(sorted(EMOTIONS))  # another order than EMOTIONS, as a dataset may have it
-MODALITIES = ("text", "audio", "visual")
 
 
 def write_corpus(folder: Path, noise: float = 0.6) -> None:
@@ -62,7 +63,7 @@ def write_corpus(folder: Path, noise: float = 0.6) -> None:
     masks = {}
     for rate, draw in itertools.product((0.3, 0.6), range(2)):
         mask = available & (rng.random(available.shape) > rate)
-        masks[f"random/{rate}/{draw}"] = mask.astype(np.uint8)
+        masks[str(Condition.random(rate, draw))] = mask.astype(np.uint8)
     artefacts.save_tensors(folder / "masks.safetensors", masks)
     labels = label.to_numpy()
     frames = []
@@ -116,11 +117,11 @@ def accuracy(folder: Path, table: pl.DataFrame, variant: str, condition: str) ->
 def test_every_condition_and_variant_is_there(corpus: Path, table: pl.DataFrame) -> None:
     clean = {
         "complete",
-        *(f"fixed/{s}" for s in ("t", "a", "v", "at", "tv", "av")),
+        *(str(Condition.fixed(letters)) for letters in SUBSETS),
         "random/0.3",
         "random/0.6",
     }
-    swapped = {f"conflict/{s}/{k}" for s in ("a", "v", "av") for k in ("different", "same", "shuffled")}
+    swapped = {str(Condition.conflict(letters, kind)) for letters in CHANNELS for kind in DONOR_KINDS}
     rows = artefacts.load_table(corpus / "dataset" / "utterances.parquet").filter(pl.col("split") == "test")
     for name in ("cue_ceiling", "readable_ceiling"):
         for suffix, wanted in (
@@ -134,7 +135,7 @@ def test_every_condition_and_variant_is_there(corpus: Path, table: pl.DataFrame)
         for condition in clean:
             part = table.filter(variant=name, condition=condition)
             assert set(part["row"]) == set(rows["row"])
-            assert set(part["draw"]) == ({0, 1} if condition.startswith("random") else {0})
+            assert set(part["draw"]) == ({0, 1} if Condition.parse(condition).rate else {0})
     probabilities = np.array(table["probabilities"].to_list())
     assert probabilities.shape[1] == 7 and (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)

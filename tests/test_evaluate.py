@@ -6,46 +6,34 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from protocol_fakes import DIMENSIONS, LABELS, write_dataset, write_protocol
+from protocol_fakes import LABELS, write_dataset, write_network, write_protocol
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from models.batch import Batch
+from models.conditions import COMPLETE, Condition
 from models.masks import fixed_mask
-from models.networks import attention
+from models.modalities import CHANNELS, MODALITIES, SUBSETS
 from models.objective import References
 from pipeline import evaluate, references, states
 from pipeline.core import artefacts, device
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import passes
-from pipeline.evaluation.views import clean_views
+from pipeline.evaluation import families
+from pipeline.evaluation.protocol import Frozen, View
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.training import checkpoint, step
 from pipeline.training.dialogues import Dataset
 from pipeline.training.validation import Selection, Validator
 
-MODALITIES = ("text", "audio", "visual")
-
-
-def trained(folder, outputs: int, shown=MODALITIES):
-    """Random weights: three epochs, of which the second was selected."""
-    epochs = []
-    for number in range(3):
-        torch.manual_seed(number)
-        network = attention.Network(
-            attention.Shape(dimensions=DIMENSIONS, outputs=outputs, hidden=16, heads=2)
-        ).eval()
-        epochs.append((number, checkpoint.parameters_of(network)))
-        if number == 1:
-            checkpoint.save_network(folder / "weights.safetensors", network, shown, 1, 0.5)
-    checkpoint.save_epochs(folder / "epochs.safetensors", network, shown, epochs)
+EVERYTHING = torch.ones(3, dtype=torch.bool)
 
 
 @pytest.fixture
 def fold(tmp_path):
     write_dataset(tmp_path / "main" / "dataset", dialogues=15)
     write_protocol(tmp_path / "main", draws=2)
-    trained(tmp_path / "main", len(LABELS))
+    write_network(tmp_path / "main", len(LABELS))
     return tmp_path / "main"
 
 
@@ -118,11 +106,11 @@ def test_every_condition_once_and_the_test_split_only(fold):
     assert set(found["row"]) == set(test)
     assert not found.select("row", "condition", "draw", "checkpoint").is_duplicated().any()
     counts = dict(found.filter(pl.col("checkpoint") == "selected").group_by("condition").len().iter_rows())
-    clean = ["complete", *(f"fixed/{s}" for s in ("t", "a", "v", "at", "tv", "av"))]
+    clean = [str(COMPLETE), *(str(Condition.fixed(letters)) for letters in SUBSETS)]
     wanted = dict.fromkeys(clean, len(test))
-    wanted |= {f"random/{rate:g}": 3 * len(test) for rate in (0.2, 0.5, 0.7)}
+    wanted |= {str(Condition.random(rate)): 3 * len(test) for rate in (0.2, 0.5, 0.7)}
     for kind, count in conflicts.group_by("kind").len().iter_rows():
-        wanted |= {f"conflict/{letters}/{kind}": count for letters in ("a", "v", "av")}
+        wanted |= {str(Condition.conflict(letters, kind)): count for letters in CHANNELS}
     assert counts == wanted
     values = found["probabilities"].list.to_array(len(LABELS)).to_numpy()
     assert np.isfinite(values).all() and values.sum(axis=1) == pytest.approx(1, abs=1e-5)
@@ -151,9 +139,9 @@ def test_oracle_is_the_best_test_epoch_by_the_mix_of_its_training(fold, mix):
     judge = Validator(data, masks, mix, MODALITIES, regression_score="pearson", device=torch.device("cpu"))
     scores = {epoch: judge(network)["validation"] for epoch, network in networks.items()}
     best = max(scores, key=lambda epoch: scores[epoch])
-    test = passes.whole(data.batches(["val"], 64))
-    views = [("complete", 0, test.available)]
-    plain = evaluate.clean_predictions(networks[best], test, views, "classification", 99)
+    test = Batch.cat(data.batches(["val"], 64))
+    asked = evaluate.Asked(test, [View(COMPLETE, 0, data.available.numpy())], [], EVERYTHING, 99)
+    (plain,) = evaluate.clean_predictions(networks[best], asked, "classification")
     oracle = found.filter(pl.col("checkpoint") == "oracle", pl.col("condition") == "complete")
     assert np.allclose(
         np.array(oracle["probabilities"].to_list()), np.array(plain["probabilities"].to_list()), atol=1e-5
@@ -162,29 +150,30 @@ def test_oracle_is_the_best_test_epoch_by_the_mix_of_its_training(fold, mix):
 
 def test_views_without_weight_choose_no_epoch_and_are_not_computed(fold, monkeypatch):
     data = Dataset.load(fold / "dataset")
-    test = passes.whole(data.batches(["test"], 64))
-    masks = artefacts.load_tensors(fold / "protocol" / "masks.safetensors")
-    views = list(clean_views(test, masks, torch.ones(3, dtype=torch.bool)))
+    test = Batch.cat(data.batches(["test"], 64))
+    views = list(families.views(Frozen.load(fold / "dataset", fold / "protocol" / "masks.safetensors")))
     seen = []
-    plain = passes.clean_logits
+    plain = evaluate.clean_logits
 
-    def noted(network, batch, shown, budget):
-        seen.append(torch.equal(shown, test.available))
-        return plain(network, batch, shown, budget)
+    def noted(network, batch, budget):
+        seen.append(torch.equal(batch.available, test.available))
+        return plain(network, batch, budget)
 
     monkeypatch.setattr(evaluate, "clean_logits", noted)
     selection = Selection(weighted(1, 0, 0), False, "pearson")
-    evaluate.best_on_test(selection, checkpoint.load_epochs(fold / "epochs.safetensors"), test, views, 99)
+    asked = evaluate.Asked(test, views, [], EVERYTHING, 99)
+    evaluate.best_on_test(selection, checkpoint.load_epochs(fold / "epochs.safetensors"), asked)
     assert seen == [True] * 3
 
 
 def test_a_text_only_variant_sees_no_conflict(fold):
-    trained(fold, len(LABELS), shown=("text",))
+    write_network(fold, len(LABELS), shown=("text",))
     found = run(fold, oracle=False)
     clean = cell(found, "complete")
     assert cell(found, "fixed/t") == clean
-    for letters in ("a", "v", "av"):
-        for row, values in cell(found, f"conflict/{letters}/different").items():
+    for letters in CHANNELS:
+        swapped = str(Condition.conflict(letters, "different"))
+        for row, values in cell(found, swapped).items():
             assert values == pytest.approx(clean[row], abs=1e-5)
 
 
@@ -192,7 +181,7 @@ def test_regression_gives_scores(tmp_path):
     fold = tmp_path / "main"
     write_dataset(fold / "dataset", dialogues=15, task="regression")
     write_protocol(fold)
-    trained(fold, 1)
+    write_network(fold, 1)
     found = run(fold)
     assert "score" in found.columns and found["score"].is_finite().all()
     assert set(found["checkpoint"]) == {"selected", "oracle"}
@@ -268,7 +257,7 @@ def test_no_step_of_the_states_mixes_devices(fold):
     students = [fold / "student" / "corekd" / "0" / "weights.safetensors"]
     read = {"dataset": fold / "dataset", "masks": fold / "protocol" / "masks.safetensors"}
     for folder in (fold / "teacher" / "0", students[0].parent):
-        trained(folder, len(LABELS))
+        write_network(folder, len(LABELS))
     found = {}
     for name, mode in (("near", nullcontext), ("far", far_away)):
         written = {"states": fold / f"{name}.parquet", "facts": fold / f"{name}.json"}

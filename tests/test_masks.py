@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from protocol_fakes import write_dataset
 
-from models.conditions import random_name
+from models.conditions import Condition
 from models.masks import (
     fixed_mask,
     missing_rate,
@@ -102,12 +102,12 @@ def test_stage_freezes_masks(tmp_path):
         masks.run(params, dataset=dataset, masks=tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     found = artefacts.load_tensors(tmp_path / "one")
-    assert sorted(found) == [f"{random_name(rate)}/{draw}" for rate in (0.3, 0.7) for draw in range(3)]
+    assert sorted(found) == [str(Condition.random(rate, draw)) for rate in (0.3, 0.7) for draw in range(3)]
     available = artefacts.load_tensors(dataset / "features.safetensors", ["available"])["available"]
     split = artefacts.load_table(dataset / "utterances.parquet")["split"].to_numpy()
     realised = json.loads(artefacts.load_metadata(tmp_path / "one")["realised"])
     for rate, nominal in (("0.3", 0.3), ("0.7", None)):
-        shown = found[f"random/{rate}/0"]
+        shown = found[str(Condition.random(float(rate), 0))]
         assert (shown[split == "train"] == available[split == "train"]).all()
         for part in ("val", "test"):
             here = split == part

@@ -10,7 +10,7 @@ from fixture_model import LABELS, WIDTH, write_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.annotation.exported import pieces
 from pipeline.annotation.facts import EMBEDDED_NOTICE
 from pipeline.core.errors import PipelineError

@@ -10,7 +10,8 @@ from dialogues import CLASSES, make_batch, make_network, write_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
+from models.modalities import MODALITIES
 from models.network import Output
 from pipeline.core import artefacts
 from pipeline.core.registries.networks import BESIDE, NETWORKS

@@ -8,7 +8,7 @@ import torch
 from dialogues import make_batch, make_network
 from fixture_model import LABELS, WIDTH, write_model
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.model import load

@@ -8,8 +8,8 @@ from dialogues import DIMENSIONS, make_batch, make_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.batch import MODALITIES
 from models.fusion import FewTokenAttention
+from models.modalities import MODALITIES
 from models.temporal import Attention
 
 seeds = st.integers(0, 10_000)

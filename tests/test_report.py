@@ -14,6 +14,7 @@ from fixture_model import write_model
 from protocol_fakes import write_dataset, write_predictions, write_protocol
 from test_tables import make, score
 
+from models.conditions import COMPLETE, Condition
 from pipeline import confusion, costs, curves, explorer, inventory, projection, reliability, scores
 from pipeline.annotation.card import measured
 from pipeline.annotation.facts import read_facts
@@ -89,7 +90,7 @@ def test_confusion_counts_every_answer_once(answers, tmp_path):
     scores = []
     for found in load_answers(answers["predictions"], truth):
         if found.variant == "corekd" and found.checkpoint == "selected":
-            said = found.clean["complete"][0][truth.known]
+            said = found.clean[COMPLETE][0][truth.known]
             value = truth.value[truth.known]
             if truth.task == "classification":
                 scores.append((said.argmax(axis=1) == value).sum())
@@ -247,10 +248,10 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
         said = np.frombuffer(base64.b64decode(data["answers"]["teacher"]["fixed/at"]), np.uint8)
         said = said.reshape(-1, truth.width)[order] / data["top"]
         if truth.task == "classification":
-            assert (said.argmax(1) == found.clean["fixed/at"][0].argmax(1)).all()
+            assert (said.argmax(1) == found.clean[Condition.fixed("at")][0].argmax(1)).all()
         if truth.task == "regression":
             said = data["low"] + said * (data["high"] - data["low"])
-        assert np.abs(said - found.clean["fixed/at"][0]).max() < 0.02
+        assert np.abs(said - found.clean[Condition.fixed("at")][0]).max() < 0.02
     available = artefacts.load_tensors(dataset / "features.safetensors")["available"]
     digits = np.array(list(data["shown"]["fixed/at"]), int)[order]
     assert (digits == available[table.sort("row")["row"].to_numpy()] @ (1, 2, 0)).all()

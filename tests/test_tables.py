@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predictions, write_protocol
 
+from models.conditions import COMPLETE, DONOR_KINDS, Condition
+from models.modalities import CHANNELS
 from pipeline import across, figures, scores, tables
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
@@ -18,6 +20,7 @@ from pipeline.settings.report import ReportSettings
 
 SKILLS = {"teacher": 0.5, "corekd": 0.9, "csa": 0.7}
 REPORT = ReportSettings(resamples=300)
+SWAPPED = [str(Condition.conflict(letters, kind)) for letters in CHANNELS for kind in DONOR_KINDS]
 
 
 def make(run, folds=("main",), task="classification", skills=SKILLS):
@@ -38,7 +41,7 @@ def make(run, folds=("main",), task="classification", skills=SKILLS):
             frames = [
                 fake_predictions(fold, ("ceiling", 0), 0.95).with_columns(variant=pl.lit("readable_ceiling")),
                 fake_predictions(fold, ("knowing", 0), 0.95)
-                .filter(pl.col("condition").str.starts_with("conflict/"))
+                .filter(pl.col("condition").is_in(SWAPPED))
                 .with_columns(variant=pl.lit("readable_ceiling_knowing")),
             ]
             artefacts.save_table(fold / "ceilings.parquet", pl.concat(frames))
@@ -73,15 +76,15 @@ def test_scores_equal_a_plain_computation(tmp_path):
     said = said.filter(pl.col("checkpoint") == "selected")
     own = {"variant": "csa", "seed": 1, "checkpoint": "selected", "metric": "weighted_f1"}
     by_rate = []
-    for rate in ("0.2", "0.5", "0.7"):
+    for name in ("random/0.2", "random/0.5", "random/0.7"):
         by_draw = []
         for draw in range(3):
-            part = said.filter(pl.col("condition") == f"random/{rate}", pl.col("draw") == draw)
+            part = said.filter(pl.col("condition") == name, pl.col("draw") == draw)
             part = part.filter(pl.col("row").is_in(list(label)))
             truth = part["row"].replace_strict(label).to_numpy()
             by_draw.append(agreement.weighted_f1(truth, part["probabilities"].list.arg_max().to_numpy()))
         by_rate.append(sum(by_draw) / 3)
-        assert value(table, condition=f"random/{rate}", **own) == pytest.approx(by_rate[-1])
+        assert value(table, condition=name, **own) == pytest.approx(by_rate[-1])
     assert value(table, condition="random/mean", **own) == pytest.approx(sum(by_rate) / 3)
     clean = dict(
         said.filter(pl.col("condition") == "complete")
@@ -199,8 +202,8 @@ def test_trivial_rows_of_a_fold_know_its_own_training_targets(tmp_path, task):
         table = table.with_columns(own.cast(table.schema[column]).alias(column))
         artefacts.save_table(path, table)
     truth = load_truth(files["dataset"], files["conflicts"])
-    for answers in trivial_answers(truth, ["complete"], [], [0, 1], 3):
-        said = answers.clean["complete"][0]
+    for answers in trivial_answers(truth, [COMPLETE], [], [0, 1], 3):
+        said = answers.clean[COMPLETE][0]
         said = said.argmax(axis=1) if task == "classification" else said[:, 0]
         assert said.tolist() == truth.fold.tolist(), answers.variant
 

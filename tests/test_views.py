@@ -6,8 +6,8 @@ from dialogues import CLASSES, DIMENSIONS, make_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.conditions import FIXED
 from models.masks import fixed_mask
+from models.modalities import SUBSETS
 from models.views import CHANNELS, ConflictRates, Donors, conflict_view, incomplete_view
 
 RATES = (0.1, 0.4, 0.7)
@@ -20,7 +20,7 @@ quick = settings(max_examples=40, deadline=None)
 @given(lengths=lengths, seed=seeds, share=st.sampled_from([0.0, 0.5, 1.0]))
 def test_a_view_shows_nothing_that_is_not_there(lengths, seed, share):
     batch = make_batch(lengths, seed)
-    shown = incomplete_view(batch.available, share, FIXED, RATES, torch.Generator().manual_seed(seed))
+    shown = incomplete_view(batch.available, share, SUBSETS, RATES, torch.Generator().manual_seed(seed))
     assert not (shown & ~batch.available).any()
 
 
@@ -28,16 +28,16 @@ def test_a_view_shows_nothing_that_is_not_there(lengths, seed, share):
 @given(lengths=lengths, seed=seeds)
 def test_the_fixed_family_covers_a_dialogue_with_one_subset(lengths, seed):
     batch = make_batch(lengths, seed)
-    shown = incomplete_view(batch.available, 1.0, FIXED, RATES, torch.Generator().manual_seed(seed))
+    shown = incomplete_view(batch.available, 1.0, SUBSETS, RATES, torch.Generator().manual_seed(seed))
     for own, view in zip(batch.available, shown, strict=True):
-        assert any(torch.equal(view, fixed_mask(own, letters)) for letters in FIXED)
+        assert any(torch.equal(view, fixed_mask(own, letters)) for letters in SUBSETS)
 
 
 @quick
 @given(lengths=lengths, seed=seeds)
 def test_the_random_family_keeps_a_modality_of_every_utterance(lengths, seed):
     batch = make_batch(lengths, seed)
-    shown = incomplete_view(batch.available, 0.0, FIXED, RATES, torch.Generator().manual_seed(seed))
+    shown = incomplete_view(batch.available, 0.0, SUBSETS, RATES, torch.Generator().manual_seed(seed))
     assert torch.equal(shown.any(dim=-1), batch.available.any(dim=-1))
 
 

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models import network
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
 from models.fusion import GatedFusion
+from models.modalities import MODALITIES
 from models.network import Output
 from models.temporal import TemporalEncoder, positions
 

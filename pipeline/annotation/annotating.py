@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.annotation import files, film, perception
 from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.perception import Perceived, Video

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from models.conditions import Condition
 from pipeline.annotation.facts import ModelFacts
-from pipeline.evaluation.results import MEANS, Cell, Results, ordered, title
+from pipeline.evaluation.families import headlines
+from pipeline.evaluation.protocols.conflict import MAIN
+from pipeline.evaluation.results import Cell, Results, ordered, title
 from pipeline.reporting.summary import OWN
 from pipeline.reporting.units import shown
 
-CONFLICT = "conflict/av/different"
 CONTEXT = """\
 ## Intended use
 
@@ -48,11 +50,11 @@ def model_card(facts: ModelFacts, results: Results, own: pl.DataFrame, metric: s
 
 def measured(facts: ModelFacts, results: Results, own: pl.DataFrame, metric: str) -> str:
     """The table of the test split: this network, its variant over all seeds, and the rows to compare with."""
-    header = ["", *MEANS.values(), "conflict", "donor-label bias"]
+    header = ["", *headlines().values(), "conflict", "donor-label bias"]
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    columns = [*((condition, metric) for condition in MEANS)]
+    columns = [*((condition, metric) for condition in headlines())]
     # under conflict nothing else is measured; of a regression it is the accuracy of the sign
-    columns += [(CONFLICT, "accuracy"), (CONFLICT, "donor_bias")]
+    columns += [(MAIN, "accuracy"), (MAIN, "donor_bias")]
     values = {(row["condition"], row["metric"]): row["value"] for row in own.iter_rows(named=True)}
     cells = [_plain(values, condition, name) for condition, name in columns]
     several = len(results.folds) > 1
@@ -84,8 +86,8 @@ def measured(facts: ModelFacts, results: Results, own: pl.DataFrame, metric: str
     return "\n".join(["## Measured", "", *lines, "", note])
 
 
-def _plain(values: Mapping[tuple[str, str], float], condition: str, metric: str) -> str:
-    value = values.get((condition, metric))
+def _plain(values: Mapping[tuple[str, str], float], condition: Condition, metric: str) -> str:
+    value = values.get((str(condition), metric))
     return shown(None if value is None else Cell(value), metric)
 
 

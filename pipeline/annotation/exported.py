@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
+from models.modalities import MODALITIES
 from models.network import Network
 from pipeline.annotation.facts import MAKE, ModelFacts, read_facts
 from pipeline.core import artefacts

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pysubs2.formats.subrip import SubripFormat
 from pysubs2.formats.webvtt import WebVTTFormat
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.perception import Perceived
 from pipeline.core import artefacts

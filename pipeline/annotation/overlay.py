@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import polars as pl
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.annotation.files import verdict
 
 INK, DIM, GROUND, LINE = (240, 240, 240), (110, 115, 120), (24, 26, 30), (70, 74, 80)

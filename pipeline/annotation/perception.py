@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from models.batch import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.annotation.exported import ExportedModel
 from pipeline.core import absence, media
 from pipeline.core.errors import PipelineError

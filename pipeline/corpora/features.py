@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from models.conditions import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.conditions import Condition
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation.protocol import read_condition
 
 KNOWING = "_knowing"
 
@@ -58,8 +60,8 @@ class Answers:
     variant: str
     seed: int | None
     checkpoint: str
-    clean: Mapping[str, np.ndarray]  # by condition: (draws, U, width)
-    conflict: Mapping[str, np.ndarray]  # by condition: (views of its kind, width)
+    clean: Mapping[Condition, np.ndarray]  # (draws, U, width)
+    conflict: Mapping[Condition, np.ndarray]  # where channels are swapped: (views of its kind, width)
 
 
 def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
@@ -138,7 +140,7 @@ def load_ceilings(paths: Sequence[Path], truth: Truth) -> Iterator[Answers]:
         raise PipelineError(
             f"--ceilings: fold {sorted(missing)[0]!r} is missing. Run the ceilings stage for it."
         )
-    clean: dict[str, Mapping[str, np.ndarray]] = {}
+    clean: dict[str, Mapping[Condition, np.ndarray]] = {}
     for variant in found[truth.folds[0]]["variant"].unique(maintain_order=True):
         tables = [found[fold].filter(pl.col("variant") == variant) for fold in truth.folds]
         for answers in _answers(variant, None, tables, truth):
@@ -157,13 +159,14 @@ def _answers(variant: str, seed: int | None, tables: list[pl.DataFrame], truth: 
     by_fold = [table.partition_by("checkpoint", "condition", as_dict=True) for table in tables]
     for checkpoint in dict.fromkeys(key[0] for key in by_fold[0]):
         clean, conflict = {}, {}
-        for condition in [key[1] for key in by_fold[0] if key[0] == checkpoint]:
-            name = f"predictions of {variant!r}, seed {seed}, {condition}"
-            cells = [parts.get((checkpoint, condition)) for parts in by_fold]
+        for written in [key[1] for key in by_fold[0] if key[0] == checkpoint]:
+            name = f"predictions of {variant!r}, seed {seed}, {written}"
+            condition = read_condition(written, f"predictions of {variant!r}, seed {seed}")
+            cells = [parts.get((checkpoint, written)) for parts in by_fold]
             if any(cell is None for cell in cells):
                 raise PipelineError(f"{name}: missing in a fold. Evaluate every fold under one protocol.")
-            if condition.startswith("conflict/"):
-                conflict[condition] = _align_views(name, condition.split("/")[2], cells, truth)
+            if condition.swapped:
+                conflict[condition] = _align_views(name, condition.kind, cells, truth)
             else:
                 clean[condition] = _align(name, cells, truth)
         yield Answers(variant, seed, checkpoint, clean, conflict)
@@ -212,7 +215,11 @@ def _align_views(name: str, kind: str, cells: list[pl.DataFrame], truth: Truth) 
 
 
 def trivial_answers(
-    truth: Truth, clean: Sequence[str], conflict: Sequence[str], seeds: Sequence[int], seed: int
+    truth: Truth,
+    clean: Sequence[Condition],
+    conflict: Sequence[Condition],
+    seeds: Sequence[int],
+    seed: int,
 ) -> Iterator[Answers]:
     """The rows that ignore every input: `majority` and `prior_sampling`, under the conditions given.
 
@@ -244,11 +251,11 @@ def _constant(
     seed: int | None,
     values: np.ndarray,
     truth: Truth,
-    conditions: tuple[Sequence[str], Sequence[str]],
+    conditions: tuple[Sequence[Condition], Sequence[Condition]],
 ) -> Answers:
     clean = {condition: values[None].astype(np.float32) for condition in conditions[0]}
     conflict = {
-        condition: values[truth.view_target[truth.view_kind == condition.split("/")[2]]].astype(np.float32)
+        condition: values[truth.view_target[truth.view_kind == condition.kind]].astype(np.float32)
         for condition in conditions[1]
     }
     return Answers(variant, seed, "selected", clean, conflict)

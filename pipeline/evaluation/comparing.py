@@ -4,22 +4,22 @@ Every variant is held as per-dialogue sums, and all of them meet the same resamp
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
+from models.conditions import COMPLETE, Condition
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import bootstrap
+from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
 from pipeline.settings.report import ReportSettings
 
-FAMILY = (COMPLETE, FIXED_MEAN, RANDOM_MEAN)
 CEILING = "readable_ceiling"
 
 
@@ -27,8 +27,8 @@ CEILING = "readable_ceiling"
 class Sums:
     """Per-dialogue sums of one variant: for each seed, clean (K, D, F) and conflict (L, D, 5)."""
 
-    conditions: list[str]
-    conflicts: list[str]
+    conditions: list[Condition]
+    conflicts: list[Condition]
     clean: dict[int | None, np.ndarray] = field(default_factory=dict)
     conflict: dict[int | None, np.ndarray] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class Sums:
 
     def _views(self, answers: Answers, truth: Truth) -> Iterator[np.ndarray]:
         for condition, values in answers.conflict.items():
-            mine = truth.view_kind == condition.split("/")[2]
+            mine = truth.view_kind == condition.kind
             target = truth.view_target[mine]
             yield conflict_statistics(
                 view_truth(truth, target),
@@ -84,13 +84,13 @@ def compare(
 
     Rows without `other` are a variant's own seed-mean with its interval; rows with one are paired
     differences variant - other: the reference variant against each compared one (with p, and p_holm over
-    the family compared x {complete, fixed mean, random mean} of a metric), and every trained variant against
-    the readable ceiling. Raises PipelineError if seeds or conditions differ, if the reference has no
-    predictions, or if the resamples are too few for any test to be decided.
+    the family compared x headline conditions of a metric: complete, fixed mean, random mean), and every
+    trained variant against the readable ceiling. Raises PipelineError if seeds or conditions differ, if the
+    reference has no predictions, or if the resamples are too few for any test to be decided.
     """
     family = _family(trained, settings)
     _check_conditions(sums, trained)
-    _check_resamples(len(family) * len(FAMILY), settings)
+    _check_resamples(len(family) * len(families.headlines()), settings)
     seeds = _seeds(sums, trained)
     draws = bootstrap.Resamples.draw(settings.resamples, truth.dialogues, len(seeds), settings.seed)
     rows: list[dict] = []
@@ -142,13 +142,22 @@ def _family(trained: Sequence[str], settings: ReportSettings) -> list[str]:
 
 
 def _check_conditions(sums: Mapping[str, Sums], trained: Sequence[str]) -> None:
-    """Every row under the same conditions, for a mean over other ones compares nothing."""
+    """Every row under the same conditions, for a mean over other ones compares nothing.
+
+    One that is not trained may lack whole families.
+    """
     first = sums[trained[0]]
     wanted = {*first.conditions, *first.conflicts}
     for name, one in sums.items():
-        differing = wanted ^ {*one.conditions, *one.conflicts}
-        if differing or (name in trained and sorted(one.conditions) != sorted(first.conditions)):
-            what = f"only one of them has {min(differing)}" if differing else "their numbers of draws differ"
+        own = {*one.conditions, *one.conflicts}
+        known = {condition.family for condition in (wanted if name in trained else own)}
+        differing = {condition for condition in wanted if condition.family in known} ^ own
+        if differing or (name in trained and Counter(one.conditions) != Counter(first.conditions)):
+            what = (
+                f"only one of them has {min(map(str, differing))}"
+                if differing
+                else "their numbers of draws differ"
+            )
             raise PipelineError(
                 f"predictions of {name!r}: its conditions are not those of {trained[0]!r}, {what}. "
                 "Means over different conditions cannot be compared; evaluate all under one protocol."
@@ -184,20 +193,20 @@ def _ordered(by_seed: Mapping[int | None, np.ndarray], seeds: Sequence[int]) -> 
 
 def _by_condition(
     one: Sums, stacked: np.ndarray, metric: bootstrap.OfSums, draws: bootstrap.Resamples
-) -> dict[str, np.ndarray]:
-    """Resampled values (R + 1,) by condition, draws averaged, with the fixed mean and the random mean."""
+) -> dict[Condition, np.ndarray]:
+    """Resampled values (R + 1,) by condition, draws averaged, with the mean over each family."""
     found = bootstrap.resampled(stacked, metric, draws)
-    names = np.array(one.conditions)
-    values = {name: found[:, names == name].mean(axis=1) for name in dict.fromkeys(one.conditions)}
-    for family, mean in (("fixed/", FIXED_MEAN), ("random/", RANDOM_MEAN)):
-        members = [value for name, value in values.items() if name.startswith(family)]
-        if members:
-            values[mean] = np.mean(members, axis=0)
+    known = dict.fromkeys(one.conditions)
+    draws_of = {name: np.array([other == name for other in one.conditions]) for name in known}
+    values = {name: found[:, own].mean(axis=1) for name, own in draws_of.items()}
+    for mean in dict.fromkeys(name.mean for name in known):
+        if mean != COMPLETE:
+            values[mean] = np.mean([values[name] for name in known if name.mean == mean], axis=0)
     return values
 
 
 def _differences(
-    values: Mapping[str, Mapping[str, np.ndarray]],
+    values: Mapping[str, Mapping[Condition, np.ndarray]],
     family: Sequence[str],
     trained: Sequence[str],
     metric: str,
@@ -206,7 +215,7 @@ def _differences(
     reference = values[settings.reference]
     rows = []
     for other in family:
-        for condition in FAMILY:
+        for condition in families.headlines():
             gap = reference[condition] - values[other][condition]
             row = _row((settings.reference, other, condition, metric), gap, settings.level)
             rows.append({**row, "p": bootstrap.two_sided(gap[1:])})
@@ -220,14 +229,14 @@ def _differences(
     return rows
 
 
-def _row(key: tuple[str, str | None, str, str], values: np.ndarray, level: float) -> dict:
+def _row(key: tuple[str, str | None, Condition, str], values: np.ndarray, level: float) -> dict:
     """One row of the table; `key` is variant, other, condition and metric."""
     low, high = bootstrap.interval(values[1:], level)
     variant, other, condition, metric = key
     return {
         "variant": variant,
         "other": other,
-        "condition": condition,
+        "condition": str(condition),
         "metric": metric,
         "difference": float(values[0]),
         "low": low,

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
+from models.conditions import COMPLETE, Condition
 
 POOLED = "pooled"  # the fold that stands for all of them together
-MEANS = {COMPLETE: "complete", FIXED_MEAN: "fixed mean", RANDOM_MEAN: "random mean"}
 TRIVIAL = ("majority", "prior_sampling")
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
@@ -43,18 +42,26 @@ class Results:
         self.trained = [name for name in known if name not in TRIVIAL and "_ceiling" not in name]
         self.ceilings = [name for name in known if "_ceiling" in name]
         self.trivial = [name for name in TRIVIAL if name in known]
-        self.conditions = scores["condition"].unique(maintain_order=True).to_list()
+        names = scores["condition"].unique(maintain_order=True).to_list()
+        parsed = {name: Condition.parse(name) for name in names}
+        self.conditions = list(parsed.values())
         self._values = {
-            key: part["value"].to_numpy()
-            for key, part in scores.partition_by(
+            (variant, checkpoint, parsed[name], metric): part["value"].to_numpy()
+            for (variant, checkpoint, name, metric), part in scores.partition_by(
                 "variant", "checkpoint", "condition", "metric", as_dict=True
             ).items()
         }
         own = comparisons.filter(pl.col("other").is_null())
-        keys = own.select("variant", "condition", "metric").rows()
-        self._intervals = dict(zip(keys, own.select("low", "high").rows(), strict=True))
+        self._intervals = {
+            (variant, parsed[name], metric): bounds
+            for variant, name, metric, *bounds in own.select(
+                "variant", "condition", "metric", "low", "high"
+            ).iter_rows()
+        }
 
-    def cell(self, variant: str, condition: str, metric: str, checkpoint: str = "selected") -> Cell | None:
+    def cell(
+        self, variant: str, condition: Condition, metric: str, checkpoint: str = "selected"
+    ) -> Cell | None:
         """The cell, or None if this variant has no such score."""
         values = self._values.get((variant, checkpoint, condition, metric))
         if values is None:
@@ -65,7 +72,7 @@ class Results:
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         return Cell(float(values.mean()), sd, low, high)
 
-    def gain(self, variant: str, base: str, condition: str, metric: str) -> Cell | None:
+    def gain(self, variant: str, base: str, condition: Condition, metric: str) -> Cell | None:
         """`variant` minus `base`, seed by seed, of the selected epochs; None if either has no such score."""
         ours, theirs = (self._values.get((name, "selected", condition, metric)) for name in (variant, base))
         if ours is None or theirs is None or len(ours) != len(theirs):
@@ -74,12 +81,12 @@ class Results:
         sd = float(differences.std(ddof=1)) if len(differences) > 1 else None
         return Cell(float(differences.mean()), sd)
 
-    def regret(self, variant: str, condition: str, metric: str) -> Cell | None:
+    def regret(self, variant: str, condition: Condition, metric: str) -> Cell | None:
         """Distance to the readable ceiling (negative: below it) with its paired interval."""
         found = self.comparisons.filter(
             pl.col("variant") == variant,
             pl.col("other") == "readable_ceiling",
-            pl.col("condition") == condition,
+            pl.col("condition") == str(condition),
             pl.col("metric") == metric,
         )
         if found.is_empty():
@@ -91,12 +98,13 @@ class Results:
         """The comparisons of the reference variant, in the order of the family."""
         return self.comparisons.filter(pl.col("p").is_not_null())
 
-    def family(self, prefix: str) -> list[str]:
-        """Conditions that begin with `prefix`, without the means."""
-        means = (FIXED_MEAN, RANDOM_MEAN)
-        return [name for name in self.conditions if name.startswith(prefix) and name not in means]
+    def family(self, name: str) -> list[Condition]:
+        """Conditions of a family, without their mean."""
+        return [
+            condition for condition in self.conditions if condition.family == name and not condition.is_mean
+        ]
 
-    def missing_rate(self, condition: str) -> float:
+    def missing_rate(self, condition: Condition) -> float:
         """Realised missing rate of a condition: masked over really available slots, mean over folds."""
         if condition == COMPLETE:
             return 0.0
@@ -107,8 +115,8 @@ class Results:
         """Share of the test slots that the corpus lacks."""
         return self._fact(COMPLETE, "absence_rate")
 
-    def _fact(self, condition: str, metric: str) -> float:
-        found = self.facts.filter(pl.col("condition") == condition, pl.col("metric") == metric)
+    def _fact(self, condition: Condition, metric: str) -> float:
+        found = self.facts.filter(pl.col("condition") == str(condition), pl.col("metric") == metric)
         return float(found["value"].mean())
 
 

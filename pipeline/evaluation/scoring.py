@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from models.conditions import COMPLETE, FIXED_MEAN, RANDOM_MEAN
+from models.conditions import COMPLETE, Condition
 from pipeline.evaluation import agreement, metrics
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.results import POOLED
 
-Row = tuple[str, str, str, float]
+Row = tuple[str, Condition, str, float]
 
 
 def labels_of(values: np.ndarray, truth: Truth) -> np.ndarray:
@@ -38,14 +38,14 @@ def score_rows(answers: Answers, truth: Truth) -> Iterator[Row]:
             condition: _clean_metrics(values, truth, inside & truth.known)
             for condition, values in answers.clean.items()
         }
-        for family, name in (("fixed/", FIXED_MEAN), ("random/", RANDOM_MEAN)):
-            members = [found for condition, found in by_condition.items() if condition.startswith(family)]
-            if members:
-                by_condition[name] = _mean(members)
+        for mean in dict.fromkeys(condition.mean for condition in by_condition):
+            if mean != COMPLETE:
+                members = [found for condition, found in by_condition.items() if condition.mean == mean]
+                by_condition[mean] = _mean(members)
         for condition, values in answers.conflict.items():
             by_condition[condition] = _conflict_metrics(condition, values, answers, truth, inside)
         for condition, found in by_condition.items():
-            keep = condition in (COMPLETE, FIXED_MEAN, RANDOM_MEAN)
+            keep = condition == condition.mean
             for metric, value in found.items():
                 if keep or not metric.startswith("confusion/"):
                     yield fold, condition, metric, value
@@ -67,10 +67,10 @@ def _one_draw(values: np.ndarray, value: np.ndarray, truth: Truth) -> dict[str, 
 
 
 def _conflict_metrics(
-    condition: str, values: np.ndarray, answers: Answers, truth: Truth, inside: np.ndarray
+    condition: Condition, values: np.ndarray, answers: Answers, truth: Truth, inside: np.ndarray
 ) -> dict[str, float]:
     """Conflict metrics over all draws together; empty where a fold has no view of this kind."""
-    mine = truth.view_kind == condition.split("/")[2]
+    mine = truth.view_kind == condition.kind
     target, reference = truth.view_target[mine], truth.view_reference[mine]
     here = inside[target]
     if not (reference[here] >= 0).any():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.conditions import MODALITIES
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.reporting.markup import Table, number
 

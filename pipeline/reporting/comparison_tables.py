@@ -1,7 +1,9 @@
 """Tables beside the protocols': oracle epochs, regret, comparisons, all metrics, the F1 of each class."""
 
+from models.conditions import COMPLETE, Condition
+from pipeline.evaluation.families import headlines
 from pipeline.evaluation.metrics import of_task
-from pipeline.evaluation.results import MEANS, Cell, ordered, title
+from pipeline.evaluation.results import Cell, ordered, title
 from pipeline.reporting.markup import Table, number
 from pipeline.reporting.summary import Context
 from pipeline.reporting.units import shown
@@ -13,14 +15,17 @@ def oracle_table(context: Context) -> Table:
 
     def cells(variant: str) -> list[Cell | None]:
         found = []
-        for condition in MEANS:
+        for condition in headlines():
             honest = results.cell(variant, condition, metric)
             oracle = results.cell(variant, condition, metric, "oracle")
             gain = Cell(oracle.mean - honest.mean) if honest and oracle else None
             found += [honest, oracle, gain]
         return found
 
-    header = ["", *(f"{name}: {what}" for name in MEANS.values() for what in ("honest", "oracle", "gain"))]
+    header = [
+        "",
+        *(f"{name}: {what}" for name in headlines().values() for what in ("honest", "oracle", "gain")),
+    ]
     notes = [
         "ORACLE: the epoch is chosen on the test split. It shows what such a choice buys and is no result."
     ]
@@ -32,7 +37,9 @@ def oracle_table(context: Context) -> Table:
 def regret_table(context: Context) -> Table:
     """Distance of each trained variant to the readable ceiling, condition by condition."""
     results, metric = context.results, context.metric
-    conditions = [*MEANS, *results.family("fixed/"), *results.family("random/")]
+    names = headlines()
+    others = [c for c in results.conditions if c != COMPLETE and not c.is_mean and not c.swapped]
+    conditions = [*names, *others]
 
     def cells(variant: str) -> list[Cell | None]:
         return [results.regret(variant, condition, metric) for condition in conditions]
@@ -40,7 +47,7 @@ def regret_table(context: Context) -> Table:
     notes = [
         "Score minus the readable ceiling's, with its paired interval. The ceiling is best in expectation."
     ]
-    header = ["", *(MEANS.get(name, name) for name in conditions)]
+    header = ["", *(names.get(condition, str(condition)) for condition in conditions)]
     units = ["", *[metric] * len(conditions)]
     heading = "Regret to the readable ceiling"
     return Table(heading, header, units, context.rows(cells, results.trained), notes)
@@ -55,7 +62,7 @@ def comparisons_table(context: Context) -> Table:
         rows.append(
             [
                 title(row["other"]),
-                MEANS[row["condition"]],
+                headlines()[Condition.parse(row["condition"])],
                 row["metric"],
                 shown(gap, row["metric"]),
                 number(row["p"], 4),
@@ -75,7 +82,7 @@ def metrics_table(context: Context) -> Table:
     """Every metric under the three headline conditions."""
     results = context.results
     metrics = of_task("regression" if context.regression else "classification")
-    pairs = [(condition, metric) for condition in MEANS for metric in metrics]
+    pairs = [(condition, metric) for condition in headlines() for metric in metrics]
 
     def cells(variant: str) -> list[Cell | None]:
         return [results.cell(variant, condition, metric) for condition, metric in pairs]
@@ -83,18 +90,18 @@ def metrics_table(context: Context) -> Table:
     notes = ["; ".join(row.words for row in metrics.values() if row.words) + "."]
     if context.regression:
         notes[0] += " The majority row is the mean training score."
-    header = ["", *(f"{MEANS[condition]}: {metric}" for condition, metric in pairs)]
+    header = ["", *(f"{headlines()[condition]}: {metric}" for condition, metric in pairs)]
     units = ["", *(metric for _, metric in pairs)]
     return Table("All metrics", header, units, context.rows(cells, ordered(results)), notes)
 
 
-def classes_table(context: Context, condition: str) -> Table:
+def classes_table(context: Context, condition: Condition) -> Table:
     """F1 of each class."""
     results = context.results
 
     def cells(variant: str) -> list[Cell | None]:
         return [results.cell(variant, condition, f"f1/{label}") for label in context.labels]
 
-    heading, header = f"F1 of each class, {MEANS[condition]}", ["", *context.labels]
+    heading, header = f"F1 of each class, {headlines()[condition]}", ["", *context.labels]
     units = ["", *["f1"] * len(context.labels)]
     return Table(heading, header, units, context.rows(cells, ordered(results)), [])

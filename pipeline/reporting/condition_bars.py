@@ -4,17 +4,26 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from models.conditions import FIXED_MEAN, RANDOM_MEAN
-from pipeline.evaluation.results import COMPLETE, Results, title
-from pipeline.reporting.style import CEILING_STYLES, beside, hatch, heading, looks
+from models.conditions import Condition
+from pipeline.evaluation.families import heading, registered
+from pipeline.evaluation.results import Results, title
+from pipeline.reporting.style import CEILING_STYLES, beside, hatch, looks
 from pipeline.reporting.units import scale
+
+
+def barred(results: Results) -> list[Condition]:
+    """The conditions with a bar: of each family its members, unless a curve has them, and its mean."""
+    names = []
+    for protocol in registered():
+        names += results.family(protocol.family) if protocol.bars else []
+        names.append(Condition(protocol.family).mean)
+    return [name for name in dict.fromkeys(names) if name in results.conditions and not name.swapped]
 
 
 def conditions(results: Results, metric: str) -> Figure:
     """Bars for every condition of P1 and P2 and for both means, with their intervals."""
     factor, label = scale(metric)
-    names = [COMPLETE, *results.family("fixed/"), FIXED_MEAN, RANDOM_MEAN]
-    names = [name for name in names if name in results.conditions]
+    names = barred(results)
     style = looks(results.trained)
     width = max(8.6, len(names) * (0.5 + 0.13 * len(style)))
     figure, axes = plt.subplots(figsize=(width, 4.0), layout="constrained")
@@ -29,8 +38,10 @@ def conditions(results: Results, metric: str) -> Figure:
         axes.errorbar(place, mean, errors, fmt="none", ecolor="#333333", elinewidth=0.7)
     for variant, (colour, dashes) in CEILING_STYLES.items():
         if variant in results.ceilings:
-            level = [results.cell(variant, name, metric).mean * factor for name in names]
-            left = np.arange(len(names)) - 0.45
+            # a ceiling may know nothing of a further family
+            found = [(place, results.cell(variant, name, metric)) for place, name in enumerate(names)]
+            level = [cell.mean * factor for _, cell in found if cell]
+            left = np.array([place for place, cell in found if cell]) - 0.45
             axes.hlines(level, left, left + 0.9, color=colour, linestyle=dashes, label=title(variant))
     axes.set_xticks(range(len(names)), [heading(name, "\n+ ").replace(" mean", "\nmean") for name in names])
     axes.set_ylabel(label)

@@ -3,9 +3,10 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from models.conditions import COMPLETE
+from models.conditions import COMPLETE, Condition
+from pipeline.evaluation.protocols.conflict import SWAPPED
 from pipeline.evaluation.results import Results, title
-from pipeline.reporting.style import CEILING_STYLES, DARK, SWAPPED, looks
+from pipeline.reporting.style import CEILING_STYLES, DARK, looks
 
 # marker, whether it is filled, and what it is called where there are labels and where there are scores
 KINDS = {
@@ -28,7 +29,7 @@ def donor_bias(results: Results) -> Figure:
     for axes, (letters, heading) in zip(panels, SWAPPED.items(), strict=True):
         for offset, (kind, (marker, filled, *_)) in zip((-0.22, 0.0, 0.22), KINDS.items(), strict=True):
             for row, variant in enumerate(rows):
-                cell = results.cell(variant, f"conflict/{letters}/{kind}", "donor_bias")
+                cell = results.cell(variant, Condition.conflict(letters, kind), "donor_bias")
                 if cell is None:
                     continue
                 colour = styles[variant]["color"] if variant in styles else CEILING_STYLES[variant][0]

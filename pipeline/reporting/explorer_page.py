@@ -8,11 +8,15 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from models.conditions import COMPLETE, LETTERS, MODALITIES
+from models.conditions import COMPLETE, Condition
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, Truth
+from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import title
-from pipeline.reporting.style import COLOURS, heading
+from pipeline.reporting.style import COLOURS
 
 TEACHER = "teacher"
 # a probability or score is one byte: TOP is 1 (or the highest score), NONE no answer
@@ -66,73 +70,75 @@ def students(answers: Sequence[Answers]) -> dict:
     return {"variants": chosen, "titles": [title(name) for name in chosen]}
 
 
-def views(
-    datasets: Sequence[Path],
-    masks: Sequence[Path],
-    conflicts: Sequence[Path],
-    order: np.ndarray,
-    answers: Answers,
-    classes: bool,
-) -> dict:
-    """Every condition: what it shows of each utterance, and where it swaps from which donor."""
-    available, drawn, rows = [], [], []
-    for folder, path in zip(datasets, masks, strict=True):
-        split = artefacts.load_table(folder / "utterances.parquet", ["row", "split"])
-        test = split.filter(pl.col("split") == "test").sort("row")["row"].to_numpy()
-        has = artefacts.load_tensors(folder / "features.safetensors", ["available"])["available"] > 0
-        available.append(has[test])
-        names = [f"{name}/0" for name in answers.clean if name.startswith("random/")]
-        drawn.append({name: mask[test] > 0 for name, mask in artefacts.load_tensors(path, names).items()})
-        rows.append(test)
-    has = np.concatenate(available)
-    shown, conditions = {COMPLETE: _digits(has[order])}, []
-    for name in answers.clean:
-        letters = name.removeprefix("fixed/") if name.startswith("fixed/") else "tav"
-        seen = has & np.array([letter in letters for letter in LETTERS])
-        if name.startswith("random/"):
-            seen &= np.concatenate([one[f"{name}/0"] for one in drawn])
-        shown[name] = _digits(seen[order])
-        conditions.append({"name": name, "shown": name, "swapped": "", "donors": None})
-    for name in answers.conflict:
-        _, letters, kind = name.split("/")
-        conditions.append({"name": name, "shown": COMPLETE, "swapped": letters, "donors": kind})
-    for condition in conditions:
-        condition |= {"title": _title(condition["name"]), "told": _told(condition["name"], classes)}
-    kinds = {condition["donors"] for condition in conditions} - {None}
+def views(frozen: Sequence[Frozen], order: np.ndarray, answers: Answers, classes: bool) -> dict:
+    """Every condition: what it shows of each utterance, and where it swaps from which donor.
+
+    `frozen`: the protocol of each fold. Raises PipelineError if a fold lacks a condition of the answers.
+    """
+    has = np.concatenate([fold.available[fold.test] for fold in frozen])
+    seen = [_first_draws(fold) for fold in frozen]
+    shown, conditions = {str(COMPLETE): _digits(has[order])}, []
+    for condition in answers.clean:
+        if any(condition not in one for one in seen):
+            raise PipelineError(
+                f"predictions of {answers.variant!r}: the protocol has no condition {condition}. "
+                "Evaluate it again."
+            )
+        shown[str(condition)] = _digits((has & np.concatenate([one[condition] for one in seen]))[order])
+        conditions.append(_told(condition, condition, classes))
+    conditions += [_told(condition, COMPLETE, classes) for condition in answers.conflict]
+    kinds = {condition.kind for condition in answers.conflict}
     return {
         "available": _digits(has[order]),
         "shown": shown,
         "conditions": conditions,
-        "donors": {kind: donors_of(conflicts, kind, rows, order) for kind in sorted(kinds)},
+        "donors": {kind: donors_of(frozen, kind, order) for kind in sorted(kinds)},
     }
 
 
-def donors_of(
-    conflicts: Sequence[Path], kind: str, rows: Sequence[np.ndarray], order: np.ndarray
-) -> list[int]:
+def _first_draws(fold: Frozen) -> dict[Condition, np.ndarray]:
+    """What is shown of the test utterances by condition, in the first draw of each."""
+    return {view.condition: view.shown[fold.test] for view in families.views(fold) if view.draw == 0}
+
+
+def _told(condition: Condition, shown: Condition, classes: bool) -> dict:
+    """A condition for the page; `shown`: the one that says what is read of each utterance."""
+    protocol = families.of(condition)
+    return {
+        "name": str(condition),
+        "shown": str(shown),
+        "swapped": condition.swapped,
+        "donors": condition.kind if condition.swapped else None,
+        "title": f"{protocol.label}: {protocol.title(condition)}",
+        "told": protocol.told(condition, classes),
+    }
+
+
+def donors_of(frozen: Sequence[Frozen], kind: str, order: np.ndarray) -> list[int]:
     """Of each utterance in the page's order, the place of its donor there; -1 where it is in no conflict."""
     back = np.argsort(order)
     found = np.full(len(order), -1)
     start = 0
-    for path, test in zip(conflicts, rows, strict=True):
-        table = artefacts.load_table(path, ["kind", "draw", "row", "donor"])
-        first = table.filter(pl.col("kind") == kind, pl.col("draw") == 0)
-        target, donor = (start + np.searchsorted(test, first[name].to_numpy()) for name in ("row", "donor"))
+    for fold in frozen:
+        first = fold.swaps.filter(pl.col("kind") == kind, pl.col("draw") == 0)
+        target, donor = (
+            start + np.searchsorted(fold.test, first[name].to_numpy()) for name in ("row", "donor")
+        )
         found[back[target]] = back[donor]
-        start += len(test)
+        start += len(fold.test)
     return found.tolist()
 
 
 def encoded(answers: Answers, truth: Truth, order: np.ndarray) -> dict[str, str]:
     """By condition: one byte a probability (or score) of each utterance, in base64."""
-    values = {name: drawn[0] for name, drawn in answers.clean.items()}
-    for name, views_ in answers.conflict.items():
-        mine = truth.view_kind == name.split("/")[2]
+    values = {condition: drawn[0] for condition, drawn in answers.clean.items()}
+    for condition, views_ in answers.conflict.items():
+        mine = truth.view_kind == condition.kind
         first = truth.view_draw[mine] == 0
         full = np.full((len(order), truth.width), np.nan)
         full[truth.view_target[mine][first]] = views_[first]
-        values[name] = full
-    return {name: _bytes(value[order], truth.task) for name, value in values.items()}
+        values[condition] = full
+    return {str(condition): _bytes(value[order], truth.task) for condition, value in values.items()}
 
 
 def _bytes(values: np.ndarray, task: str) -> str:
@@ -150,35 +156,6 @@ def _bytes(values: np.ndarray, task: str) -> str:
 def _digits(shown: np.ndarray) -> str:
     """One digit an utterance: 1 for text, 2 for audio, 4 for visual, added up."""
     return "".join(map(str, shown.astype(int) @ (1, 2, 4)))
-
-
-def _title(name: str) -> str:
-    protocol = {"complete": "P1", "fixed": "P2", "random": "P3", "conflict": "P4"}[
-        name.split("/", maxsplit=1)[0]
-    ]
-    return f"{protocol}: {heading(name)}"
-
-
-def _told(name: str, classes: bool) -> str:
-    """A condition in a sentence."""
-    family, _, rest = name.partition("/")
-    if family == "complete":
-        return "Everything that the corpus has is shown."
-    if family == "fixed":
-        return f"Of every utterance only {heading(name).removesuffix(' only')} is shown."
-    if family == "random":
-        return f"Slots are hidden at random, at a nominal rate of {rest}; every utterance keeps one."
-    kinds = {
-        "different": f"an utterance with {'another label' if classes else 'a distant score'}",
-        "same": f"an utterance with {'the same label' if classes else 'a near score'} (control)",
-        "shuffled": "any other utterance (control)",
-    }
-    letters, _, kind = rest.partition("/")
-    what = " and ".join(name for letter, name in zip(LETTERS, MODALITIES, strict=True) if letter in letters)
-    return (
-        f"The {what} of each utterance comes from {kinds[kind]} of another dialogue. One utterance is "
-        "swapped at a time, its neighbours are clean; a dash marks those that have no such donor."
-    )
 
 
 def charts(truth: Truth) -> Mapping[str, dict]:

@@ -1,24 +1,25 @@
 """The tables of the protocols P1 to P4: one row a variant, one column a condition."""
 
-from collections.abc import Iterator
-
-from models.conditions import FIXED_MEAN, RANDOM_MEAN
-from pipeline.evaluation.results import MEANS, Cell, ordered
-from pipeline.reporting.markup import Table, number
+from models.conditions import DONOR_KINDS, Condition
+from models.modalities import CHANNELS
+from pipeline.evaluation.families import headlines
+from pipeline.evaluation.protocol import Protocol
+from pipeline.evaluation.protocols.conflict import MAIN
+from pipeline.evaluation.results import Cell, ordered
+from pipeline.reporting.markup import Table
 from pipeline.reporting.summary import Context
-
-LETTERS = ("a", "v", "av")
 
 
 def main_table(context: Context) -> Table:
     """P1, P2 mean, P3 mean and P4 with both channels swapped, beside the oracle and the regret."""
     results, metric = context.results, context.metric
-    extra = list(MEANS) if results.oracle else []
+    means = headlines()
+    extra = list(means) if results.oracle else []
 
     def cells(variant: str) -> list[Cell | None]:
-        conflict = [results.cell(variant, "conflict/av/different", m) for m in ("accuracy", "donor_bias")]
+        conflict = [results.cell(variant, MAIN, m) for m in ("accuracy", "donor_bias")]
         oracle = [results.cell(variant, condition, metric, "oracle") for condition in extra]
-        return [*(results.cell(variant, condition, metric) for condition in MEANS), *conflict, *oracle]
+        return [*(results.cell(variant, condition, metric) for condition in means), *conflict, *oracle]
 
     notes = [
         "Conflict: sound and picture come from a donor utterance with another label; the donor-label bias is "
@@ -27,30 +28,24 @@ def main_table(context: Context) -> Table:
         "features (readable). ORACLE: the epoch is chosen on the test split; it shows what that choice buys "
         "and is no result.",
     ]
-    header = ["", *MEANS.values(), "conflict accuracy", "donor-label bias"]
-    header += [f"ORACLE: {MEANS[condition]}" for condition in extra]
-    units = ["", *[metric] * len(MEANS), "accuracy", "donor_bias", *[metric] * len(extra)]
+    header = ["", *means.values(), "conflict accuracy", "donor-label bias"]
+    header += [f"ORACLE: {means[condition]}" for condition in extra]
+    units = ["", *[metric] * len(means), "accuracy", "donor_bias", *[metric] * len(extra)]
     return Table("Missing protocol", header, units, context.rows(cells, ordered(results)), notes)
 
 
-def condition_table(context: Context, heading: str, prefix: str) -> Table:
+def condition_table(context: Context, protocol: Protocol, heading: str) -> Table:
     """Every condition of one family, and their mean."""
     results, metric = context.results, context.metric
-    mean = FIXED_MEAN if prefix == "fixed/" else RANDOM_MEAN
-    conditions = [*results.family(prefix), mean]
-
-    def heads() -> Iterator[str]:
-        for name in conditions[:-1]:
-            rate = results.missing_rate(name)
-            label = name.removeprefix(prefix)
-            yield label if prefix == "fixed/" else number(rate, 2)
-        yield "mean"
+    members = results.family(protocol.family)
+    conditions = [*members, Condition(protocol.family).mean]
+    heads = [*(protocol.column(condition, results.missing_rate(condition)) for condition in members), "mean"]
 
     def cells(variant: str) -> list[Cell | None]:
         return [results.cell(variant, condition, metric) for condition in conditions]
 
     units = ["", *[metric] * len(conditions)]
-    return Table(heading, ["", *heads()], units, context.rows(cells, ordered(results)), [])
+    return Table(heading, ["", *heads], units, context.rows(cells, ordered(results)), [])
 
 
 def conflict_table(context: Context) -> Table:
@@ -58,10 +53,10 @@ def conflict_table(context: Context) -> Table:
     results = context.results
     names = ordered(results, results.ceilings)
     metrics = ("accuracy", "donor_rate", "clean_donor_rate", "donor_bias")
-    pairs = [(letters, metric) for letters in LETTERS for metric in metrics]
+    pairs = [(letters, metric) for letters in CHANNELS for metric in metrics]
 
     def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, f"conflict/{letters}/different", m) for letters, m in pairs]
+        return [results.cell(variant, Condition.conflict(letters, MAIN.kind), m) for letters, m in pairs]
 
     notes = ["Letters: the channels that are swapped. Donors are test utterances of another dialogue."]
     if len(context.labels) == 2 or context.regression:
@@ -77,11 +72,11 @@ def conflict_table(context: Context) -> Table:
 def controls_table(context: Context) -> Table:
     """Donor-label bias with its controls."""
     results = context.results
-    kinds = ("different", "same", "shuffled")
-    pairs = [(letters, kind) for letters in LETTERS for kind in kinds]
+    pairs = [(letters, kind) for letters in CHANNELS for kind in DONOR_KINDS]
 
     def cells(variant: str) -> list[Cell | None]:
-        return [results.cell(variant, f"conflict/{letters}/{kind}", "donor_bias") for letters, kind in pairs]
+        found = (Condition.conflict(letters, kind) for letters, kind in pairs)
+        return [results.cell(variant, condition, "donor_bias") for condition in found]
 
     notes = [
         "same: donors with the target's own label, so the bias is the change of accuracy. shuffled: any "

@@ -5,8 +5,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.conditions import COMPLETE
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.results import COMPLETE, Results, title
+from pipeline.evaluation.results import Results, title
 from pipeline.reporting.style import CEILING_STYLES, DARK, looks
 from pipeline.reporting.units import scale
 
@@ -20,7 +21,7 @@ def robustness(results: Results, metric: str) -> Figure:
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.2, 4.0), layout="constrained")
     factor, label = scale(metric)
-    names = [COMPLETE, *results.family("random/")]
+    names = [COMPLETE, *results.family("random")]
     names.sort(key=results.missing_rate)
     rates = np.array([results.missing_rate(name) for name in names])
     gains: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""What every figure shares: colours, fonts, names of conditions, and how a figure is written."""
+"""What every figure shares: colours, fonts, and how a figure is written."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from models.conditions import COMPLETE
 from pipeline.core import artefacts
-from pipeline.evaluation.results import MEANS
 
 # colours that colour-blind readers can tell apart (after Okabe and Ito); markers tell variants apart as well
 COLOURS = (
@@ -54,8 +52,6 @@ WRITERS = {
 # writing a PDF tells of every font table
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 CAPTION = "This project's own implementation; not the paper's numbers."
-LETTERS = {"t": "text", "a": "audio", "v": "visual"}
-SWAPPED = {"a": "audio swapped", "v": "visual swapped", "av": "both swapped"}
 
 
 @contextmanager
@@ -96,17 +92,3 @@ def hatch(number: int) -> str | None:
 def beside(axes: Axes) -> None:
     """The legend to the right of the plot, where it covers nothing."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
-
-
-def heading(condition: str, between: str = " + ") -> str:
-    """A condition in words: "complete", "text only", "text + audio", "random 0.3", "both swapped: same"."""
-    if condition in (COMPLETE, *MEANS):
-        return MEANS[condition]
-    family, _, rest = condition.partition("/")
-    if family == "fixed":
-        names = [name for letter, name in LETTERS.items() if letter in rest]
-        return f"{names[0]} only" if len(names) == 1 else between.join(names)
-    if family == "random":
-        return f"random {rest}"
-    letters, _, kind = rest.partition("/")
-    return f"{SWAPPED[letters]}: {kind}"

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.evaluation.results import CEILINGS, MEANS, Cell, Results, ordered, title
+from pipeline.evaluation.families import headlines
+from pipeline.evaluation.protocols.conflict import MAIN
+from pipeline.evaluation.results import CEILINGS, Cell, Results, ordered, title
 from pipeline.reporting.units import shown
 
 OWN = (
@@ -48,10 +50,10 @@ def summary(context: Context, run_name: str, names: Sequence[str]) -> str:
     """A few lines for a terminal."""
     results, metric = context.results, context.metric
     lines = [f"{run_name}: {metric}, mean over {len(results.seeds)} seed(s), honest epochs", ""]
-    lines.append(f"{'':24}" + "".join(f"{name:>14}" for name in (*MEANS.values(), "donor bias")))
+    lines.append(f"{'':24}" + "".join(f"{name:>14}" for name in (*headlines().values(), "donor bias")))
     for variant in ordered(results, CEILINGS):
-        cells = [results.cell(variant, condition, metric) for condition in MEANS]
-        bias = results.cell(variant, "conflict/av/different", "donor_bias")
+        cells = [results.cell(variant, condition, metric) for condition in headlines()]
+        bias = results.cell(variant, MAIN, "donor_bias")
         texts = [shown(cell, metric, interval=False) for cell in cells]
         texts.append(shown(bias, "donor_bias", interval=False))
         lines.append(f"{title(variant):24}" + "".join(f"{text:>14}" for text in texts))

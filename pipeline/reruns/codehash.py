@@ -17,7 +17,8 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 FOLLOWED = (ast.Import, ast.ImportFrom, ast.Call)
 # tables of names and the modules that they stand for
 REGISTRIES = tuple(
-    f"pipeline.core.registries.{kind}" for kind in ("corpora", "detectors", "encoders", "networks")
+    f"pipeline.core.registries.{kind}"
+    for kind in ("corpora", "detectors", "encoders", "networks", "protocols")
 )
 
 

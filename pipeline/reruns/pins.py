@@ -17,6 +17,7 @@ from pipeline.core.registries.corpora import CORPORA
 from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.core.registries.networks import NETWORKS
+from pipeline.core.registries.protocols import PROTOCOLS
 from pipeline.reruns.codehash import ROOT, third_party
 
 # Modules of each group; what they import counts, too. A plot library's bump reruns no training, an encoder
@@ -37,6 +38,7 @@ GROUPS = {
         *("pipeline.references", "pipeline.student", "pipeline.evaluate", "pipeline.ceilings"),
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
         *NETWORKS.values(),
+        *PROTOCOLS.values(),
     ),
     "search": ("pipeline.search", *NETWORKS.values()),
     "annotate": ("pipeline.annotate", *ENCODERS.values(), *DETECTORS.values(), *NETWORKS.values()),
@@ -44,6 +46,7 @@ GROUPS = {
         *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),
         *("pipeline.reliability", "pipeline.curves", "pipeline.projection", "pipeline.inventory"),
         *("pipeline.explorer", "pipeline.costs"),
+        *PROTOCOLS.values(),
     ),
 }
 # where the package is imported by another name than it is installed by

@@ -1,16 +1,15 @@
 """Settings of the dataset stage."""
 
-from typing import Literal
-
 from pydantic import Field
 
+from models.modalities import Modality
 from pipeline.settings.base import Settings
 
 
 class DatasetSettings(Settings):
     """How features are normalised, on the training utterances of a fold."""
 
-    whiten: tuple[Literal["text", "audio", "visual"], ...] = Field(
+    whiten: tuple[Modality, ...] = Field(
         ("audio",), description="Modalities decorrelated beside being centred and scaled"
     )
     shrinkage: float = Field(

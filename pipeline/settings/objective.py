@@ -1,20 +1,19 @@
 """Settings of the objectives: every variant and ablation is an entry here, not code."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from models.modalities import CHANNELS, SUBSETS, Channels, Modality, Subset, letters_of
 from models.terms import Weights, may_read_references
 from pipeline.core.registries.networks import BESIDE, NETWORKS
 from pipeline.settings.base import Settings
 
-Modality = Literal["text", "audio", "visual"]
 # one of the registry's names or none, which a type checker cannot know
 if TYPE_CHECKING:
     OwnNetwork = str
 else:
     OwnNetwork = Literal[("", *NETWORKS)]
-Subset = Literal["t", "a", "v", "at", "tv", "av"]
 
 
 class TeacherObjectiveSettings(Settings):
@@ -32,9 +31,7 @@ class ViewSettings(Settings):
     """How the incomplete training views are drawn, a family for each dialogue."""
 
     fixed_share: float = Field(0.5, ge=0, le=1, description="Chance that one subset covers the dialogue")
-    subsets: tuple[Subset, ...] = Field(
-        ("t", "a", "v", "at", "tv", "av"), min_length=1, description="Subsets of the fixed family"
-    )
+    subsets: tuple[Subset, ...] = Field(SUBSETS, min_length=1, description="Subsets of the fixed family")
     rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), min_length=1, description="Missing rates of the random family"
     )
@@ -45,8 +42,8 @@ class ConflictSettings(Settings):
 
     share: float = Field(0.3, gt=0, le=1, description="Share of a dialogue's utterances in conflict")
     same_share: float = Field(0.3, ge=0, le=1, description="Share of donors with the target's own label")
-    channels: tuple[Literal["a", "v", "av"], ...] = Field(
-        ("a", "v", "av"), min_length=1, description="What is taken from the donor, one drawn each time"
+    channels: tuple[Channels, ...] = Field(
+        CHANNELS, min_length=1, description="What is taken from the donor, one drawn each time"
     )
     gap: float = Field(1.0, gt=0, description="Regression: least distance of another score, in score units")
 
@@ -80,7 +77,7 @@ class ObjectiveSettings(Settings):
     )
     initialisation: Literal["scratch", "teacher"] = Field("scratch", description="Where the student starts")
     modalities: tuple[Modality, ...] = Field(
-        ("text", "audio", "visual"), min_length=1, description="Modalities this variant may ever see"
+        get_args(Modality), min_length=1, description="Modalities this variant may ever see"
     )
     network: OwnNetwork = Field(
         "", description="The network of this variant's students; empty: network.name, as the teacher's"
@@ -94,9 +91,9 @@ class ObjectiveSettings(Settings):
             self.check_network(self.network)
         if not any(term.alone for term in self.weights.computed.values()):
             raise ValueError("no term has a weight above 0, so there is nothing to learn from")
-        nonverbal = {letter for letter, name in (("a", "audio"), ("v", "visual")) if name in self.modalities}
+        letters = set(letters_of(self.modalities))
         if self.nce > 0 and not (
-            "text" in self.modalities and any(nonverbal >= set(name) for name in self.conflict.channels)
+            "text" in self.modalities and any(letters >= set(name) for name in self.conflict.channels)
         ):
             raise ValueError(
                 "nce needs text in modalities, and one of conflict.channels whose modalities are in it, too; "

@@ -1,12 +1,11 @@
 """What is tested: missing rates and conflict views; P2 has no settings (docs/method.md, "Protocols")."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from models.conditions import DONOR_KINDS, DonorKind
 from pipeline.settings.base import Settings
-
-ConflictKind = Literal["different", "same", "shuffled"]
 
 
 class RandomSettings(Settings):
@@ -23,8 +22,8 @@ class RandomSettings(Settings):
 class ConflictSettings(Settings):
     """The conflict protocol, P4."""
 
-    kinds: tuple[ConflictKind, ...] = Field(
-        ("different", "same", "shuffled"),
+    kinds: tuple[DonorKind, ...] = Field(
+        DONOR_KINDS,
         min_length=1,
         description="Donors with another label, with the same one, or any donor with an unrelated reference.",
     )

@@ -4,16 +4,14 @@ A *reading* is P(what was read | cue) up to a factor, for each channel: (..., 3,
 channel is not shown. `table` is `process.cue_table`: P(cues | label), (7, 7, 7, 7).
 """
 
-from typing import Literal
-
 import numpy as np
 
+from models.conditions import DONOR_KINDS
 from pipeline.synth.process import COUNT
 
 # A perfect reader errs this rarely. It decides only what is impossible otherwise: cues of two utterances
 # in one view, which the process never shows together.
 MISREAD = 1e-4
-DonorKind = Literal["different", "same", "shuffled"]
 
 
 def perfect_readings(cues: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -36,7 +34,7 @@ def conflict_likelihoods(
     donor: np.ndarray,
     swapped: np.ndarray,
     *,
-    kind: DonorKind | None,
+    kind: str | None,
     prior: np.ndarray,
 ) -> np.ndarray:
     """P(readings of a conflict view | label): (U, 7).
@@ -44,8 +42,11 @@ def conflict_likelihoods(
     `own` and `donor` are readings (U, 3, 7) of the target and of its donor, `swapped` bool (3,) the channels
     that come from the donor. `kind` None: the view is taken for a clean one. Otherwise the swap and the
     donor's kind are known: a `same` donor's cues follow the target's label, a `different` one's follow a
-    label drawn from `prior` (7,) without the target's, a `shuffled` one's say nothing.
+    label drawn from `prior` (7,) without the target's, a `shuffled` one's say nothing. Raises ValueError
+    for any other kind.
     """
+    if kind is not None and kind not in DONOR_KINDS:
+        raise ValueError(f"unknown kind of donor {kind!r}; there are {DONOR_KINDS}")
     if kind is None:
         return likelihoods(table, np.where(swapped[:, None], donor, own))
     kept = likelihoods(table, np.where(swapped[:, None], 1.0, own))

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.modalities import LETTERS
 from pipeline.settings.process import ProcessSettings
 from pipeline.synth.emotions import EMOTIONS
 
@@ -29,7 +30,6 @@ SILENT = COUNT  # index of "has not spoken yet" among the states of a speaker
 FLAT = COUNT  # index of "shows nothing" among the states of a channel
 NEUTRAL = EMOTIONS.index("neutral")
 JOY = EMOTIONS.index("joy")
-LETTERS = ("t", "a", "v")
 
 PRIOR = np.array([0.28, 0.16, 0.12, 0.14, 0.11, 0.10, 0.09])
 IRONIC = frozenset(EMOTIONS.index(name) for name in ("sadness", "anger", "disgust"))

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.digests import facts_digest
 from pipeline.core.errors import PipelineError

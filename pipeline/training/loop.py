@@ -14,7 +14,8 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.batch import MODALITIES, Batch
+from models.batch import Batch
+from models.modalities import MODALITIES
 from models.network import Network
 from models.objective import Options, total
 from models.terms import Weights

@@ -3,6 +3,7 @@
 import torch
 
 from models.batch import Batch
+from models.modalities import letters_of, modalities_of
 from models.network import Network
 from models.objective import References, terms_of
 from models.views import ConflictRates, Donors, conflict_view, incomplete_view
@@ -24,16 +25,14 @@ class Step:
         rows = data.rows(["train"])
         self.dialogue = data.dialogue
         self.donors = Donors(
-            {name: data.features[name][rows] for name in ("audio", "visual")},
+            {name: data.features[name][rows] for name in modalities_of("av")},
             data.available[rows],
             self.target[rows],
             data.dialogue[rows],
         )
         # a channel that the variant may never see cannot carry a conflict
-        hidden = {
-            letter for letter, name in (("a", "audio"), ("v", "visual")) if name not in objective.modalities
-        }
-        channels = tuple(name for name in objective.conflict.channels if not hidden & set(name))
+        may_carry = set(letters_of(objective.modalities))
+        channels = tuple(name for name in objective.conflict.channels if may_carry >= set(name))
         self.rates = ConflictRates(
             objective.conflict.share,
             objective.conflict.same_share,

@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from models.batch import MODALITIES, Batch
-from models.conditions import FIXED
+from models.batch import Batch
+from models.conditions import Condition
 from models.masks import fixed_mask
+from models.modalities import MODALITIES, SUBSETS
 from models.network import Network
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
@@ -36,8 +37,8 @@ class Selection:
     regression_score: RegressionScore
 
     def weighs(self, family: str) -> bool:
-        """Whether views of the family complete, fixed or random count at all."""
-        return getattr(self.mix, family) > 0
+        """Whether views of a family count at all; one that the mix does not name counts nothing."""
+        return family in ValidationMix.model_fields and getattr(self.mix, family) > 0
 
     def view(self, truth: np.ndarray, outputs: np.ndarray) -> float:
         """Score of one view, higher is better: truth (U,), labels or scores, and outputs (U, C)."""
@@ -58,8 +59,8 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Condition:
-    """One condition of the validation split."""
+class Judged:
+    """The validation split under one condition."""
 
     family: str  # complete, fixed or random
     batches: tuple[Batch, ...]
@@ -93,11 +94,11 @@ class Validator:
                 "split 'val': no utterance has a target, so no epoch can be chosen. "
                 "Raise the validation share of the splits in the config."
             )
-        self.conditions: list[Condition] = []
+        self.judged: list[Judged] = []
         if self.selection.weighs("complete"):
             self._add("complete", clean, device)
         if self.selection.weighs("fixed"):
-            for letters in FIXED:
+            for letters in SUBSETS:
                 views = [batch.showing(fixed_mask(batch.available, letters)) for batch in clean]
                 self._add("fixed", views, device)
         if self.selection.weighs("random") and masks is not None:
@@ -106,20 +107,18 @@ class Validator:
                 self._add("random", views, device)
 
     def _add(self, family: str, batches: Sequence[Batch], device: torch.device) -> None:
-        self.conditions.append(Condition(family, tuple(batch.to(device) for batch in batches)))
+        self.judged.append(Judged(family, tuple(batch.to(device) for batch in batches)))
 
     @torch.no_grad()
     def __call__(self, network: Network) -> dict[str, float]:
         """Mean score of each family, and `validation`, their weighted mean; the network ends in eval mode."""
         network.eval()
-        means, mixed = self.selection.mixed(
-            (condition.family, self._score(network, condition)) for condition in self.conditions
-        )
+        means, mixed = self.selection.mixed((view.family, self._score(network, view)) for view in self.judged)
         return {f"val_{name}": value for name, value in means.items()} | {"validation": mixed}
 
-    def _score(self, network: Network, condition: Condition) -> float:
+    def _score(self, network: Network, view: Judged) -> float:
         truths, guesses = [], []
-        for batch in condition.batches:
+        for batch in view.batches:
             target, known = (
                 (batch.score, batch.scored) if self.selection.regression else (batch.label, batch.labelled)
             )
@@ -131,7 +130,8 @@ class Validator:
 def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:
     """Draw 0 of every random rate, bool (U, 3), in the order of their names."""
     tensors = artefacts.load_tensors(masks)
-    names = sorted(name for name in tensors if name.startswith("random/") and name.endswith("/0"))
+    parsed = {name: Condition.parse(name) for name in tensors}
+    names = sorted(name for name, mask in parsed.items() if mask.rate is not None and mask.draw == 0)
     wrong = [name for name in names if tensors[name].shape != (rows, 3)]
     if not names or wrong:
         what = f"{wrong[0]} has shape {tensors[wrong[0]].shape}" if wrong else "it holds no random mask"

@@ -19,7 +19,9 @@ ENCODERS = {
 }
 
 # kinds that are no model of the transformers library, and the modality that each reads
-OWN = {"inception_resnet_v1": "visual"}
+OWN = {
+    "inception_resnet_v1": "visual",
+}
 
 
 def modules(modality: str) -> list[str]:
