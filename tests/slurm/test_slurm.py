@@ -188,7 +188,7 @@ def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     shutil.copytree(whole[0], folder)
     student = Path("main/student/corekd/0")
     shutil.rmtree(folder / RUN / student)
-    rewrite(folder / PROFILE, r"(  student: \{.*)\}", r"\g<1>, runtime: 1 * attempt}")
+    rewrite(folder / PROFILE, r"(?m)^(  student: \{.*)\}$", r"\g<1>, runtime: 1 * attempt}")
     pause(
         folder / "pipeline/training/resume.py",
         "artefacts.save_tensors(self._w",
