@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from models.conditions import Condition
 from pipeline.core import stage
@@ -126,8 +127,10 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
     for axes in panels[-1, : len(rows[-1])]:
         axes.set_xlabel("predicted", fontsize=8)
     # room between the slanted names of one row and the titles of the next
-    figure.get_layout_engine().set(h_pad=0.12)
-    figure.colorbar(image, ax=panels, label="share of the true class (%)", shrink=0.6, pad=0.01)
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        engine.set(h_pad=0.12)
+    if image is not None:
+        figure.colorbar(image, ax=panels, label="share of the true class (%)", shrink=0.6, pad=0.01)
     figure.suptitle(
         f"{title(variant)}: confusion under every condition, mean over {seeds} seed{'s' * (seeds > 1)}",
         x=0.01,

@@ -137,8 +137,8 @@ def best_on_test(selection: Selection, epochs: Iterable[tuple[int, Network]], as
     A tie goes to the earlier epoch. Raises PipelineError if there is no epoch.
     """
     batch = asked.test
-    target, known = (batch.score, batch.scored) if selection.regression else (batch.label, batch.labelled)
-    truth, known = target[known].cpu().numpy(), known[batch.valid].cpu().numpy()
+    target, judged = (batch.score, batch.scored) if selection.regression else (batch.label, batch.labelled)
+    truth, known = target[judged].cpu().numpy(), judged[batch.valid].cpu().numpy()
     # one draw of a rate, as training has it, and no view that the mix does not weigh
     counted = [view for view in asked.views if view.draw == 0 and selection.weighs(view.condition.family)]
     best: tuple[float, Network] | None = None

@@ -44,7 +44,8 @@ def run(
     if not predictions:
         raise PipelineError("--predictions: no file was given. Evaluate at least one variant.")
     truth = load_truth(dataset, conflicts)
-    rows, sums, trained = [], {}, []
+    rows, trained = [], []
+    sums: dict[str, Sums] = {}
 
     def count(answers: Answers) -> None:
         for fold, condition, metric, value in score_rows(answers, truth):
@@ -58,7 +59,8 @@ def run(
         count(answers)
         if answers.checkpoint == "selected":
             clean, conflict = list(answers.clean), list(answers.conflict)
-        seeds.append(answers.seed)
+        if answers.seed is not None:
+            seeds.append(answers.seed)
         if answers.variant not in trained:
             trained.append(answers.variant)
     for answers in load_ceilings(ceilings, truth):

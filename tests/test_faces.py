@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.encoders.alignment import CANONICAL, align, similarity
 from pipeline.extraction import faces as extraction
 from pipeline.extraction import speaking
-from pipeline.extraction.detection import Face
+from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.tracking import Crop, Track, Tracker, iou
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.faces import FacesSettings
@@ -170,16 +170,14 @@ def test_ten_pictures_a_second_are_never_looked_at_twice(start, length, choice):
     assert len(set(shown)) == len(shown)
 
 
-class SeesOne:
+class SeesOne(Detector):
     """A detector to which every picture shows the same face."""
 
     def __init__(self, settings: FacesSettings) -> None:
-        self.settings, self.asked = settings, 0
+        super().__init__(settings)
+        self.asked = 0
 
-    def reduced(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
-        return picture, 1.0
-
-    def __call__(self, small: np.ndarray, scale: float) -> list[Face]:
+    def find(self, small: np.ndarray) -> list[Face]:
         self.asked += 1
         return [face(40, 0)]
 

@@ -55,7 +55,8 @@ class ModalityEncoder(nn.Module):
         x = torch.where(there, self.project(self.dropout(features)), self.absent)
         x = x + self.speaker(speaker.clamp(0, self.speaker.num_embeddings - 1))
         x = x + self.place * positions(x.shape[1], x.shape[2], like=x)
-        return self.temporal(x, speaker, valid)
+        states: Tensor = self.temporal(x, speaker, valid)
+        return states
 
 
 class Network(network.Network):

@@ -94,11 +94,28 @@ def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
         target = np.searchsorted(test["row"].to_numpy(), view["row"].to_numpy())
         views.append((view["kind"], view["draw"], target + rows, view["reference"].fill_null(-1)))
         rows, dialogues = rows + test.height, dialogues + int(dialogue.max()) + 1
-    joined = [np.concatenate([np.asarray(part) for part in column]) for column in zip(*parts, strict=True)]
-    viewed = [np.concatenate([np.asarray(part) for part in column]) for column in zip(*views, strict=True)]
-    folds = tuple(path.parent.name for path in datasets)
     # a null of the table arrives as NaN
-    return Truth(facts["task"], tuple(facts["labels"]), folds, *joined, tuple(trains), *viewed)
+    fold, row, dialogue, value = _joined(parts)
+    kind, draw, target, reference = _joined(views)
+    return Truth(
+        task=facts["task"],
+        labels=tuple(facts["labels"]),
+        folds=tuple(path.parent.name for path in datasets),
+        fold=fold,
+        row=row,
+        dialogue=dialogue,
+        value=value,
+        train=tuple(trains),
+        view_kind=kind,
+        view_draw=draw,
+        view_target=target,
+        view_reference=reference,
+    )
+
+
+def _joined(folds: Sequence[Sequence[np.ndarray | pl.Series]]) -> list[np.ndarray]:
+    """Each column of all folds, one fold after the other."""
+    return [np.concatenate([np.asarray(part) for part in column]) for column in zip(*folds, strict=True)]
 
 
 def _tested_once(tested: dict[str, str], fold: str, utterances: pl.Series) -> None:
@@ -162,8 +179,8 @@ def _answers(variant: str, seed: int | None, tables: list[pl.DataFrame], truth: 
         for written in [key[1] for key in by_fold[0] if key[0] == checkpoint]:
             name = f"predictions of {variant!r}, seed {seed}, {written}"
             condition = read_condition(written, f"predictions of {variant!r}, seed {seed}")
-            cells = [parts.get((checkpoint, written)) for parts in by_fold]
-            if any(cell is None for cell in cells):
+            cells = [parts[checkpoint, written] for parts in by_fold if (checkpoint, written) in parts]
+            if len(cells) < len(by_fold):
                 raise PipelineError(f"{name}: missing in a fold. Evaluate every fold under one protocol.")
             if condition.swapped:
                 conflict[condition] = _align_views(name, condition.kind, cells, truth)
@@ -180,7 +197,7 @@ def _values(cell: pl.DataFrame, truth: Truth) -> np.ndarray:
 
 
 def _align(name: str, cells: list[pl.DataFrame], truth: Truth) -> np.ndarray:
-    draws = int(max(cell["draw"].max() for cell in cells)) + 1
+    draws = int(max(cell["draw"].to_numpy().max() for cell in cells)) + 1
     aligned = np.full((draws, len(truth.row), truth.width), np.nan, np.float32)
     for number, cell in enumerate(cells):
         inside = np.flatnonzero(truth.fold == number)

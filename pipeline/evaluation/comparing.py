@@ -32,6 +32,11 @@ class Sums:
     clean: dict[int | None, np.ndarray] = field(default_factory=dict)
     conflict: dict[int | None, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, sorted; none where nothing is random."""
+        return sorted(seed for seed in self.clean if seed is not None)
+
     @classmethod
     def of(cls, answers: Answers) -> "Sums":
         """Empty sums with the conditions of `answers`, a condition once for each of its draws."""
@@ -176,11 +181,11 @@ def _check_resamples(tests: int, settings: ReportSettings) -> None:
 
 
 def _seeds(sums: Mapping[str, Sums], trained: Sequence[str]) -> list[int]:
-    seeds = sorted(sums[trained[0]].clean)
+    seeds = sums[trained[0]].seeds
     for name in trained:
-        if sorted(sums[name].clean) != seeds:
+        if sums[name].seeds != seeds:
             raise PipelineError(
-                f"predictions: variant {name!r} has seeds {sorted(sums[name].clean)}, but {trained[0]!r} has "
+                f"predictions: variant {name!r} has seeds {sums[name].seeds}, but {trained[0]!r} has "
                 f"{seeds}. A paired comparison needs the same seeds; train and evaluate the missing ones."
             )
     return seeds

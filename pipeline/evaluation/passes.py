@@ -79,11 +79,9 @@ def _clean(
     network: Network, batch: Batch, budget: int, read: Callable[[Output], Float[Tensor, "b n _"]]
 ) -> Float[Tensor, "u _"]:
     lengths = batch.valid.sum(dim=1)
-    result: Tensor | None = None
-    for index in chunks(lengths, budget):
-        values = read(network(batch.take(index)))
-        if result is None:
-            result = values.new_zeros((*batch.row.shape, values.shape[-1]))
+    found = [(index, read(network(batch.take(index)))) for index in chunks(lengths, budget)]
+    result = found[0][1].new_zeros((*batch.row.shape, found[0][1].shape[-1]))
+    for index, values in found:
         result[index, : values.shape[1]] = values
     return result[batch.valid]
 
@@ -98,7 +96,7 @@ def conflict_logits(
     may see at all.
     """
     lengths = batch.valid.sum(dim=1)[places.dialogue]
-    result: Tensor | None = None
+    found = []
     for index in chunks(lengths, budget):
         view = batch.take(places.dialogue[index])
         place = (torch.arange(len(index), device=index.device), places.position[index])
@@ -109,7 +107,8 @@ def conflict_logits(
                 places.donor_dialogue[index], places.donor_position[index]
             ]
         logits = network(view.with_features(features, view.available & shown)).logits
-        if result is None:
-            result = logits.new_zeros((len(lengths), logits.shape[-1]))
-        result[index] = logits[place]
+        found.append((index, logits[place]))
+    result = found[0][1].new_zeros((len(lengths), found[0][1].shape[-1]))
+    for index, values in found:
+        result[index] = values
     return result

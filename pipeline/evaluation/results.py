@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
 
@@ -72,6 +73,13 @@ class Results:
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         return Cell(float(values.mean()), sd, low, high)
 
+    def score(self, variant: str, condition: Condition, metric: str) -> Cell:
+        """The cell of a variant that has this score; raises KeyError if it has not."""
+        cell = self.cell(variant, condition, metric)
+        if cell is None:
+            raise KeyError((variant, str(condition), metric))
+        return cell
+
     def gain(self, variant: str, base: str, condition: Condition, metric: str) -> Cell | None:
         """`variant` minus `base`, seed by seed, of the selected epochs; None if either has no such score."""
         ours, theirs = (self._values.get((name, "selected", condition, metric)) for name in (variant, base))
@@ -117,7 +125,8 @@ class Results:
 
     def _fact(self, condition: Condition, metric: str) -> float:
         found = self.facts.filter(pl.col("condition") == str(condition), pl.col("metric") == metric)
-        return float(found["value"].mean())
+        # polars types a mean for all kinds of columns at once
+        return cast(float, found["value"].mean())
 
 
 def title(variant: str) -> str:

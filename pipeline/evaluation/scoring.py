@@ -1,6 +1,6 @@
 """Scores of one variant and seed: metrics by condition, averaged over draws, and means over conditions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -83,5 +83,5 @@ def _conflict_metrics(
     )
 
 
-def _mean(found: list[Mapping[str, float]]) -> dict[str, float]:
+def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}

@@ -29,10 +29,10 @@ def conditions(results: Results, metric: str) -> Figure:
     figure, axes = plt.subplots(figsize=(width, 4.0), layout="constrained")
     bar = 0.84 / max(len(style), 1)
     for number, (variant, own) in enumerate(style.items()):
-        cells = [results.cell(variant, name, metric) for name in names]
+        cells = [results.score(variant, name, metric) for name in names]
         place = np.arange(len(names)) + (number - (len(style) - 1) / 2) * bar
         mean = np.array([cell.mean for cell in cells]) * factor
-        bounds = np.array([(cell.low, cell.high) for cell in cells], dtype=float).T * factor
+        bounds = np.array([(cell.low, cell.high) for cell in cells], np.float64).T * factor
         errors = np.clip(np.stack([mean - bounds[0], bounds[1] - mean]), 0, None)
         axes.bar(place, mean, bar * 0.92, color=own["color"], label=title(variant), hatch=hatch(number))
         axes.errorbar(place, mean, errors, fmt="none", ecolor="#333333", elinewidth=0.7)

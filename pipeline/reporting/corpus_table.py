@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -24,7 +25,9 @@ def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
             part = joined.filter(pl.col("split") == split)
             if part.is_empty():
                 continue
+            # polars types a sum or mean for all kinds of columns at once
             seconds = part["end"] - part["start"]
+            hours, length = cast(float, seconds.sum()) / 3600, cast(float | None, seconds.mean())
             words = part["text"].drop_nulls().str.count_matches(r"\S+")
             dialogues = part["dialogue"].n_unique()
             rows.append(
@@ -36,9 +39,9 @@ def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
                     str(part.filter(pl.col("label").is_not_null() | pl.col("score").is_not_null()).height),
                     str(part["speaker"].n_unique()),
                     number(part.height / dialogues, 1),
-                    _mean(seconds.sum() / 3600 if timed else None, 2),
-                    _mean(seconds.mean() if timed else None, 2),
-                    _mean(words.mean(), 1),
+                    _mean(hours if timed else None, 2),
+                    _mean(length if timed else None, 2),
+                    _mean(cast(float | None, words.mean()), 1),
                 ]
             )
     header = ["fold", "split", "dialogues", "utterances", "labelled", "speakers"]

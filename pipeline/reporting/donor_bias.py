@@ -33,10 +33,12 @@ def donor_bias(results: Results) -> Figure:
                 if cell is None:
                     continue
                 colour = styles[variant]["color"] if variant in styles else CEILING_STYLES[variant][0]
-                mean, low, high = (100 * value for value in (cell.mean, cell.low, cell.high))
-                axes.hlines(row + offset, low, high, color=colour, linewidth=1)
+                if cell.low is not None and cell.high is not None:
+                    axes.hlines(row + offset, 100 * cell.low, 100 * cell.high, color=colour, linewidth=1)
                 face = colour if filled else "white"
-                axes.plot(mean, row + offset, marker, color=colour, markerfacecolor=face, markersize=4.2)
+                axes.plot(
+                    100 * cell.mean, row + offset, marker, color=colour, markerfacecolor=face, markersize=4.2
+                )
         axes.axvline(0, color=DARK, linewidth=0.8, zorder=0.5)
         axes.set_title(heading)
         axes.grid(axis="y", visible=False)

@@ -1,5 +1,7 @@
 """P3 as a figure: the score over the missing rate."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,7 +9,7 @@ from matplotlib.figure import Figure
 
 from models.conditions import COMPLETE
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.results import Results, title
+from pipeline.evaluation.results import Cell, Results, title
 from pipeline.reporting.style import CEILING_STYLES, DARK, looks
 from pipeline.reporting.units import scale
 
@@ -27,12 +29,12 @@ def robustness(results: Results, metric: str) -> Figure:
     gains: dict[str, np.ndarray] = {}
     styles = looks(results.trained)
     for variant, style in styles.items():
-        cells = [results.cell(variant, name, metric) for name in names]
+        cells = [results.score(variant, name, metric) for name in names]
         _band(left, rates, cells, factor, label=title(variant), **style)
-        found = [results.gain(variant, BASE, name, metric) for name in names]
-        if variant != BASE and None not in found:
-            spread = np.nan if found[0].sd is None else [gain.sd for gain in found]
-            gains[variant] = factor * np.stack(np.broadcast_arrays([gain.mean for gain in found], spread))
+        found = [gain for name in names if (gain := results.gain(variant, BASE, name, metric))]
+        if variant != BASE and len(found) == len(names):
+            spread = [np.nan if gain.sd is None else gain.sd for gain in found]
+            gains[variant] = factor * np.array([[gain.mean for gain in found], spread])
     beyond = far_off({variant: mean for variant, (mean, _) in gains.items()})
     drawn = [name for name in gains if name not in beyond]
     for place, variant in enumerate(drawn):
@@ -43,11 +45,11 @@ def robustness(results: Results, metric: str) -> Figure:
         right.text(0.02, 0.02, "off the scale: " + ", ".join(told), transform=right.transAxes, fontsize=7)
     for variant, (colour, dashes) in CEILING_STYLES.items():
         if variant in results.ceilings:
-            mean = [results.cell(variant, name, metric).mean * factor for name in names]
+            mean = [results.score(variant, name, metric).mean * factor for name in names]
             left.plot(rates, mean, dashes, color=colour, label=title(variant), linewidth=1.4)
     note = ""
     if "majority" in results.trivial:
-        floor = results.cell("majority", COMPLETE, metric).mean * factor
+        floor = results.score("majority", COMPLETE, metric).mean * factor
         # of a regression it is the mean training score
         trivial = "majority class" if METRICS[metric].task == "classification" else "mean training score"
         note = f" ({trivial}: {floor:.{1 if factor == 100 else 3}f})"
@@ -88,13 +90,15 @@ def far_off(gains: dict[str, np.ndarray]) -> list[str]:
     return beyond
 
 
-def _whiskers(axes: Axes, rates: np.ndarray, mean: np.ndarray, spread: np.ndarray, **style) -> None:
+def _whiskers(axes: Axes, rates: np.ndarray, mean: np.ndarray, spread: np.ndarray, **style: Any) -> None:
     """Points with whiskers, unless the spread is NaN (one seed); `rates` a little apart for each variant."""
     whiskers = None if np.isnan(spread).any() else spread
     axes.errorbar(rates, mean, whiskers, markersize=4, linewidth=1.2, **style)
 
 
-def _band(axes: Axes, rates: np.ndarray, cells: list, factor: float, *, label: str, **style) -> None:
+def _band(
+    axes: Axes, rates: np.ndarray, cells: list[Cell], factor: float, *, label: str, **style: Any
+) -> None:
     mean = np.array([cell.mean for cell in cells]) * factor
     spread = np.array([cell.sd or 0.0 for cell in cells]) * factor
     axes.plot(rates, mean, label=label, markersize=4, linewidth=1.4, **style)
