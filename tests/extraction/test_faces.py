@@ -1,9 +1,9 @@
 """Alignment, tracks and the choice of the speaker; detection on a drawn dialogue is a slow test."""
 
+import films
 import numpy as np
 import polars as pl
 import pytest
-import test_media
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -185,8 +185,8 @@ class SeesOne(Detector):
 @pytest.mark.parametrize(("rate", "looks"), [(1, 4), (10, 12)])
 @pytest.mark.parametrize("choice", ["largest", "mouth_motion"])
 def test_a_picture_counts_once_however_long_it_is_shown(tmp_path, monkeypatch, rate, looks, choice):
-    monkeypatch.setattr(test_media, "FPS", rate)
-    film = test_media.write(tmp_path / "film.mp4", pictures=4 * rate)
+    monkeypatch.setattr(films, "FPS", rate)
+    film = films.write(tmp_path / "film.mp4", pictures=4 * rate)
     detector = SeesOne(FacesSettings(choice=choice, rate=3, max_crops=20))
     row = {"utterance": "u", "media": str(film), "start": 0.0, "end": 4.0, "crop": None}
     (found,) = extraction.of_file([row], None, detector)

@@ -2,10 +2,10 @@
 
 import mimetypes
 import re
-from pathlib import Path
 
 import fixture_trees as trees
 import pytest
+from workflow import ROOT
 
 from pipeline import manifest
 from pipeline.core.errors import PipelineError
@@ -123,7 +123,7 @@ def test_what_is_a_video_does_not_hang_on_the_machine(tmp_path, monkeypatch, suf
 
 
 def test_the_suffixes_are_documented():
-    page = Path(__file__).resolve().parents[1] / "docs" / "corpora" / "folder.md"
+    page = ROOT / "docs" / "corpora" / "folder.md"
     told = re.findall(r"`(\.\w+)`", page.read_text().partition("## Run it")[0])
     assert set(told) == {*folder.VIDEOS, *folder.SOUNDS}
 

@@ -1,16 +1,15 @@
 """`config.yaml`, its overlays and docs/config.md say what the settings say."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
+from workflow import ROOT
 
 from pipeline import config_page
 from pipeline.config import Config, merged, read_config
 from pipeline.settings import schema
 
-ROOT = Path(__file__).resolve().parent.parent
 OVERLAYS = sorted((ROOT / "config").glob("*.yaml"))
 
 

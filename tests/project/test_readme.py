@@ -24,7 +24,7 @@ def _plan(command: str) -> tuple[str, ...]:
 
 
 ALL = sorted({command for page in PAGES for command in commands(page)})
-# a report is packed from pages that are there: tests/test_browser.py packs one
+# a report is packed from pages that are there: tests/annotation/test_browser.py packs one
 PLANS = sorted(
     {_plan(command) for command in ALL if command.startswith("snakemake") and "--report" not in command}
 )

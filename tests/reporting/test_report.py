@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from fixture_model import write_model
 from protocol_fakes import write_dataset, write_predictions, write_protocol
-from test_tables import make, score
+from scored_run import make, score
 
 from models.conditions import COMPLETE, Condition
 from pipeline import confusion, costs, curves, explorer, inventory, projection, reliability, scores

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 from documents import follow
-from test_media import write
+from films import write
 from workflow import ROOT, copy_project
 
 from pipeline.core import artefacts

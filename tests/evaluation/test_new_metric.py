@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import scored_run
 import test_metrics
-import test_tables
 from sklearn.metrics import cohen_kappa_score
 
 from pipeline.config import read_files
@@ -34,7 +34,7 @@ assert abs(found - cohen_kappa_score(truth, said)) < 1e-12
 
 report = read_files(["config.yaml", "config/kappa.yaml"]).report.model_copy(update={"resamples": 300})
 run = Path("made")
-tables = test_tables.score(run, test_tables.make(run), report)
+tables = scored_run.score(run, scored_run.make(run), report)
 compared = tables["comparisons"].filter(metric="cohen_kappa")
 assert compared["p_holm"].drop_nulls().len() == 6
 results = Results(tables["scores"], tables["comparisons"])
@@ -52,7 +52,9 @@ assert main_table(context).units[1] == "cohen_kappa"
 def test_a_metric_added_by_the_page_is_a_column_and_can_be_the_main_one(tmp_path):
     project = copy_project(tmp_path / "project")
     follow(ROOT / "docs" / "new-metric.md", project)
-    code = f"import sys; sys.path.append({str(ROOT / 'tests')!r})\n{TRIED}"
+    code = (
+        f"import sys; sys.path += [{str(ROOT / 'tests')!r}, {str(ROOT / 'tests' / 'evaluation')!r}]\n{TRIED}"
+    )
     arguments = [sys.executable, "-c", code]
     done = subprocess.run(arguments, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -4,11 +4,11 @@ import csv
 
 import polars as pl
 import pytest
-from protocol_fakes import LABELS, fake_predictions, write_dataset, write_predictions, write_protocol
+from protocol_fakes import LABELS, write_dataset
+from scored_run import REPORT, make, score
 
-from models.conditions import COMPLETE, DONOR_KINDS, Condition
-from models.modalities import CHANNELS
-from pipeline import across, figures, scores, tables
+from models.conditions import COMPLETE
+from pipeline import across, figures, tables
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation import agreement
@@ -17,48 +17,6 @@ from pipeline.evaluation.results import Results
 from pipeline.reporting.absence_table import absences_table
 from pipeline.reporting.summary import few_seeds
 from pipeline.settings.report import ReportSettings
-
-SKILLS = {"teacher": 0.5, "corekd": 0.9, "csa": 0.7}
-REPORT = ReportSettings(resamples=300)
-SWAPPED = [str(Condition.conflict(letters, kind)) for letters in CHANNELS for kind in DONOR_KINDS]
-
-
-def make(run, folds=("main",), task="classification", skills=SKILLS):
-    """A run folder with predictions, ceilings and scores."""
-    files = {name: [] for name in ("dataset", "masks", "conflicts", "predictions", "ceilings")}
-    for number, name in enumerate(folds):
-        fold = run / name
-        files["dataset"].append(write_dataset(fold / "dataset", dialogues=30, task=task, seed=number))
-        rename(fold / "dataset" / "utterances.parquet", name)
-        masks, conflicts = write_protocol(fold)
-        files["masks"].append(masks)
-        files["conflicts"].append(conflicts)
-        for variant, skill in skills.items():
-            for seed in (0, 1):
-                path = write_predictions(fold, variant, seed, skill, ("selected", "oracle"))
-                files["predictions"].append(path)
-        if task == "classification":
-            frames = [
-                fake_predictions(fold, ("ceiling", 0), 0.95).with_columns(variant=pl.lit("readable_ceiling")),
-                fake_predictions(fold, ("knowing", 0), 0.95)
-                .filter(pl.col("condition").is_in(SWAPPED))
-                .with_columns(variant=pl.lit("readable_ceiling_knowing")),
-            ]
-            artefacts.save_table(fold / "ceilings.parquet", pl.concat(frames))
-            files["ceilings"].append(fold / "ceilings.parquet")
-    return files
-
-
-def rename(path, fold):
-    """Utterances of another name in every fold, as no two of them test the same one."""
-    own = pl.concat_str(pl.lit(fold), "utterance").alias("utterance")
-    artefacts.save_table(path, artefacts.load_table(path).with_columns(own))
-
-
-def score(run, files, report=REPORT):
-    out = {name: run / "results" / f"{name}.parquet" for name in ("scores", "comparisons")}
-    scores.run(scores.Params(report=report), **files, **out)
-    return {name: artefacts.load_table(path) for name, path in out.items()}
 
 
 def value(table, **wanted):

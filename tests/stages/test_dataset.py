@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from workflow import ROOT
 
 from pipeline import dataset
 from pipeline.core import artefacts
@@ -89,13 +90,13 @@ def test_join_normalisation_and_absences(made):
 
 
 def test_every_reason_of_absence_is_documented():
-    page = (Path(__file__).resolve().parents[1] / "docs" / "artefacts.md").read_text()
+    page = (ROOT / "docs" / "artefacts.md").read_text()
     section = page.partition("### Reasons of absence")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.M)) == sorted(REASONS)
 
 
 def test_no_other_module_spells_a_reason_of_absence():
-    for path in (Path(__file__).resolve().parents[1] / "pipeline").rglob("*.py"):
+    for path in (ROOT / "pipeline").rglob("*.py"):
         if path.name != "absence.py":
             spelt = set(re.findall(r"[\"'](\w+)[\"']", path.read_text())) & set(REASONS)
             assert not spelt, f"{path}: {spelt} stand in pipeline/core/absence.py"

@@ -15,6 +15,7 @@ from dialogues import write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from trained_world import SMALL, outputs
+from workflow import ROOT
 
 from pipeline import corpus, faces, manifest, teacher
 from pipeline.core.digests import file_digest
@@ -75,7 +76,7 @@ def run(stage: str, world: Path, target: Path, **more) -> dict[str, str]:
 def kill(stage: str, world: Path, target: Path, signal: str = "SIGKILL", status: int = -9) -> None:
     """Run a stage in a process that gets a signal after its first piece; it must end with this status."""
     flags = [text for flag, path in paths(stage, world, target).items() for text in (f"--{flag}", str(path))]
-    script = Path(__file__).with_name("killed_stage.py")
+    script = ROOT / "tests" / "killed_stage.py"
     command = [sys.executable, script, signal, str(PIECES[stage]), stage]
     done = subprocess.run(
         [*command, "--params", json.dumps(params(stage)), *flags],
