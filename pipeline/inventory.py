@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
-from pipeline.reporting.absence_table import SPLITS
+from pipeline.core.splits import SPLITS
 from pipeline.reporting.style import COLOURS, drawing, hatch, save
 from pipeline.settings.base import Settings
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import corpora
+from pipeline.core.splits import SPLITS
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
 
@@ -30,7 +31,7 @@ def check(table: pl.DataFrame, dialogues: set[str]) -> None:
             f"splits: {len(names)} dialogues were split, the manifest has {len(dialogues)}. "
             "The adapter must give each dialogue exactly one split."
         )
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         if split not in table["split"]:
             raise PipelineError(
                 f"splits: no dialogue is left for {split}. Give the corpus more dialogues, or change "

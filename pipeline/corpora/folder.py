@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.splits import SPLITS
 from pipeline.corpora import reading, transcripts
 from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.listing import files, once
@@ -87,7 +88,7 @@ def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tup
 def _split_of(cues: Sequence[Cue]) -> str | None:
     """The one split of a dialogue; raises PipelineError if its rows name two, or an unknown one."""
     for cue in cues:
-        if cue.split not in (None, "train", "val", "test"):
+        if cue.split not in (None, *SPLITS):
             raise PipelineError(f"{cue.where}, column split: {cue.split!r} is not train, val or test.")
         if cue.split != cues[0].split:
             raise PipelineError(

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.splits import SPLITS
 from pipeline.corpora import mosei_labels, reading
 from pipeline.corpora.counts import compare
 from pipeline.corpora.listing import files
@@ -32,7 +33,7 @@ EXPECTED = {
     "test videos": 678,
 }
 # names of the splits in fold files
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+NAMED = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 SUFFIX = ".mp4"
 
 
@@ -66,9 +67,9 @@ def read_folds(path: Path) -> dict[str, str]:
         ) from error
     folds: dict[str, str] = {}
     for video, split in pairs:
-        if split not in SPLITS:
+        if split not in NAMED:
             raise PipelineError(f"{path}: video {video!r} is in {split!r}; a fold is train, val or test.")
-        if folds.setdefault(str(video), SPLITS[split]) != SPLITS[split]:
+        if folds.setdefault(str(video), NAMED[split]) != NAMED[split]:
             raise PipelineError(f"{path}: video {video!r} stands in two folds. Keep it in one.")
     return folds
 
@@ -79,7 +80,7 @@ def _literal_lists(text: str) -> list[tuple[str, str]]:
     for statement in ast.parse(text).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             words = statement.targets[0].id.split("_")
-            split = next((word for word in words if word in SPLITS), None)
+            split = next((word for word in words if word in NAMED), None)
             if split:
                 pairs += [(video, split) for video in ast.literal_eval(statement.value)]
     if not pairs:
@@ -219,7 +220,7 @@ def _tell(scores: Mapping, segments: Mapping, folds: Mapping) -> None:
 
 def _counts(kept: Mapping[tuple[str, int], float], folds: Mapping[str, str]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         counts[f"{split} clips"] = sum(folds[video] == split for video, _ in kept)
         counts[f"{split} videos"] = sum(own == split for own in folds.values())
     return counts

@@ -9,6 +9,7 @@ import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.splits import SPLITS
 
 # the manifest without `shard` (docs/artefacts.md)
 ROWS: dict[str, DataType | DataTypeClass] = {
@@ -72,7 +73,7 @@ def own_splits(rows: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     Raises PipelineError for a dialogue without a split.
     """
     table = rows.group_by("dialogue", maintain_order=True).agg(pl.col("split").first())
-    unknown = table.filter(~pl.col("split").is_in(["train", "val", "test"]).fill_null(False))
+    unknown = table.filter(~pl.col("split").is_in(SPLITS).fill_null(False))
     if unknown.height:
         raise PipelineError(
             f"manifest, dialogue {unknown['dialogue'][0]}: its split is {unknown['split'][0]!r}, expected "

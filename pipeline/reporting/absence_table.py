@@ -7,9 +7,8 @@ import polars as pl
 
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
+from pipeline.core.splits import SPLITS
 from pipeline.reporting.markup import Table, number
-
-SPLITS = ("train", "val", "test")
 
 
 def absences_table(datasets: Sequence[Path]) -> Table:

@@ -7,7 +7,7 @@ from typing import cast
 import polars as pl
 
 from pipeline.core import artefacts
-from pipeline.reporting.absence_table import SPLITS
+from pipeline.core.splits import SPLITS
 from pipeline.reporting.markup import Table, number
 
 

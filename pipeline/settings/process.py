@@ -2,9 +2,8 @@
 
 from pydantic import Field, model_validator
 
+from pipeline.core.splits import SPLITS
 from pipeline.settings.base import Settings
-
-SPLITS = ("train", "val", "test")
 
 
 def split_pattern(shares: tuple[float, float, float], count: int) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.settings.process import SPLITS, ProcessSettings, split_pattern
+from pipeline.core.splits import SPLITS
+from pipeline.settings.process import ProcessSettings, split_pattern
 from pipeline.synth.emotions import EMOTIONS
 from pipeline.synth.phrases import PHRASES, TOPICS, WHEN, WHO
 from pipeline.synth.process import (

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.settings.process import SPLITS, ProcessSettings
+from pipeline.core.splits import SPLITS
+from pipeline.settings.process import ProcessSettings
 from pipeline.synth.emotions import EMOTIONS
 from pipeline.synth.phrases import PHRASES, TOPICS, WHEN, WHO
 from pipeline.synth.script import speakers_of, split_of, write_dialogue

@@ -1,0 +1,3 @@
+"""The splits of every corpus by name, in the order in which tables show them."""
+
+SPLITS = ("train", "val", "test")
