@@ -4,8 +4,8 @@
 
 u_i is the evidence for utterance i, own(i) the last utterance before it by the same speaker, other(i) the
 last one by anybody else; a speaker's first utterance has the potentials `start` in place of `own`, and an
-utterance before which nobody else spoke has no `other`. Labels that nobody knows are summed over: nothing here
-asks for them.
+utterance before which nobody else spoke has no `other`. Labels that nobody knows are summed over: nothing
+here asks for them.
 """
 
 from dataclasses import dataclass
@@ -147,13 +147,20 @@ def _pairs(
     return torch.where(valid[..., None], log, 0.0)
 
 
+def last_own(speaker: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+    """The position of the speaker's own last utterance, -1 where there is none."""
+    return _last(speaker[:, :, None] == speaker[:, None, :], valid)
+
+
 def last_other(speaker: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Int[Tensor, "b n"]:
     """The position of the last utterance by somebody else, -1 where there is none."""
-    count = speaker.shape[1]
-    place = torch.arange(count, device=speaker.device)
+    return _last(speaker[:, :, None] != speaker[:, None, :], valid)
+
+
+def _last(linked: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+    place = torch.arange(valid.shape[1], device=valid.device)
     earlier = place[None, :] < place[:, None]  # (i, j)
-    another = speaker[:, :, None] != speaker[:, None, :]
-    found = torch.where(earlier & another & valid[:, None, :] & valid[:, :, None], place, -1)
+    found = torch.where(earlier & linked & valid[:, None, :] & valid[:, :, None], place, -1)
     return found.amax(dim=2)
 
 
@@ -188,9 +195,9 @@ def score_posterior(
     """The Gaussian counterpart: posterior mean and variance of every score, 0 and 0 on padding.
 
     Evidence: score i is `mean` up to a variance 1 / `precision` (0 where nothing is known). Prior: each
-    speaker's scores are stationary around 0 with variance 1 / (stiffness * (1 - pull^2)), score i being `pull`
-    times the speaker's last one up to a variance 1 / `stiffness`. Exact (a linear system) for any number of
-    speakers.
+    speaker's scores are stationary around 0 with variance 1 / (stiffness * (1 - pull^2)), score i being
+    `pull` times the speaker's last one up to a variance 1 / `stiffness`. Exact (a linear system) for any
+    number of speakers.
     """
     chains = Chains.of(speaker, valid)
     count = mean.shape[1]
