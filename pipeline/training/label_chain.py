@@ -1,12 +1,12 @@
 """The chain over targets, fitted by counting: how labels (or scores) follow each other in training dialogues.
 
 Rows without a network are smoothed by it, and a network with a chain begins from it (docs/method.md).
-Evidence and posterior are natural parameters, so that evidence adds up: log-probabilities of the C classes, or
-of a score the precision and precision times mean. What an utterance's own evidence brought can be taken away
-again (`swapped`), which makes a conflict view of one utterance cost nothing beside the clean one.
+Evidence and posterior are natural parameters, so that evidence adds up: log-probabilities of the C classes,
+or of a score the precision and precision times mean. What an utterance's own evidence brought can be taken
+away again (`swapped`), which makes a conflict view of one utterance cost nothing beside the clean one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol, Self
@@ -158,8 +158,3 @@ class ScoreChain:
     def choices(self) -> Iterator["ScoreChain"]:
         for emission, share in product((0.5, 0.75, 1.0), (0.0, 0.5, 0.75, 1.0)):
             yield replace(self, emission=emission, pull=share * self.pull)
-
-
-def best(chain: Chain, score: Callable[[Chain], float]) -> Chain:
-    """The weights with the best score; a tie goes to those that come first."""
-    return max(chain.choices(), key=score)
