@@ -32,7 +32,7 @@ from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.training import checkpoint
 from pipeline.training.dialogues import Dataset
-from pipeline.training.validation import RegressionScore, Selection
+from pipeline.training.selection import RegressionScore, Selection
 
 log = logging.getLogger("pipeline")
 

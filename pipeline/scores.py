@@ -12,7 +12,7 @@ from models.conditions import COMPLETE, Condition
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation import families
-from pipeline.evaluation.answers import Answers, load_answers, load_ceilings, load_truth, trivial_answers
+from pipeline.evaluation.answers import Answers, load_answers, load_rows, load_truth, trivial_answers
 from pipeline.evaluation.comparing import Sums, compare
 from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import PROTOCOL
@@ -36,11 +36,12 @@ def run(
     masks: list[Path],
     conflicts: list[Path],
     predictions: list[Path],
+    simple: list[Path],
     ceilings: list[Path],
     scores: Path,
     comparisons: Path,
 ) -> None:
-    """Write the scores of all predictions, ceilings and trivial rows, and the table of comparisons."""
+    """Write the scores of networks, rows without one, ceilings and trivial rows, and the comparisons."""
     if not predictions:
         raise PipelineError("--predictions: no file was given. Evaluate at least one variant.")
     truth = load_truth(dataset, conflicts)
@@ -63,7 +64,7 @@ def run(
             seeds.append(answers.seed)
         if answers.variant not in trained:
             trained.append(answers.variant)
-    for answers in load_ceilings(ceilings, truth):
+    for answers in (*load_rows(simple, truth), *load_rows(ceilings, truth)):
         count(answers)
     for answers in trivial_answers(truth, clean, conflict, sorted(set(seeds)), params.report.seed):
         count(answers)
@@ -112,6 +113,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset*", "masks*", "conflicts*", "predictions*", "ceilings*"),
+        inputs=("dataset*", "masks*", "conflicts*", "predictions*", "simple*", "ceilings*"),
         outputs=("scores", "comparisons"),
     )

@@ -21,15 +21,15 @@ from models.batch import Batch
 from models.conditions import Condition
 from models.modalities import has_letter
 from pipeline.core import artefacts, stage
+from pipeline.core.errors import PipelineError
 from pipeline.evaluation import families
-from pipeline.evaluation.passes import Places
 from pipeline.evaluation.protocol import Frozen, Swaps, View
 from pipeline.settings.base import Settings
 from pipeline.settings.training import ValidationMix
 from pipeline.training.dialogues import Dataset
 from pipeline.training.evidence import Early, Product, Reader, Target
 from pipeline.training.label_chain import Alone, Chain, LabelChain, ScoreChain
-from pipeline.training.validation import RegressionScore, Selection
+from pipeline.training.selection import RegressionScore, Selection
 
 log = logging.getLogger("pipeline")
 DIALOGUES = 256  # read at once
@@ -144,19 +144,27 @@ class Split:
 
         An utterance's own evidence is a factor of its posterior, so one pass serves all swaps.
         """
-        shown = np.ones((int(self.batch.row.max()) + 1, 3), bool)
-        clean = row.chain(self.evidence(row.reader, shown), self.batch)
+        place = np.full(int(self.batch.row.max()) + 1, -1)
+        place[self.rows] = np.arange(len(self.rows))
+        everything = np.ones((len(place), 3), bool)
+        clean = row.chain(self.evidence(row.reader, everything), self.batch)[self.batch.valid]
+        available = self.batch.available[self.batch.valid].numpy()
         for own in swaps:
             rows, donor = (own.pairs[name].to_numpy() for name in ("row", "donor"))
-            places = Places.find(self.batch, torch.from_numpy(rows.copy()), torch.from_numpy(donor.copy()))
-            there = self.batch.available[places.dialogue, places.position].numpy()
+            at = place[rows]
+            if (at < 0).any():
+                raise PipelineError(
+                    f"conflicts: row {rows[at < 0][0]} is not in the test split. Delete the conflicts and "
+                    "rerun the stage that draws them."
+                )
+            there = available[at]
             taken = np.where(np.array(has_letter(own.condition.swapped)), donor[:, None], rows[:, None])
             old, new = (
                 torch.from_numpy(row.reader(read, there)) for read in (np.repeat(rows[:, None], 3, 1), taken)
             )
-            found = row.chain.swapped(clean[places.dialogue, places.position], old, new)
+            found = row.chain.swapped(clean[torch.from_numpy(at)], old, new)
             draw = own.pairs["draw"].to_numpy()
-            yield _table(row.name, rows, own.condition, draw, told(found, self.target)).sort("draw", "row")
+            yield _table(row.name, rows, own.condition, draw, told(found, self.target))
 
 
 def _reading(reader: Reader, view: View) -> Reader:
@@ -173,13 +181,13 @@ def told(natural: Tensor, target: Target) -> np.ndarray:
 def _table(
     name: str, rows: np.ndarray, condition: Condition, draw: np.ndarray, values: np.ndarray
 ) -> pl.DataFrame:
-    """Rows of the predictions artefact, with the row's name as `variant`."""
+    """Rows of the predictions artefact, sorted by draw and row, with the row's name as `variant`."""
     if values.shape[1] > 1:
         column = pl.Series("probabilities", values, dtype=pl.Array(pl.Float32, values.shape[1]))
         column = column.cast(pl.List(pl.Float32))
     else:
         column = pl.Series("score", values[:, 0], dtype=pl.Float32)
-    return pl.DataFrame(
+    table = pl.DataFrame(
         {
             "variant": pl.repeat(name, len(rows), eager=True),
             "row": pl.Series(rows, dtype=pl.Int32),
@@ -189,6 +197,7 @@ def _table(
             column.name: column,
         }
     )
+    return table.sort("draw", "row")
 
 
 if __name__ == "__main__":

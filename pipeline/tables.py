@@ -10,6 +10,7 @@ from pipeline.evaluation.families import headlines, registered
 from pipeline.evaluation.results import Results
 from pipeline.reporting.absence_table import absences_table
 from pipeline.reporting.comparison_tables import (
+    bar_table,
     classes_table,
     comparisons_table,
     metrics_table,
@@ -99,6 +100,7 @@ def every_table(context: Context) -> Iterator[tuple[str, Table]]:
     yield "conflict_controls", controls_table(context)
     yield "oracle", oracle_table(context)
     yield "regret", regret_table(context)
+    yield "bar", bar_table(context)
     yield "comparisons", comparisons_table(context)
     yield "metrics", metrics_table(context)
     for condition, name in headlines().items():

@@ -20,6 +20,10 @@ def ceiling_files():
     )
 
 
+def simple_files():
+    return expand(f"{RUN}/{{fold}}/simple.parquet", fold=FOLDS)
+
+
 def results_files():
     return [
         f"{RUN}/results/{name}" for name in ("tables", "figures/protocol", "across")
@@ -100,6 +104,37 @@ rule conflicts:
     shell:
         "python -m pipeline.conflicts --params {params.cfg:q} --dataset {input.dataset:q}"
         " --conflicts {output.conflicts:q} > {log:q} 2>&1"
+
+
+# rows without a network, which every network has to beat
+rule simple:
+    input:
+        dataset=f"{RUN}/{{fold}}/dataset",
+        masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
+        conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
+    output:
+        simple=f"{RUN}/{{fold}}/simple.parquet",
+    log:
+        f"{LOGS}/simple/{{fold}}.log",
+    benchmark:
+        f"{COSTS}/simple/{{fold}}.tsv"
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=memory(4000),
+        runtime=120,
+    params:
+        **made_by(
+            "pipeline.simple",
+            cfg=dict(
+                validation=CFG.training.validation,
+                regression_score=CFG.training.regression_score,
+            ),
+        ),
+    shell:
+        "python -m pipeline.simple --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --simple {output.simple:q}"
+        " > {log:q} 2>&1"
 
 
 rule ceilings:
@@ -187,6 +222,7 @@ rule scores:
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
         conflicts=expand(f"{RUN}/{{fold}}/protocol/conflicts.parquet", fold=FOLDS),
         predictions=prediction_files(),
+        simple=simple_files(),
         ceilings=ceiling_files(),
     output:
         scores=f"{RUN}/results/scores.parquet",
@@ -205,7 +241,7 @@ rule scores:
     shell:
         "python -m pipeline.scores --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
-        " --ceilings {input.ceilings:q} --scores {output.scores:q} --comparisons {output.comparisons:q}"
+        " --simple {input.simple:q} --ceilings {input.ceilings:q} --scores {output.scores:q} --comparisons {output.comparisons:q}"
         " > {log:q} 2>&1"
 
 

@@ -20,7 +20,7 @@ SWAPPED = [str(Condition.conflict(letters, kind)) for letters in CHANNELS for ki
 
 def make(run, folds=("main",), task="classification", skills=SKILLS):
     """A run folder with predictions, ceilings and scores."""
-    files = {name: [] for name in ("dataset", "masks", "conflicts", "predictions", "ceilings")}
+    files = {name: [] for name in ("dataset", "masks", "conflicts", "predictions", "simple", "ceilings")}
     for number, name in enumerate(folds):
         fold = run / name
         files["dataset"].append(write_dataset(fold / "dataset", dialogues=30, task=task, seed=number))
@@ -32,6 +32,12 @@ def make(run, folds=("main",), task="classification", skills=SKILLS):
             for seed in (0, 1):
                 path = write_predictions(fold, variant, seed, skill, ("selected", "oracle"))
                 files["predictions"].append(path)
+        rows = [
+            fake_predictions(fold, (name, 0), skill).with_columns(variant=pl.lit(name))
+            for name, skill in (("product", 0.5), ("product_chain", 0.6), ("early_chain", 0.6))
+        ]
+        artefacts.save_table(fold / "simple.parquet", pl.concat(rows))
+        files["simple"].append(fold / "simple.parquet")
         if task == "classification":
             frames = [
                 fake_predictions(fold, ("ceiling", 0), 0.95).with_columns(variant=pl.lit("readable_ceiling")),

@@ -148,14 +148,15 @@ def load_answers(paths: Sequence[Path], truth: Truth) -> Iterator[Answers]:
         yield from _answers(variant, seed, tables, truth)
 
 
-def load_ceilings(paths: Sequence[Path], truth: Truth) -> Iterator[Answers]:
-    """Ceilings: files `{fold}/ceilings.parquet`, several variants in each."""
+def load_rows(paths: Sequence[Path], truth: Truth) -> Iterator[Answers]:
+    """Ceilings and rows without a network: files `{fold}/{stage}.parquet`, several variants in each."""
     if not paths:
         return
     found = {path.parent.name: artefacts.load_table(path) for path in paths}
     if missing := set(truth.folds) - set(found):
+        made_by = paths[0].stem
         raise PipelineError(
-            f"--ceilings: fold {sorted(missing)[0]!r} is missing. Run the ceilings stage for it."
+            f"--{made_by}: fold {sorted(missing)[0]!r} is missing. Run the stage {made_by} for it."
         )
     clean: dict[str, Mapping[Condition, np.ndarray]] = {}
     for variant in found[truth.folds[0]]["variant"].unique(maintain_order=True):

@@ -16,6 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
+from pipeline.evaluation.results import SIMPLE
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
 from pipeline.settings.report import ReportSettings
@@ -90,7 +91,8 @@ def compare(
     Rows without `other` are a variant's own seed-mean with its interval; rows with one are paired
     differences variant - other: the reference variant against each compared one (with p, and p_holm over
     the family compared x headline conditions of a metric: complete, fixed mean, random mean), and every
-    trained variant against the readable ceiling. Raises PipelineError if seeds or conditions differ, if the
+    trained variant against the readable ceiling and against each row without a network, outside the family
+    and under every condition. Raises PipelineError if seeds or conditions differ, if the
     reference has no predictions, or if the resamples are too few for any test to be decided.
     """
     family = _family(trained, settings)
@@ -226,11 +228,12 @@ def _differences(
             rows.append({**row, "p": bootstrap.two_sided(gap[1:])})
     corrected = bootstrap.holm(np.array([row["p"] for row in rows]))
     rows = [{**row, "p_holm": float(p)} for row, p in zip(rows, corrected, strict=True)]
-    for name in trained if CEILING in values else ():
-        for condition in values[name]:
-            if condition in values[CEILING]:
-                gap = values[name][condition] - values[CEILING][condition]
-                rows.append(_row((name, CEILING, condition, metric), gap, settings.level))
+    for other in (name for name in (CEILING, *SIMPLE) if name in values):
+        for name in trained:
+            for condition in values[name]:
+                if condition in values[other]:
+                    gap = values[name][condition] - values[other][condition]
+                    rows.append(_row((name, other, condition, metric), gap, settings.level))
     return rows
 
 

@@ -10,8 +10,10 @@ from models.conditions import COMPLETE, Condition
 
 POOLED = "pooled"  # the fold that stands for all of them together
 TRIVIAL = ("majority", "prior_sampling")
+SIMPLE = ("product", "product_chain", "early_chain")  # rows without a network (stage simple)
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
+TITLES = {"product_chain": "product and chain", "early_chain": "early fusion and chain"}
 SPELLED = {"corekd": "CoRe-KD", "csa": "CSA", "nce": "NCE", "kd": "KD"}
 
 
@@ -40,7 +42,9 @@ class Results:
         self.seeds = sorted(scores["seed"].drop_nulls().unique().to_list())
         self.oracle = "oracle" in scores["checkpoint"]
         known = scores["variant"].unique(maintain_order=True).to_list()
-        self.trained = [name for name in known if name not in TRIVIAL and "_ceiling" not in name]
+        untrained = (*TRIVIAL, *SIMPLE)
+        self.trained = [name for name in known if name not in untrained and "_ceiling" not in name]
+        self.simple = [name for name in SIMPLE if name in known]
         self.ceilings = [name for name in known if "_ceiling" in name]
         self.trivial = [name for name in TRIVIAL if name in known]
         names = scores["condition"].unique(maintain_order=True).to_list()
@@ -91,9 +95,13 @@ class Results:
 
     def regret(self, variant: str, condition: Condition, metric: str) -> Cell | None:
         """Distance to the readable ceiling (negative: below it) with its paired interval."""
+        return self.difference(variant, "readable_ceiling", condition, metric)
+
+    def difference(self, variant: str, other: str, condition: Condition, metric: str) -> Cell | None:
+        """`variant` minus `other` with its paired interval; None if they were not compared."""
         found = self.comparisons.filter(
             pl.col("variant") == variant,
-            pl.col("other") == "readable_ceiling",
+            pl.col("other") == other,
             pl.col("condition") == str(condition),
             pl.col("metric") == metric,
         )
@@ -104,7 +112,7 @@ class Results:
 
     def tests(self) -> pl.DataFrame:
         """The comparisons of the reference variant, in the order of the family."""
-        return self.comparisons.filter(pl.col("p").is_not_null())
+        return self.comparisons.filter(pl.col("p_holm").is_not_null())
 
     def family(self, name: str) -> list[Condition]:
         """Conditions of a family, without their mean."""
@@ -131,9 +139,10 @@ class Results:
 
 def title(variant: str) -> str:
     """A variant's name as people read it."""
-    return " ".join(SPELLED.get(word, word) for word in variant.split("_"))
+    return TITLES.get(variant) or " ".join(SPELLED.get(word, word) for word in variant.split("_"))
 
 
 def ordered(results: Results, names: Sequence[str] = CEILINGS) -> list[str]:
-    """Rows of a table: trivial ones, trained variants, then those of the ceilings named that exist."""
-    return [*results.trivial, *results.trained, *(name for name in names if name in results.ceilings)]
+    """Rows of a table: trivial ones, those without a network, trained ones, then the ceilings named."""
+    ceilings = (name for name in names if name in results.ceilings)
+    return [*results.trivial, *results.simple, *results.trained, *ceilings]

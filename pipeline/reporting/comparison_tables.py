@@ -3,10 +3,12 @@
 from models.conditions import COMPLETE, Condition
 from pipeline.evaluation.families import headlines
 from pipeline.evaluation.metrics import of_task
-from pipeline.evaluation.results import Cell, ordered, title
+from pipeline.evaluation.results import Cell, Results, ordered, title
 from pipeline.reporting.markup import Table, number
 from pipeline.reporting.summary import Context
 from pipeline.reporting.units import shown
+
+BAR = "product_chain"  # what every network has to beat
 
 
 def oracle_table(context: Context) -> Table:
@@ -37,9 +39,7 @@ def oracle_table(context: Context) -> Table:
 def regret_table(context: Context) -> Table:
     """Distance of each trained variant to the readable ceiling, condition by condition."""
     results, metric = context.results, context.metric
-    names = headlines()
-    others = [c for c in results.conditions if c != COMPLETE and not c.is_mean and not c.swapped]
-    conditions = [*names, *others]
+    conditions = _unswapped(results)
 
     def cells(variant: str) -> list[Cell | None]:
         return [results.regret(variant, condition, metric) for condition in conditions]
@@ -47,10 +47,34 @@ def regret_table(context: Context) -> Table:
     notes = [
         "Score minus the readable ceiling's, with its paired interval. The ceiling is best in expectation."
     ]
-    header = ["", *(names.get(condition, str(condition)) for condition in conditions)]
+    header = ["", *(headlines().get(condition, str(condition)) for condition in conditions)]
     units = ["", *[metric] * len(conditions)]
     heading = "Regret to the readable ceiling"
     return Table(heading, header, units, context.rows(cells, results.trained), notes)
+
+
+def bar_table(context: Context) -> Table:
+    """Every trained variant against the product of unimodal posteriors under a chain of labels."""
+    results, metric = context.results, context.metric
+    conditions = _unswapped(results)
+
+    def cells(variant: str) -> list[Cell | None]:
+        return [results.difference(variant, BAR, condition, metric) for condition in conditions]
+
+    notes = [
+        f"Score minus that of {title(BAR)}, which has no network, with its paired interval, outside the "
+        "family of comparisons that Holm's correction counts."
+    ]
+    header = ["", *(headlines().get(name, str(name)) for name in conditions)]
+    units = ["", *[metric] * len(conditions)]
+    rows = context.rows(cells, results.trained) if BAR in results.simple else []
+    return Table(f"Gain over {title(BAR)}", header, units, rows, notes)
+
+
+def _unswapped(results: Results) -> list[Condition]:
+    """The headline conditions, then every single one in which nothing is swapped."""
+    others = [c for c in results.conditions if c != COMPLETE and not c.is_mean and not c.swapped]
+    return [*headlines(), *others]
 
 
 def comparisons_table(context: Context) -> Table:

@@ -35,7 +35,13 @@ GROUPS = {
     ),
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
-        *("pipeline.references", "pipeline.student", "pipeline.evaluate", "pipeline.ceilings"),
+        *(
+            "pipeline.references",
+            "pipeline.student",
+            "pipeline.evaluate",
+            "pipeline.ceilings",
+            "pipeline.simple",
+        ),
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
         *NETWORKS.values(),
         *PROTOCOLS.values(),

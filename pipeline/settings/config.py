@@ -27,7 +27,7 @@ from pipeline.settings.training import TrainingSettings
 NAME = r"^[A-Za-z0-9_]+$"
 
 # what stands in the tables beside the students, so no variant may have its name
-RESERVED = ("teacher", "majority", "prior_sampling", "protocol")
+RESERVED = ("teacher", "majority", "prior_sampling", "product", "product_chain", "early_chain", "protocol")
 CEILING = re.compile(r".*_ceiling.*|readable.*")
 
 

@@ -12,7 +12,7 @@ training dialogues that it has not seen. Where too few training utterances are t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -73,6 +73,7 @@ class Target:
         return all(len(np.unique(values)) > 1 for values in kept)
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Evidence for single utterances, additive over what a view shows of them.
 
@@ -84,7 +85,7 @@ class Reader(Protocol):
         """Evidence (V, P). rows (V, 3): which row each modality is read from; shown (V, 3): what is read."""
         ...
 
-    def reading(self, features: Mapping[Modality, np.ndarray]) -> Self:
+    def reading(self, features: Mapping[Modality, np.ndarray]) -> "Reader":
         """The same reader of other features (U, D), by modality; the rest as the dataset has them."""
         ...
 

@@ -9,7 +9,7 @@ away again (`swapped`), which makes a conflict view of one utterance cost nothin
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ SIZE = 64  # dialogues read at once
 PULL = 0.95  # most that a score holds on to the speaker's last one
 
 
+@runtime_checkable
 class Chain(Protocol):
     """Turns the evidence for each utterance of some dialogues into its posterior, both natural parameters."""
 
@@ -35,7 +36,7 @@ class Chain(Protocol):
         """The posterior of single utterances whose own evidence is another one."""
         ...
 
-    def choices(self) -> Iterator[Self]:
+    def choices(self) -> Iterator["Chain"]:
         """The same chain under other weights, for the validation split to choose from."""
         ...
 
@@ -54,7 +55,7 @@ class Alone:
     ) -> Float[Tensor, "v p"]:
         return new + self.prior
 
-    def choices(self) -> Iterator[Self]:
+    def choices(self) -> Iterator["Chain"]:
         yield self
 
 

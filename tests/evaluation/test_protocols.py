@@ -90,7 +90,8 @@ def test_the_code_of_every_protocol_stands_behind_the_stages_that_tell_condition
     """rules/common.smk adds the modules where it finds the registry behind a stage."""
     told = {path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"}
     told = {name for name in told if protocols.__name__ in closure(f"pipeline.{name}")}
-    wanted = {"evaluate", "states", "ceilings", "scores", "tables", "figures", "across", "explorer", "export"}
+    wanted = {"evaluate", "simple", "states", "ceilings", "scores", "tables", "figures", "across"}
+    wanted |= {"explorer", "export"}
     assert wanted | {"confusion", "reliability", "projection"} <= told
     assert not told & {"teacher", "student", "references", "masks", "conflicts", "dataset"}
 
@@ -176,6 +177,7 @@ def test_the_protocol_of_the_page_is_predicted_scored_and_shown(followed, fold, 
         scores.Params(report=report),
         **read,
         masks=[drawn["masks"]],
+        simple=[],
         ceilings=[fold / "ceilings.parquet"],
         **judged,
     )

@@ -24,7 +24,8 @@ from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.training import checkpoint, step
 from pipeline.training.dialogues import Dataset
-from pipeline.training.validation import Selection, Validator
+from pipeline.training.selection import Selection
+from pipeline.training.validation import Validator
 
 EVERYTHING = torch.ones(3, dtype=torch.bool)
 
