@@ -50,7 +50,7 @@ def marginals(
     for wanted, method in ((~crowd, _pairs), (crowd, _mean_field)):
         chosen = wanted.nonzero()[:, 0]
         if len(chosen):
-            found = method(evidence[chosen], potentials, speaker[chosen], valid[chosen])
+            found = method(evidence[chosen], potentials, potentials.other, speaker[chosen], valid[chosen])
             parts.append((chosen, found))
     if len(parts) == 1:
         return parts[0][1]
@@ -72,7 +72,8 @@ class Chains:
         dialogue = places // speaker.shape[1]
         group = dialogue * width + speaker.flatten()[places]
         group, order = group.sort(stable=True)
-        _, counts = group.unique_consecutive(return_counts=True)
+        # sorted already, so the order of the groups stays
+        counts = torch.unique(group, return_counts=True)[1]
         within = torch.arange(len(group), device=group.device)
         within = within - (counts.cumsum(0) - counts).repeat_interleave(counts)
         chain = torch.arange(len(counts), device=group.device).repeat_interleave(counts)
@@ -112,6 +113,7 @@ def _push(message: Float[Tensor, "*k c"], table: Float[Tensor, "c d"]) -> Float[
 def _pairs(
     evidence: Float[Tensor, "b n c"],
     potentials: Potentials,
+    coupling: Float[Tensor, "c c"],
     speaker: Int[Tensor, "b n"],
     valid: Bool[Tensor, "b n"],
 ) -> Float[Tensor, "b n c"]:
@@ -122,7 +124,7 @@ def _pairs(
     batch, count, classes = evidence.shape
     nobody = evidence.new_zeros(1, classes)
     own = torch.cat([potentials.own, potentials.start[None]])  # (c + 1, c)
-    other = torch.cat([potentials.other, nobody])  # (c + 1, c)
+    other = torch.cat([coupling, nobody])  # (c + 1, c)
     same = torch.zeros_like(valid)
     same[:, 1:] = speaker[:, 1:] == speaker[:, :-1]
     state = evidence.new_full((batch, classes + 1, classes + 1), FAR)  # (own, other)
@@ -167,6 +169,7 @@ def _last(linked: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]) -> Int[Tens
 def _mean_field(
     evidence: Float[Tensor, "b n c"],
     potentials: Potentials,
+    coupling: Float[Tensor, "c c"],
     speaker: Int[Tensor, "b n"],
     valid: Bool[Tensor, "b n"],
 ) -> Float[Tensor, "b n c"]:
@@ -177,8 +180,8 @@ def _mean_field(
     log = chains.marginals(evidence, potentials.start, potentials.own)
     for _ in range(SWEEPS):
         belief = torch.where(valid[..., None], log.exp(), 0.0)
-        behind = torch.where(there, belief.gather(1, index) @ potentials.other, 0.0)
-        told = torch.where(there, belief @ potentials.other.T, 0.0)
+        behind = torch.where(there, belief.gather(1, index) @ coupling, 0.0)
+        told = torch.where(there, belief @ coupling.T, 0.0)
         ahead = torch.zeros_like(evidence).scatter_add(1, index, told)
         log = chains.marginals(evidence + behind + ahead, potentials.start, potentials.own)
     return log

@@ -79,12 +79,14 @@ def rows(params: Params, data: Dataset, target: Target, views: Sequence[View]) -
     else:
         alone = Alone(torch.zeros(target.classes, dtype=torch.float64))
         counts = LabelChain.count(data)
-    readers = {"product": Product.fit(data), "early": Early.fit(data, params.seed)}
+    readers: dict[str, Reader] = {"product": Product.fit(data), "early": Early.fit(data, params.seed)}
     yield Row("product", readers["product"], alone)
     for name, reader in readers.items():
         heard = val.all_evidence(reader, counted)
         # a tie goes to those that come first
-        chain = max(counts.choices(), key=lambda chain: val.score(chain, heard, counted, selection))
+        choices: list[Chain] = list(counts.choices())
+        scores = [val.score(chain, heard, counted, selection) for chain in choices]
+        chain = choices[int(np.argmax(scores))]
         log.info("%s_chain: %s", name, chain)
         yield Row(f"{name}_chain", reader, chain)
 

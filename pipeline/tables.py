@@ -1,12 +1,14 @@
 """Stage: the tables that people read, as Markdown, HTML, LaTeX and CSV, and a summary for the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
+from models.conditions import Condition
 from pipeline.core import artefacts, stage
-from pipeline.evaluation.families import headlines, registered
+from pipeline.evaluation.families import coinciding, headlines, registered
+from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import Results
 from pipeline.reporting.absence_table import absences_table
 from pipeline.reporting.comparison_tables import (
@@ -56,7 +58,9 @@ def run(
         params.report.level,
     )
     digests = [artefacts.load_metadata(path)["digest"][:12] for path in masks]
-    footer = footers(context, params, corpus["corpus"], digests)
+    # a channel that a corpus lacks is lacking in every fold
+    same = coinciding(Frozen.load(dataset[0], masks[0]))
+    footer = footers(context, params, corpus["corpus"], digests, same)
     with artefacts.replacing_folder(folder) as target:
         tables = [
             *every_table(context),
@@ -69,7 +73,9 @@ def run(
         artefacts.save_text(target / "summary.txt", summary(context, params.run, [name for name, _ in made]))
 
 
-def footers(context: Context, params: Params, corpus: str, digests: Sequence[str]) -> list[str]:
+def footers(
+    context: Context, params: Params, corpus: str, digests: Sequence[str], same: Mapping[Condition, str]
+) -> list[str]:
     """The lines under every table."""
     results = context.results
     realised = ", ".join(
@@ -85,9 +91,16 @@ def footers(context: Context, params: Params, corpus: str, digests: Sequence[str
         f"{params.report.resamples} resamples].",
         f"Natural absence on the test split: {results.absence:.3f} of the slots. Realised missing rate by "
         f"nominal rate, over the slots that are really there: {realised}.",
+        *([_left_out(same)] if same else []),
         *([few] if few else []),
         OWN,
     ]
+
+
+def _left_out(same: Mapping[Condition, str]) -> str:
+    """Why some conditions of the protocol do not stand in the tables of this corpus."""
+    pairs = ", ".join(f"{condition} is {other}" for condition, other in same.items())
+    return f"Neither shown nor averaged, since they test this corpus on nothing new: {pairs}."
 
 
 def every_table(context: Context) -> Iterator[tuple[str, Table]]:

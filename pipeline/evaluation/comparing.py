@@ -97,7 +97,7 @@ def compare(
     """
     family = _family(trained, settings)
     _check_conditions(sums, trained)
-    _check_resamples(len(family) * len(families.headlines()), settings)
+    _check_resamples(len(family) * len(_headlines(sums[settings.reference])), settings)
     seeds = _seeds(sums, trained)
     draws = bootstrap.Resamples.draw(settings.resamples, truth.dialogues, len(seeds), settings.seed)
     rows: list[dict] = []
@@ -171,6 +171,12 @@ def _check_conditions(sums: Mapping[str, Sums], trained: Sequence[str]) -> None:
             )
 
 
+def _headlines(one: Sums) -> list[Condition]:
+    """The headline conditions of this corpus; one that has a single modality has no incomplete views."""
+    means = {condition.mean for condition in one.conditions}
+    return [condition for condition in families.headlines() if condition in means]
+
+
 def _check_resamples(tests: int, settings: ReportSettings) -> None:
     least = tests * bootstrap.least_p(settings.resamples)
     if least >= 1 - settings.level:
@@ -222,7 +228,7 @@ def _differences(
     reference = values[settings.reference]
     rows = []
     for other in family:
-        for condition in families.headlines():
+        for condition in (name for name in families.headlines() if name in reference):
             gap = reference[condition] - values[other][condition]
             row = _row((settings.reference, other, condition, metric), gap, settings.level)
             rows.append({**row, "p": bootstrap.two_sided(gap[1:])})

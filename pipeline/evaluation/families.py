@@ -38,6 +38,11 @@ def swaps(frozen: Frozen) -> Iterator[Swaps]:
         yield from protocol.swaps(frozen)
 
 
+def coinciding(frozen: Frozen) -> dict[Condition, str]:
+    """Conditions that would test this corpus on nothing new, and what each is, in words: left out."""
+    return {name: same for protocol in registered() for name, same in protocol.coinciding(frozen).items()}
+
+
 def heading(condition: Condition, between: str = " + ") -> str:
     """A condition in words: "complete", "text only", "text + audio", "random 0.3", "both swapped: same"."""
     return of(condition).title(condition, between)

@@ -112,6 +112,10 @@ class Protocol:
         """Every condition in which utterances are judged one at a time."""
         return iter(())
 
+    def coinciding(self, frozen: Frozen) -> dict[Condition, str]:
+        """Conditions that would test this corpus on nothing new, and what each is, in words: left out."""
+        return {}
+
     def title(self, condition: Condition, between: str = " + ") -> str:
         """A condition in a few words, for tables and figures; `between` joins names of modalities."""
         last = ("mean",) if condition.is_mean else (condition.kind, condition.level)

@@ -19,7 +19,8 @@ import torch
 from scipy.special import log_softmax
 
 from models.masks import random_masks
-from models.modalities import MODALITIES, SUBSETS, Modality, has_letter
+from models.modalities import MODALITIES, has_letter
+from pipeline.evaluation.coinciding import distinct_subsets
 from pipeline.training.crossfit import fold_dialogues
 from pipeline.training.dialogues import Dataset
 from pipeline.training.linear import Linear, best_logistic, best_ridge, logistic, ridge, unseen
@@ -85,7 +86,7 @@ class Reader(Protocol):
         """Evidence (V, P). rows (V, 3): which row each modality is read from; shown (V, 3): what is read."""
         ...
 
-    def reading(self, features: Mapping[Modality, np.ndarray]) -> "Reader":
+    def reading(self, features: Mapping[str, np.ndarray]) -> "Reader":
         """The same reader of other features (U, D), by modality; the rest as the dataset has them."""
         ...
 
@@ -130,7 +131,7 @@ class Product:
     def __call__(self, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
         return _summed(self.base, self.parts, rows, shown)
 
-    def reading(self, features: Mapping[Modality, np.ndarray]) -> "Product":
+    def reading(self, features: Mapping[str, np.ndarray]) -> "Product":
         heard = {name: self._part(name, features[name]) for name in features}
         return replace(self, parts={**self.parts, **heard})
 
@@ -180,7 +181,7 @@ class Early:
         precision = np.maximum(0.0, 1 / error - 1 / self.spread**2)
         return np.stack([precision, np.where(precision > 0, total[:, 0] / error, 0.0)], axis=1)
 
-    def reading(self, features: Mapping[Modality, np.ndarray]) -> "Early":
+    def reading(self, features: Mapping[str, np.ndarray]) -> "Early":
         heard = {name: self.models[name](x.astype(float)) for name, x in features.items()}
         return replace(self, parts={**self.parts, **heard})
 
@@ -224,7 +225,9 @@ def _training_views(data: Dataset, train: np.ndarray, seed: int) -> tuple[np.nda
     available = data.available[torch.from_numpy(train)]
     generator = torch.Generator().manual_seed(seed)
     shown = [available]
-    shown += [available & torch.tensor(has_letter(letters)) for letters in SUBSETS]
+    shown += [
+        available & torch.tensor(has_letter(letters)) for letters in distinct_subsets(data.available.numpy())
+    ]
     shown += [random_masks(available, rate, generator) for rate in RATES]
     return np.tile(train, len(shown)), torch.cat(shown).numpy()
 

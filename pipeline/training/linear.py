@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -55,6 +56,10 @@ def unseen(part: np.ndarray, fit: Callable[[np.ndarray], Linear], x: np.ndarray)
     return np.concatenate([values for _, values in told])[order]
 
 
+def _told(part: np.ndarray, fit: Callable[..., Linear], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return unseen(part, lambda kept: fit(x[kept], y[kept]), x)
+
+
 def best_logistic(x: np.ndarray, y: np.ndarray, part: np.ndarray, classes: int) -> tuple[float, float]:
     """Strength and temperature with the least log-loss on dialogues that the model has not seen."""
 
@@ -63,8 +68,8 @@ def best_logistic(x: np.ndarray, y: np.ndarray, part: np.ndarray, classes: int) 
 
     found = []
     for strength in STRENGTHS:
-        told = unseen(part, lambda kept, s=strength: logistic(x[kept], y[kept], s, classes), x)
-        heat = minimize_scalar(lambda value, t=told: loss(t, value), bounds=(-1.5, 1.5), method="bounded")
+        told = _told(part, partial(logistic, strength=strength, classes=classes), x, y)
+        heat = minimize_scalar(partial(loss, told), bounds=(-1.5, 1.5), method="bounded")
         found.append((float(heat.fun), strength, float(np.exp(heat.x))))
     _, strength, heat = min(found)
     return strength, heat
@@ -74,7 +79,7 @@ def best_ridge(x: np.ndarray, y: np.ndarray, part: np.ndarray) -> tuple[float, f
     """Strength with the least squared error on dialogues that the model has not seen, and that error."""
     found = []
     for strength in STRENGTHS:
-        told = unseen(part, lambda kept, s=strength: ridge(x[kept], y[kept], s), x)
+        told = _told(part, partial(ridge, strength=strength), x, y)
         found.append((max(float(np.mean((told[:, 0] - y) ** 2)), 1e-6), strength))
     error, strength = min(found)
     return strength, error

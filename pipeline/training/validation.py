@@ -10,10 +10,11 @@ import torch
 from models.batch import Batch
 from models.conditions import Condition
 from models.masks import fixed_mask
-from models.modalities import MODALITIES, SUBSETS
+from models.modalities import MODALITIES
 from models.network import Network
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation.coinciding import distinct_subsets, same_rates
 from pipeline.settings.training import ValidationMix
 from pipeline.training.dialogues import Dataset
 from pipeline.training.selection import RegressionScore, Selection
@@ -61,11 +62,11 @@ class Validator:
         if self.selection.weighs("complete"):
             self._add("complete", clean, device)
         if self.selection.weighs("fixed"):
-            for letters in SUBSETS:
+            for letters in distinct_subsets(dataset.available.numpy()):
                 views = [batch.showing(fixed_mask(batch.available, letters)) for batch in clean]
                 self._add("fixed", views, device)
         if self.selection.weighs("random") and masks is not None:
-            for shown_rows in _first_draws(masks, len(dataset.available)):
+            for shown_rows in _first_draws(masks, dataset.available):
                 views = [batch.showing(shown_rows[batch.row.clamp(min=0)]) for batch in clean]
                 self._add("random", views, device)
 
@@ -90,8 +91,9 @@ class Validator:
         return self.selection.view(np.concatenate(truths), np.concatenate(guesses))
 
 
-def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:
-    """Draw 0 of every random rate, bool (U, 3), in the order of their names."""
+def _first_draws(masks: Path, available: torch.Tensor) -> list[torch.Tensor]:
+    """Draw 0 of every random rate that this corpus can reach, bool (U, 3), in the order of their names."""
+    rows = len(available)
     tensors = artefacts.load_tensors(masks)
     parsed = {name: Condition.parse(name) for name in tensors}
     names = sorted(name for name, mask in parsed.items() if mask.rate is not None and mask.draw == 0)
@@ -102,4 +104,5 @@ def _first_draws(masks: Path, rows: int) -> list[torch.Tensor]:
             f"{masks}: {what}, but masks of shape ({rows}, 3) are needed. "
             "Rerun the masks stage on this dataset."
         )
-    return [torch.from_numpy(tensors[name] > 0) for name in names]
+    same = same_rates(available.numpy(), [rate for name in names if (rate := parsed[name].rate) is not None])
+    return [torch.from_numpy(tensors[name] > 0) for name in names if parsed[name].rate not in same]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.conditions import Condition
-from models.modalities import SUBSETS, has_letter, modalities_of
+from models.modalities import has_letter, modalities_of
+from pipeline.evaluation.coinciding import WHOLE, distinct_subsets, same_subsets
 from pipeline.evaluation.protocol import Frozen, Protocol, View
 
 
@@ -17,8 +18,13 @@ class Fixed(Protocol):
     headline = True
 
     def views(self, frozen: Frozen) -> Iterator[View]:
-        for letters in SUBSETS:
+        for letters in distinct_subsets(frozen.available):
             yield View(Condition.fixed(letters), 0, frozen.available & np.array(has_letter(letters)))
+
+    def coinciding(self, frozen: Frozen) -> dict[Condition, str]:
+        words = {"": "nothing at all", WHOLE: "the complete view"}
+        same = same_subsets(frozen.available)
+        return {Condition.fixed(letters): words.get(other, other) for letters, other in same.items()}
 
     def title(self, condition: Condition, between: str = " + ") -> str:
         if condition.is_mean:
