@@ -35,30 +35,38 @@ def test_a_new_corpus_is_one_module(tmp_path):
         mine.read(settings, [])
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_numpy_arrays_come_in_as_the_docs_say(tmp_path, monkeypatch, halves):
+FOLDS = {"none": ("main",), "halves": ("one", "two"), "sessions": ("session1", "session2", "session3")}
+
+
+@pytest.mark.parametrize("kind", FOLDS)
+def test_numpy_arrays_come_in_as_the_docs_say(tmp_path, monkeypatch, kind):
     count = 24
+    # a dialogue lies in one session
+    dialogue = [f"d{n // 8 * 3 + n % 8 // 3}" if kind == "sessions" else f"d{n // 3}" for n in range(count)]
     np.savez(
         tmp_path / "theirs.npz",
         utterance_id=[f"u{n}" for n in range(count)],
-        dialogue_id=[f"d{n // 3}" for n in range(count)],
+        dialogue_id=dialogue,
         utterance_index=np.arange(count) % 3,
         speaker=["s"] * count,
         label=np.arange(count) % 2,
+        session=[1 + n // 8 for n in range(count)],
         split=["train" if n < 12 else "test" for n in range(count)],
         **{name: np.ones((count, 2), np.float32) for name in ("text", "audio", "visual")},
     )
-    code, folds = blocks("corpora/features.md")
-    if halves:
+    code, halves, sessions = blocks("corpora/features.md")
+    if kind != "none":
+        folds = halves if kind == "halves" else sessions
         code = code.replace("index.write_parquet", f"{folds}\nindex.write_parquet")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(trees.write_text(tmp_path / "convert.py", code)))
     settings = trees.settings("features", "data/features", features={"labels": ["no", "yes"]})
     corpus = features.read(settings, [])
     manifest.check(corpus)
-    assert corpus.folds == (("one", "two") if halves else ("main",))
+    assert corpus.folds == FOLDS[kind]
     tested = [
         set(features.splits(corpus.rows, settings, fold).filter(split="test")["dialogue"])
         for fold in corpus.folds
     ]
-    assert set.union(*tested) == {"d4", "d5", "d6", "d7"}
+    everything = {f"d{n}" for n in range(9 if kind == "sessions" else 8)}
+    assert set.union(*tested) == (everything if kind == "sessions" else {"d4", "d5", "d6", "d7"})

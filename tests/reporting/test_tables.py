@@ -13,9 +13,10 @@ from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation import agreement
 from pipeline.evaluation.answers import load_truth, trivial_answers
-from pipeline.evaluation.results import Results
+from pipeline.evaluation.results import SIMPLE, Results, ordered
 from pipeline.reporting.absence_table import absences_table
-from pipeline.reporting.summary import few_seeds
+from pipeline.reporting.comparison_tables import bar_table
+from pipeline.reporting.summary import Context, few_seeds
 from pipeline.settings.report import ReportSettings
 
 
@@ -80,6 +81,25 @@ def test_comparisons_start_from_the_scores(tmp_path):
     assert (tested["p_holm"] >= tested["p"]).all()
     assert tested.filter(pl.col("other") == "teacher")["difference"].min() > 0
     assert compared.filter(pl.col("other") == "readable_ceiling").height > 0
+
+
+def test_every_network_is_held_against_rows_without_one_outside_the_family(tmp_path):
+    found = score(tmp_path, make(tmp_path))
+    table = found["comparisons"].filter(pl.col("other").is_in(SIMPLE))
+    assert table["p"].null_count() == table["p_holm"].null_count() == table.height
+    assert set(table["variant"]) == {"teacher", "corekd", "csa"} and set(table["other"]) == set(SIMPLE)
+    own = {"variant": "corekd", "other": "product_chain", "condition": "fixed/a", "metric": "weighted_f1"}
+    row = table.filter(*(pl.col(name) == key for name, key in own.items())).row(0, named=True)
+    means = found["scores"].filter(checkpoint="selected", condition="fixed/a", metric="weighted_f1")
+    means = dict(means.group_by("variant").agg(pl.col("value").mean()).iter_rows())
+    assert row["difference"] == pytest.approx(means["corekd"] - means["product_chain"])
+    assert row["low"] <= row["difference"] <= row["high"]
+    results = Results(found["scores"], found["comparisons"])
+    context = Context(results, "weighted_f1", ("a", "b", "c"), "corekd", 0.95)
+    bar = bar_table(context)
+    assert [line[0] for line in bar.rows] == ["teacher", "**CoRe-KD**", "CSA"]
+    assert bar.rows[1][bar.header.index("fixed/a")].mean == row["difference"]
+    assert ordered(results)[2:5] == list(SIMPLE) and not set(SIMPLE) & set(results.trained)
 
 
 def test_folds_are_scored_apart_and_pooled(tmp_path):
