@@ -43,8 +43,12 @@ def test_an_installed_project_is_imported_in_any_folder(tmp_path):
     pip, site = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index"], tmp_path / "site"
     flags = ["--no-deps", "--no-build-isolation", "--target", str(site), "--editable", str(clone)]
     subprocess.run([*pip, *flags], check=True)
+    # this very environment may have the project installed as well, by a finder or by a line in a .pth file
     code = (
-        f"import site; site.addsitedir({str(site)!r})\n"
+        "import site, sys\n"
+        "sys.meta_path[:] = [one for one in sys.meta_path if not one.__module__.startswith('__editable__')]\n"
+        f"sys.path[:] = [one for one in sys.path if one != {str(ROOT)!r}]\n"
+        f"site.addsitedir({str(site)!r})\n"
         "from pipeline.model import load; from models.network import Network\n"
         "print(load.__code__.co_filename)"
     )

@@ -208,6 +208,7 @@ def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
         assert made[str(student / name)] == whole[2][str(student / name)]
 
 
+@pytest.mark.long
 def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
     """The same in one go on a cluster with a database; a shard of faces is cancelled, too."""
     plain.stop()
