@@ -8,11 +8,14 @@ utterance before which nobody else spoke has no `other`. Labels that nobody know
 here asks for them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from models.batch import Batch
 
 # exp(FAR) is 0 in float32, and FAR is finite, so that no difference of two of them is NaN
 FAR = -1e4
@@ -157,6 +160,26 @@ def last_own(speaker: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Int[Ten
 def last_other(speaker: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Int[Tensor, "b n"]:
     """The position of the last utterance by somebody else, -1 where there is none."""
     return _last(speaker[:, :, None] != speaker[:, None, :], valid)
+
+
+def count_labels(
+    batches: Iterable[Batch], classes: int
+) -> tuple[Float[Tensor, "c"], Float[Tensor, "c c"], Float[Tensor, "c c"]]:
+    """How often each label stands, and follows the speaker's own last one, and another's (rows: the earlier).
+
+    An utterance without a label breaks a pair.
+    """
+    alone, own, other = (torch.zeros(shape) for shape in ((classes,), (classes, classes), (classes, classes)))
+    for batch in batches:
+        label = batch.label
+        alone += torch.bincount(label[label >= 0], minlength=classes)
+        for table, find in ((own, last_own), (other, last_other)):
+            place = find(batch.speaker, batch.valid)
+            earlier = label.gather(1, place.clamp(min=0))
+            known = (place >= 0) & (label >= 0) & (earlier >= 0)
+            pairs = earlier[known] * classes + label[known]
+            table.add_(torch.bincount(pairs, minlength=classes**2).view(classes, classes))
+    return alone, own, other
 
 
 def _last(linked: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]) -> Int[Tensor, "b n"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import vl_convert
 from pydantic import Field
 
+from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.answers import load_answers, load_truth
@@ -64,6 +65,7 @@ def run(
         "run": params.run,
         "reference": params.reference,
         "note": f"Networks of seed {seed}; of random missing and of conflict the first draw.",
+        "modalities": MODALITIES,
         "labels": list(truth.labels) if truth.task == "classification" else [],
         **{"top": TOP, "none": NONE, "low": LOW, "high": HIGH},
         **texts(told, truth),

@@ -14,6 +14,14 @@ else:
     NetworkName = Literal[tuple(NETWORKS)]
 
 
+class StructuredSettings(Settings):
+    """What only the network `structured` reads."""
+
+    chain: Literal["own", "pairs"] = Field(
+        "pairs", description="Which labels are linked: a speaker's own, or also the last one of anybody else"
+    )
+
+
 class NetworkSettings(Settings):
     """Which network, and its size and regularisation, the same for teacher and student."""
 
@@ -26,6 +34,8 @@ class NetworkSettings(Settings):
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the features")
     speakers: int = Field(8, ge=1, le=64, description="Speakers of a dialogue told apart; later ones share")
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
+
+    structured: StructuredSettings = Field(StructuredSettings(), description="Read for name: structured")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "NetworkSettings":

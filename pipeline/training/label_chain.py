@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.batch import Batch
-from models.chain import Potentials, last_other, last_own, marginals, score_posterior
+from models.chain import Potentials, count_labels, last_own, marginals, score_posterior
 from pipeline.training.dialogues import Dataset
 
 SIZE = 64  # dialogues read at once
@@ -59,12 +59,6 @@ class Alone:
         yield self
 
 
-def links(batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Where the speaker's own last utterance is, and the last one by another: positions, -1 for none."""
-    for link in (last_own(batch.speaker, batch.valid), last_other(batch.speaker, batch.valid)):
-        yield link.numpy(), link.numpy() >= 0
-
-
 @dataclass(frozen=True)
 class LabelChain:
     """Transitions counted on training labels, and how much they and the evidence weigh."""
@@ -79,7 +73,8 @@ class LabelChain:
     @staticmethod
     def count(data: Dataset, smoothing: float = 1.0) -> "LabelChain":
         """Count on the training dialogues, each count from `smoothing` on; unlabelled turns break a pair."""
-        prior, own, other = label_counts(data)
+        counts = count_labels(data.batches(["train"], SIZE), data.outputs)
+        prior, own, other = (table.double().numpy() for table in counts)
         log_prior = np.log((prior + smoothing) / (prior + smoothing).sum())
         tables = [np.log(_shares(table + smoothing)) for table in (own, other)]
         return LabelChain(log_prior, tables[0], tables[1] - log_prior)
@@ -103,20 +98,6 @@ class LabelChain:
             yield replace(self, emission=emission, inertia=inertia, contagion=contagion)
 
 
-def label_counts(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Training labels (C,), and pairs (C, C) with the own last label and with another's, rows the earlier."""
-    classes = data.outputs
-    prior, pairs = np.zeros(classes), np.zeros((2, classes, classes))
-    for batch in data.batches(["train"], SIZE):
-        label = batch.label.numpy()
-        np.add.at(prior, label[label >= 0], 1)
-        for table, (place, there) in zip(pairs, links(batch), strict=True):
-            earlier = np.take_along_axis(label, place.clip(min=0), axis=1)
-            known = there & (label >= 0) & (earlier >= 0)
-            np.add.at(table, (earlier[known], label[known]), 1)
-    return prior, pairs[0], pairs[1]
-
-
 def _shares(counts: np.ndarray) -> np.ndarray:
     return counts / counts.sum(axis=1, keepdims=True)
 
@@ -135,9 +116,9 @@ class ScoreChain:
         products, squares = 0.0, 0.0
         for batch in data.batches(["train"], SIZE):
             score = batch.score.numpy() - centre
-            place, there = next(links(batch))
+            place = last_own(batch.speaker, batch.valid).numpy()
             earlier = np.take_along_axis(score, place.clip(min=0), axis=1)
-            known = there & np.isfinite(score) & np.isfinite(earlier)
+            known = (place >= 0) & np.isfinite(score) & np.isfinite(earlier)
             products += float((earlier[known] * score[known]).sum())
             squares += float((earlier[known] ** 2).sum())
         return ScoreChain(spread, float(np.clip(products / squares if squares else 0.0, 0.0, PULL)))

@@ -11,6 +11,7 @@ from types import ModuleType
 NETWORKS = {
     "attention": "models.networks.attention",
     "imputation": "models.networks.imputation",
+    "structured": "models.networks.structured",
 }
 
 # what the outputs of a network hold beside models.network.Output, for the loss terms that need it

@@ -1,0 +1,162 @@
+"""Evidence of each modality, what they say together, and a chain of labels (docs/method.md, Network).
+
+An utterance's log-odds are the sum of what each modality's own features say (exactly nothing where they are
+absent), what that modality says through the dialogue (exactly nothing where the dialogue never shows it), and
+a residual for what they say only together. The last layer is a chain over the labels of the dialogue, begun
+from training counts and learnt on; its marginals are the answer. Of scores it is a chain of Gaussians.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from models import network
+from models.batch import Batch
+from models.chain import Potentials, count_labels, marginals, score_posterior
+from models.modalities import MODALITIES
+from models.network import Output
+
+ASIDE = -4.0  # gate of a modality that is not shown: its state tells of the neighbours alone
+CONTAGION = 0.5  # share of the counted link between speakers that training begins with
+
+
+@dataclass(frozen=True)
+class Shape(network.Shape):
+    """Everything that fixes the parameters of this network."""
+
+    hidden: int = 64
+    dropout: float = 0.5
+    feature_dropout: float = 0.5
+    speakers: int = 8  # speakers told apart by an embedding; later ones share the last
+    chain: str = "pairs"  # own: a speaker's own labels; pairs: with the last label of anybody else
+
+
+class Through(nn.Module):
+    """x plus what a recurrent layer in both directions makes of its dialogue; padding is never read."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.layer = nn.GRU(hidden, hidden // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Float[Tensor, "b n h"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n h"]:
+        lengths = valid.sum(dim=1).cpu()
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        told, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=x.shape[1])
+        return x + told
+
+
+class Modality(nn.Module):
+    """Features of one modality -> states through the dialogue, and its evidence."""
+
+    def __init__(self, dimension: int, shape: Shape) -> None:
+        super().__init__()
+        self.feature_dropout = nn.Dropout(shape.feature_dropout)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.direct = nn.Linear(dimension, shape.outputs, bias=False)
+        self.project = nn.Sequential(nn.Linear(dimension, shape.hidden), nn.LayerNorm(shape.hidden))
+        self.absent = nn.Parameter(torch.zeros(shape.hidden))
+        self.speaker = nn.Embedding(shape.speakers, shape.hidden)
+        nn.init.normal_(self.speaker.weight, std=0.02)
+        self.through = Through(shape.hidden)
+        self.evidence = nn.Linear(shape.hidden, shape.outputs, bias=False)
+
+    def forward(
+        self,
+        features: Float[Tensor, "b n d"],
+        available: Bool[Tensor, "b n"],
+        speaker: Int[Tensor, "b n"],
+        valid: Bool[Tensor, "b n"],
+    ) -> tuple[Float[Tensor, "b n h"], Float[Tensor, "b n c"]]:
+        there = available[..., None]
+        # the contents of an absent slot go before anything touches them: a NaN times 0 is still NaN
+        seen = self.feature_dropout(torch.where(there, features, 0.0))
+        x = torch.where(there, self.project(seen), self.absent)
+        x = x + self.speaker(speaker.clamp(0, self.speaker.num_embeddings - 1))
+        states = self.through(x, valid)
+        shown = available.any(dim=1)[:, None, None]
+        told = torch.where(shown, self.evidence(self.dropout(states)), 0.0)
+        return states, torch.where(there, self.direct(seen), 0.0) + told
+
+
+class Network(network.Network):
+    """Evidence by modality, a fused residual, and a chain as the last layer.
+
+    An utterance with nothing to read is judged by its chain and its neighbours.
+    """
+
+    shape: Shape
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        classes = shape.outputs
+        self.modalities = nn.ModuleDict(
+            {name: Modality(shape.dimensions[name], shape) for name in MODALITIES}
+        )
+        self.gate = nn.Linear(shape.hidden, 1)
+        self.through = Through(shape.hidden)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.residual = nn.Linear(shape.hidden, classes)
+        # vectors, for what decays (matrices do) would forget what was counted
+        self.start = nn.Parameter(torch.zeros(classes))
+        self.own = nn.Parameter(torch.zeros(classes * classes))
+        self.other = nn.Parameter(torch.zeros(classes * classes)) if shape.chain == "pairs" else None
+        # of scores: the training mean, and what is known before anything is read
+        self.centre = nn.Parameter(torch.zeros(1))
+        self.pull = nn.Parameter(torch.zeros(1))
+        self.precision = nn.Parameter(torch.zeros(len(MODALITIES) + 2))
+
+    @property
+    def width(self) -> int:
+        return self.shape.hidden
+
+    @torch.no_grad()
+    def begin(self, training: Iterable[Batch]) -> None:
+        """Count which labels follow which; of scores their mean. An unlabelled utterance breaks a pair."""
+        batches = list(training)
+        if self.shape.outputs == 1:
+            known = torch.cat([batch.score[batch.scored] for batch in batches])
+            self.centre.fill_(known.mean() if len(known) else 0.0)
+            return
+        counts = [table + 1.0 for table in count_labels(batches, self.shape.outputs)]
+        start, own, other = [(table / table.sum(dim=-1, keepdim=True)).log() for table in counts]
+        self.start.copy_(start)
+        self.own.copy_(own.flatten())
+        if self.other is not None:
+            self.other.copy_(CONTAGION * (other - start).flatten())
+
+    def forward(self, batch: Batch) -> Output:
+        told = [
+            self.modalities[name](
+                batch.features[name], batch.available[..., index], batch.speaker, batch.valid
+            )
+            for index, name in enumerate(MODALITIES)
+        ]
+        states = torch.stack([own for own, _ in told], dim=2)
+        evidence = torch.stack([own for _, own in told], dim=2)
+        weight = torch.where(batch.available, self.gate(states)[..., 0], ASIDE).softmax(dim=-1)
+        fused = self.through((weight[..., None] * states).sum(dim=2), batch.valid)
+        unary = evidence.sum(dim=2) + self.residual(self.dropout(fused))
+        # a token has met the other modalities by what the dialogue says of all of them
+        met = states + fused[:, :, None]
+        return Output(self._chained(unary, batch), fused, met, evidence)
+
+    def _chained(self, unary: Float[Tensor, "b n c"], batch: Batch) -> Float[Tensor, "b n c"]:
+        classes = self.shape.outputs
+        if classes == 1:
+            return self._score(unary[..., 0], batch)[..., None]
+        other = None if self.other is None else self.other.view(classes, classes)
+        potentials = Potentials(self.start, self.own.view(classes, classes), other)
+        return marginals(unary, potentials, batch.speaker, batch.valid)
+
+    def _score(self, mean: Float[Tensor, "b n"], batch: Batch) -> Float[Tensor, "b n"]:
+        """Posterior means under a chain of Gaussians; the more is shown, the surer an utterance is."""
+        sure = functional.softplus(self.precision)
+        precision = sure[0] + (batch.available * sure[1:-1]).sum(dim=-1)
+        pull = 0.95 * torch.sigmoid(self.pull)[0]
+        found, _ = score_posterior(mean, precision, pull, sure[-1], batch.speaker, batch.valid)
+        return torch.where(batch.valid, found + self.centre, 0.0)

@@ -1,0 +1,74 @@
+"""What the structured network promises beyond the laws of every network."""
+
+import pytest
+import torch
+from dialogues import CLASSES, make_batch, make_network
+
+from models.chain import last_own
+from models.modalities import MODALITIES
+
+
+def network_of(seed: int = 0, **changes):
+    return make_network(seed, name="structured", **changes)
+
+
+@pytest.mark.parametrize("chain", ["own", "pairs"])
+def test_the_answer_is_a_distribution_over_the_labels(chain):
+    batch = make_batch((5, 3))
+    logits = network_of(structured={"chain": chain})(batch).logits
+    assert torch.allclose(logits.exp().sum(dim=-1)[batch.valid], torch.ones(8), atol=1e-5)
+
+
+def test_a_modality_that_the_dialogue_never_shows_says_exactly_nothing():
+    batch = make_batch((5, 3), rate=0.0)
+    shown = torch.ones_like(batch.available)
+    shown[0, :, 1] = False
+    evidence = network_of()(batch.showing(shown)).modality_logits
+    assert (evidence[0, :, 1] == 0).all()
+    assert (evidence[1, :3, 1] != 0).any()
+
+
+def test_an_absent_slot_has_no_evidence_of_its_own_and_its_neighbours_may_speak_for_it():
+    batch = make_batch((4,), rate=0.0)
+    network = network_of()
+    for name in MODALITIES:
+        torch.nn.init.zeros_(network.modalities[name].evidence.weight)
+    shown = torch.ones_like(batch.available)
+    shown[0, 2] = False
+    evidence = network(batch.showing(shown)).modality_logits
+    assert (evidence[0, 2] == 0).all() and (evidence[0, [0, 1, 3]] != 0).any()
+
+
+def test_the_chain_begins_from_training_counts():
+    batch = make_batch((6, 6, 6), seed=3)
+    network = network_of()
+    network.begin([batch])
+    counts = torch.ones(CLASSES, CLASSES)
+    place = last_own(batch.speaker, batch.valid)
+    for dialogue in range(3):
+        for position in range(6):
+            earlier = int(place[dialogue, position])
+            if earlier >= 0:
+                counts[batch.label[dialogue, earlier], batch.label[dialogue, position]] += 1
+    shares = (counts / counts.sum(dim=1, keepdim=True)).log()
+    assert torch.allclose(network.own.view(CLASSES, CLASSES), shares, atol=1e-6)
+
+
+def test_with_nothing_to_read_and_no_residual_the_chain_alone_answers():
+    batch = make_batch((1,), rate=1.0)
+    network = network_of()
+    network.begin([make_batch((6, 6), seed=1)])
+    torch.nn.init.zeros_(network.residual.weight)
+    torch.nn.init.zeros_(network.residual.bias)
+    assert torch.allclose(network(batch).logits[0, 0], network.start.log_softmax(dim=0), atol=1e-6)
+
+
+def test_scores_begin_at_the_training_mean_and_follow_what_is_shown():
+    batch = make_batch((5, 4), rate=0.0)
+    network = network_of(outputs=1)
+    network.begin([batch])
+    mean = batch.score[batch.scored].mean()
+    assert torch.allclose(network.centre, mean)
+    nothing = network(batch.showing(torch.zeros_like(batch.available))).logits[batch.valid]
+    assert torch.isfinite(nothing).all()
+    assert not torch.allclose(network(batch).logits[batch.valid], nothing)
