@@ -47,7 +47,8 @@ def test_an_installed_project_is_imported_in_any_folder(tmp_path):
     code = (
         "import site, sys\n"
         "sys.meta_path[:] = [one for one in sys.meta_path if not one.__module__.startswith('__editable__')]\n"
-        "for name in [name for name in sys.modules if name.startswith('__editable__')]: del sys.modules[name]\n"
+        "former = [name for name in sys.modules if name.startswith('__editable__')]\n"
+        "for name in former: del sys.modules[name]\n"
         f"sys.path[:] = [{str(site)!r}, *(one for one in sys.path if one != {str(ROOT)!r})]\n"
         f"site.addsitedir({str(site)!r})\n"
         "from pipeline.model import load; from models.network import Network\n"
