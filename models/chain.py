@@ -19,6 +19,7 @@ from models.batch import Batch
 
 # exp(FAR) is 0 in float32, and FAR is finite, so that no difference of two of them is NaN
 FAR = -1e4
+LEAST = 1e-30  # share of a label's evidence in that of the likeliest one, so that none is impossible
 SWEEPS = 3  # of the approximation for more than two speakers
 
 
@@ -89,21 +90,39 @@ class Chains:
         self, evidence: Float[Tensor, "b n c"], start: Float[Tensor, "c"], own: Float[Tensor, "c c"]
     ) -> Float[Tensor, "b n c"]:
         """Log marginals of independent chains by forward-backward; 0 where no chain passes."""
-        flat, real = evidence.flatten(0, 1), self.places >= 0
-        e = torch.where(real[..., None], flat[self.places.clamp(min=0)], 0.0)
-        steps = e.shape[1]
-        if steps == 0:
+        real = self.places >= 0
+        if not real.any():
             return torch.zeros_like(evidence)
-        forward, backward = [start + e[:, 0]], [torch.zeros_like(e[:, 0])]
-        for step in range(1, steps):
-            here = real[:, step, None]
-            forward.append(torch.where(here, _push(forward[-1], own) + e[:, step], forward[-1]))
-        for step in range(steps - 1, 0, -1):
-            here = real[:, step, None]
-            backward.append(torch.where(here, _push(backward[-1] + e[:, step], own.T), backward[-1]))
-        joint = torch.stack(forward, dim=1) + torch.stack(backward[::-1], dim=1)
+        flat = evidence.flatten(0, 1)
+        there = real[..., None]
+        e = torch.where(there, flat[self.places.clamp(min=0)], 0.0)
+        # each direction is read from its own end, so that all chains begin together and padding comes last
+        length = real.sum(dim=1, keepdim=True)
+        turned = (length - 1 - torch.arange(real.shape[1], device=real.device)).clamp(min=0)[..., None]
+        turned = turned.expand_as(e)
+        both = torch.stack([e, e.gather(1, turned)])  # (2, k, l, c)
+        likelihood = _likelihood(both)
+        first = _likelihood(torch.stack([start, torch.zeros_like(start)]))[:, None]
+        tables = _likelihood(torch.stack([own, own.T]).flatten(1)).view(2, *own.shape)
+        # (unbound, for the gradient of a slice is as large as the whole)
+        begin, *later = likelihood.unbind(dim=2)
+        states = [_shares(first * begin)]
+        for step in later:
+            states.append(_shares((states[-1] @ tables) * step))
+        forward, backward = torch.stack(states, dim=2).clamp(min=LEAST).log()
+        # what is behind tells of each label with its own evidence, and so does what is ahead
+        joint = forward + backward.gather(1, turned) - likelihood[0].log()
         found = joint.log_softmax(dim=-1)[real]
         return torch.zeros_like(flat).index_put((self.places[real],), found).view_as(evidence)
+
+
+def _likelihood(log: Float[Tensor, "*k c"]) -> Float[Tensor, "*k c"]:
+    """exp(log) over the largest of a row; nothing is impossible, so that no sum of products is 0."""
+    return (log - log.amax(dim=-1, keepdim=True).detach()).exp().clamp(min=LEAST)
+
+
+def _shares(weights: Float[Tensor, "*k c"]) -> Float[Tensor, "*k c"]:
+    return weights / weights.sum(dim=-1, keepdim=True)
 
 
 def _push(message: Float[Tensor, "*k c"], table: Float[Tensor, "c d"]) -> Float[Tensor, "*k d"]:
@@ -133,9 +152,10 @@ def _pairs(
     state = evidence.new_full((batch, classes + 1, classes + 1), FAR)  # (own, other)
     state[:, classes, classes] = 0.0
     states = []
+    steps = evidence[:, :, None].unbind(dim=1)  # (unbound, for the gradient of a slice is as large as the whole)
     for step in range(count):
         before = state if step == 0 else torch.where(same[:, step, None, None], state, state.mT)
-        reached = _push(before.mT, own) + other + evidence[:, step, None]  # (b, other, label)
+        reached = _push(before.mT, own) + other + steps[step]  # (b, other, label)
         after = torch.cat([reached.mT, evidence.new_full((batch, 1, classes + 1), FAR)], dim=1)
         state = torch.where(valid[:, step, None, None], after, state)
         states.append(state)
@@ -144,7 +164,7 @@ def _pairs(
     for step in range(count - 1, -1, -1):
         found.append(torch.logsumexp(states[step] + ahead, dim=2)[:, :classes])
         if step:
-            coming = ahead[:, :classes].mT + other + evidence[:, step, None]  # (b, other, label)
+            coming = ahead[:, :classes].mT + other + steps[step]  # (b, other, label)
             before = _push(coming, own.T).mT  # (b, own, other)
             before = torch.where(same[:, step, None, None], before, before.mT)
             ahead = torch.where(valid[:, step, None, None], before, ahead)

