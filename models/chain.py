@@ -152,7 +152,8 @@ def _pairs(
     state = evidence.new_full((batch, classes + 1, classes + 1), FAR)  # (own, other)
     state[:, classes, classes] = 0.0
     states = []
-    steps = evidence[:, :, None].unbind(dim=1)  # (unbound, for the gradient of a slice is as large as the whole)
+    # (unbound, for the gradient of a slice is as large as the whole)
+    steps = evidence[:, :, None].unbind(dim=1)
     for step in range(count):
         before = state if step == 0 else torch.where(same[:, step, None, None], state, state.mT)
         reached = _push(before.mT, own) + other + steps[step]  # (b, other, label)
