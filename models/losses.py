@@ -16,6 +16,11 @@ def nothing(like: Float[Tensor, "..."]) -> Float[Tensor, ""]:
     return like.flatten()[:0].sum()
 
 
+def mean(values: Float[Tensor, "u"], weight: Float[Tensor, "u"] | None) -> Float[Tensor, ""]:
+    """The mean of values times weights; smaller weights make it smaller, for they are no shares."""
+    return values.mean() if weight is None else (values * weight).mean()
+
+
 def task(
     logits: Float[Tensor, "b n c"],
     label: Int[Tensor, "b n"],
@@ -46,26 +51,40 @@ def prediction(
     reference: Float[Tensor, "b n c"],
     mask: Bool[Tensor, "b n"],
     temperature: float,
+    weight: Float[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """L_pred: tau^2 KL( softmax(l_T / tau) || softmax(l_S / tau) )."""
+    """L_pred: tau^2 KL( softmax(l_T / tau) || softmax(l_S / tau) ), each utterance times its weight."""
     if not mask.any():
         return nothing(logits)
     student = F.log_softmax(logits[mask] / temperature, dim=-1)
     teacher = F.log_softmax(reference[mask].detach() / temperature, dim=-1)
-    return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    apart = F.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
+    return temperature**2 * mean(apart, _of(weight, mask))
+
+
+def _of(weight: Float[Tensor, "b n"] | None, mask: Bool[Tensor, "b n"]) -> Float[Tensor, "u"] | None:
+    return None if weight is None else weight[mask]
 
 
 def prediction_regression(
-    score: Float[Tensor, "b n 1"], reference: Float[Tensor, "b n 1"], mask: Bool[Tensor, "b n"]
+    score: Float[Tensor, "b n 1"],
+    reference: Float[Tensor, "b n 1"],
+    mask: Bool[Tensor, "b n"],
+    weight: Float[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """L_pred for regression: squared error to the teacher's score."""
+    """L_pred for regression: squared error to the teacher's score, each utterance times its weight."""
     if not mask.any():
         return nothing(score)
-    return F.mse_loss(score[mask], reference[mask].detach())
+    return mean((score[mask] - reference[mask].detach()).square()[:, 0], _of(weight, mask))
 
 
-def distance(state: Float[Tensor, "u h"], reference: Float[Tensor, "u h"], kind: str) -> Float[Tensor, ""]:
-    """Mean distance of two sets of states.
+def distance(
+    state: Float[Tensor, "u h"],
+    reference: Float[Tensor, "u h"],
+    kind: str,
+    weight: Float[Tensor, "u"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean distance of two sets of states, each pair times its weight.
 
     `kind`: `cosine` (1 - cosine, 0 to 2), `mse` or `smooth_l1` (means over the dimensions too).
     Raises ValueError for any other kind.
@@ -73,21 +92,25 @@ def distance(state: Float[Tensor, "u h"], reference: Float[Tensor, "u h"], kind:
     reference = reference.detach()
     match kind:
         case "cosine":
-            return (1 - F.cosine_similarity(state, reference, dim=-1)).mean()
+            return mean(1 - F.cosine_similarity(state, reference, dim=-1), weight)
         case "mse":
-            return F.mse_loss(state, reference)
+            return mean((state - reference).square().mean(dim=-1), weight)
         case "smooth_l1":
-            return F.smooth_l1_loss(state, reference)
+            return mean(F.smooth_l1_loss(state, reference, reduction="none").mean(dim=-1), weight)
     raise ValueError(f"distance {kind!r} is not one of cosine, mse, smooth_l1")
 
 
 def fused(
-    state: Float[Tensor, "b n h"], reference: Float[Tensor, "b n h"], mask: Bool[Tensor, "b n"], kind: str
+    state: Float[Tensor, "b n h"],
+    reference: Float[Tensor, "b n h"],
+    mask: Bool[Tensor, "b n"],
+    kind: str,
+    weight: Float[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """L_fused: distance( z_S, stopgrad z_T )."""
+    """L_fused: distance( z_S, stopgrad z_T ), each utterance times its weight."""
     if not mask.any():
         return nothing(state)
-    return distance(state[mask], reference[mask], kind)
+    return distance(state[mask], reference[mask], kind, _of(weight, mask))
 
 
 def modality(
@@ -95,13 +118,14 @@ def modality(
     reference: Float[Tensor, "b n 3 h"],
     mask: Bool[Tensor, "b n 3"],
     kind: str,
+    weight: Float[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """L_mod: mean over the modalities that `mask` names of distance( h_S, stopgrad h_T ).
+    """L_mod: mean over the modalities that `mask` names of distance( h_S, stopgrad h_T ), by weights.
 
     `mask` is the student's view for the scope `observed`, every slot of an utterance for `all`.
     """
     parts = [
-        distance(state[:, :, index][mask[..., index]], reference[:, :, index][mask[..., index]], kind)
+        fused(state[:, :, index], reference[:, :, index], mask[..., index], kind, weight)
         for index in range(mask.shape[-1])
         if mask[..., index].any()
     ]

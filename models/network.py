@@ -48,6 +48,14 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Chained(Output):
+    """The output of a network whose last layer is a chain over the dialogue."""
+
+    # what the chain says of an utterance from all others: log-probabilities, or one score
+    beliefs: Float[Tensor, "b n c"]
+
+
+@dataclass(frozen=True)
 class Imputed(Output):
     """The output of a network that fills absent features first."""
 

@@ -1,6 +1,7 @@
 """The objectives of teacher and student: named terms, summed in one place (docs/method.md, Objective)."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from models import losses
 from models.batch import Batch
-from models.network import Imputed, Network, Output
+from models.network import Chained, Imputed, Network, Output
 from models.terms import View, Weights
 from models.views import Conflict
 
@@ -25,6 +26,7 @@ class Options:
     temperature: float = 2.0
     distance: str = "cosine"
     scope: str = "observed"
+    trust: str = "constant"
     margin: float = 0.0
 
 
@@ -35,14 +37,20 @@ class References:
     logits: Float[Tensor, "*u c"]
     fused: Float[Tensor, "*u h"]
     states: Float[Tensor, "*u 3 h"]
+    evidence: Float[Tensor, "*u 3 c"]  # of each modality by itself
+    beliefs: Float[Tensor, "*u c"] | None = None  # of a teacher with a chain
 
     def of(self, batch: Batch) -> "References":
         """The references of a batch's utterances, in its shape; padding gets those of row 0."""
         row = batch.row.clamp(min=0)
-        return References(self.logits[row], self.fused[row], self.states[row])
+        return self._each(lambda told: told[row])
 
     def to(self, device: torch.device | str) -> "References":
-        return References(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return self._each(lambda told: told.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "References":
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return References(**{name: change(one) for name, one in told.items() if one is not None})
 
     @property
     def known(self) -> Bool[Tensor, "*u"]:
@@ -75,6 +83,25 @@ class Pass:
             raise ValueError("this term was given no references")
         return self.teacher
 
+    @property
+    def trust(self) -> Float[Tensor, "b n"] | None:
+        """What a comparison with the teacher weighs, by utterance (docs/method.md, Objective); None: 1.
+
+        `hidden`: the share of what is really there that the view hides; `sure`: 1 minus the teacher's
+        entropy over that of not knowing; `hidden_sure`: their product.
+        """
+        if self.options.trust == "constant":
+            return None
+        weight = torch.ones_like(self.references.logits[..., 0])
+        if "hidden" in self.options.trust:
+            there = self.complete.available.sum(dim=-1)
+            weight = 1 - (self.view.available & self.complete.available).sum(dim=-1) / there.clamp(min=1)
+            weight = torch.where(there > 0, weight, 0.0)
+        if "sure" in self.options.trust:
+            log = self.references.logits.detach().log_softmax(dim=-1)
+            weight = weight * (1 + (log.exp() * log).sum(dim=-1) / math.log(log.shape[-1]))
+        return torch.nan_to_num(weight)
+
 
 def task(seen: Pass) -> Float[Tensor, ""]:
     """L_task of one view."""
@@ -102,32 +129,59 @@ def _task(seen: Pass, logits: Float[Tensor, "b n c"], among: Bool[Tensor, "b n"]
 
 def prediction(seen: Pass) -> Float[Tensor, ""]:
     """L_pred of the incomplete view."""
-    return _prediction(seen, seen.view.valid)
+    return _answers(seen, seen.output.logits, seen.references.logits, seen.view.valid, seen.trust)
 
 
 def nce_reference(seen: Pass) -> Float[Tensor, ""]:
     """L_pred on the utterances in conflict."""
-    return _prediction(seen, seen.conflict.swapped)
+    return _answers(seen, seen.output.logits, seen.references.logits, seen.conflict.swapped, None)
 
 
-def _prediction(seen: Pass, among: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
-    logits, told, mask = seen.output.logits, seen.references, among & seen.references.known
+def evidence(seen: Pass) -> Float[Tensor, ""]:
+    """L_evi of the incomplete view: L_pred of each modality by itself, mean over those that it shows."""
+    told, shown = seen.references.evidence, seen.view.available
+    parts = [
+        _answers(
+            seen, seen.output.modality_logits[:, :, index], told[:, :, index], shown[..., index], seen.trust
+        )
+        for index in range(3)
+        if shown[..., index].any()
+    ]
+    return torch.stack(parts).mean() if parts else losses.nothing(seen.output.modality_logits)
+
+
+def beliefs(seen: Pass) -> Float[Tensor, ""]:
+    """L_chain of the incomplete view: L_pred of what the chain says from all other utterances."""
+    told = seen.references.beliefs
+    if not isinstance(seen.output, Chained) or told is None:
+        raise ValueError("beliefs: this network, or its teacher, has no chain")
+    return _answers(seen, seen.output.beliefs, told, seen.view.valid, seen.trust)
+
+
+def _answers(
+    seen: Pass,
+    logits: Float[Tensor, "b n c"],
+    told: Float[Tensor, "b n c"],
+    among: Bool[Tensor, "b n"],
+    weight: Float[Tensor, "b n"] | None,
+) -> Float[Tensor, ""]:
+    mask = among & seen.references.known
     if seen.options.regression:
-        return losses.prediction_regression(logits, told.logits, mask)
-    return losses.prediction(logits, told.logits, mask, seen.options.temperature)
+        return losses.prediction_regression(logits, told, mask, weight)
+    return losses.prediction(logits, told, mask, seen.options.temperature, weight)
 
 
 def fused(seen: Pass) -> Float[Tensor, ""]:
     """L_fused of the incomplete view."""
-    told = seen.references
-    return losses.fused(seen.output.fused, told.fused, seen.view.valid & told.known, seen.options.distance)
+    told, mask = seen.references, seen.view.valid & seen.references.known
+    return losses.fused(seen.output.fused, told.fused, mask, seen.options.distance, seen.trust)
 
 
 def modality(seen: Pass) -> Float[Tensor, ""]:
     """L_mod of the incomplete view."""
     told, options = seen.references, seen.options
     slots = (seen.view.valid & told.known)[..., None] & (seen.view.available | (options.scope == "all"))
-    return losses.modality(seen.output.states, told.states, slots, options.distance)
+    return losses.modality(seen.output.states, told.states, slots, options.distance, seen.trust)
 
 
 def reconstruction(seen: Pass) -> Float[Tensor, ""]:
@@ -155,6 +209,8 @@ COMPUTE = {
     "prediction": prediction,
     "fused": fused,
     "modality": modality,
+    "evidence": evidence,
+    "beliefs": beliefs,
     "reconstruction": reconstruction,
     "nce_task": nce_task,
     "nce_margin": nce_margin,

@@ -32,6 +32,17 @@ TERMS = {
     "prediction": Term("L_pred (CSA, answers)", "incomplete", ("prediction",), ("logits",)),
     "fused": Term("L_fused (CSA, fused state)", "incomplete", ("fused",), ("fused",)),
     "modality": Term("L_mod (CSA, modality states)", "incomplete", ("modality",), ("states",)),
+    "evidence": Term(
+        "L_evi (CSA, evidence of modalities)", "incomplete", ("evidence",), ("evidence",), alone=False
+    ),
+    "beliefs": Term(
+        "L_chain (CSA, beliefs of the chain)",
+        "incomplete",
+        ("beliefs",),
+        ("beliefs",),
+        needs="beliefs",
+        alone=False,
+    ),
     "reconstruction": Term(
         "reconstruction (imputer)", "incomplete", ("reconstruction",), needs="guesses", alone=False
     ),

@@ -13,10 +13,12 @@ from models.network import Network
 from pipeline.core import artefacts, stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.networks import BESIDE
 from pipeline.settings.compute import ComputeSettings
 from pipeline.training import checkpoint
 from pipeline.training.crossfit import align, fold_dialogues, mean_cosine
 from pipeline.training.dialogues import Dataset
+from pipeline.training.networks import name_of
 
 log = logging.getLogger("pipeline")
 SIZE = 128  # dialogues a batch
@@ -34,7 +36,7 @@ class Params(ComputeSettings):
 
 
 def run(params: Params, *, dataset: Path, teacher: Path, folds: list[Path], references: Path) -> None:
-    """Write logits, fused and modality-specific states, NaN outside the train and validation splits.
+    """Write answers, states, evidence and the chain's beliefs, NaN outside the train and validation splits.
 
     References of a held-out fold come from teachers that have not seen it: `cross_fitted` the one of the
     full teacher's seed, `ensemble` the mean over the seeds of `folds`, which come seed by seed. Their states
@@ -78,16 +80,22 @@ def judge(network: Network, data: Dataset, device: torch.device) -> Arrays:
     """The network's outputs on complete views of the train and validation splits; NaN on other rows."""
     network = network.eval().to(device)
     hidden, count = network.width, len(data.available)
-    told = {
-        "logits": np.full((count, network.shape.outputs), np.nan, np.float32),
-        "fused": np.full((count, hidden), np.nan, np.float32),
-        "states": np.full((count, 3, hidden), np.nan, np.float32),
+    outputs = network.shape.outputs
+    shapes = {
+        "logits": (outputs,),
+        "fused": (hidden,),
+        "states": (3, hidden),
+        "modality_logits": (3, outputs),
     }
+    if "beliefs" in BESIDE.get(name_of(network), ()):
+        shapes["beliefs"] = (outputs,)
+    told = {name: np.full((count, *shape), np.nan, np.float32) for name, shape in shapes.items()}
     for batch in data.batches(["train", "val"], SIZE):
         output = network(batch.to(device))
         rows = batch.row[batch.valid].numpy()
         for name, array in told.items():
             array[rows] = getattr(output, name).cpu()[batch.valid].numpy()
+    told["evidence"] = told.pop("modality_logits")
     return told
 
 
@@ -101,7 +109,7 @@ def _aligned(own: Arrays, full: Arrays, out: Dataset) -> tuple[Arrays, dict]:
     turn = align(own["fused"][shared], full["fused"][shared])
     parts = [align(own["states"][shared, index], full["states"][shared, index]) for index in range(3)]
     states = np.stack([part(own["states"][:, index]) for index, part in enumerate(parts)], axis=1)
-    return {"logits": own["logits"], "fused": turn(own["fused"]), "states": states}, {
+    return {**own, "fused": turn(own["fused"]), "states": states}, {
         "shared_before": mean_cosine(own["fused"][shared], full["fused"][shared]),
         "shared_after": mean_cosine(turn(own["fused"][shared]), full["fused"][shared]),
         "unseen_before": mean_cosine(own["fused"][unseen], full["fused"][unseen]),

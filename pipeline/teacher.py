@@ -23,6 +23,7 @@ from pipeline.training import loop
 from pipeline.training.crossfit import fold_dialogues
 from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder
+from pipeline.training.step import drawn_view
 from pipeline.training.validation import Validator
 
 log = logging.getLogger("pipeline")
@@ -48,17 +49,21 @@ class Params(ComputeSettings):
 
 
 def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path) -> None:
-    """Train on complete views alone and select on the complete validation view."""
+    """Train, and select on the complete validation view; incomplete ones only regularise."""
     device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
     network = loop.build_network(data, params.network, params.seed)
     options = loop.options_of(data, params.teacher, device)
-    term_weights = Weights(complete=1.0, auxiliary=params.teacher.auxiliary)
+    objective = params.teacher
+    term_weights = Weights(complete=1.0, incomplete=objective.incomplete, auxiliary=objective.auxiliary)
 
     def compute(network: Network, batch: Batch, generator: torch.Generator) -> loop.Terms:
-        return terms_of(network, batch.to(device), None, None, None, term_weights, options)
+        incomplete = None
+        if term_weights.sees("incomplete"):
+            incomplete = batch.showing(drawn_view(batch, objective.views, generator)).to(device)
+        return terms_of(network, batch.to(device), incomplete, None, None, term_weights, options)
 
     only_complete = ValidationMix(complete=1.0, fixed=0.0, random=0.0)
     validator = Validator(

@@ -18,7 +18,7 @@ from models import network
 from models.batch import Batch
 from models.chain import Potentials, count_labels, marginals, score_posterior
 from models.modalities import MODALITIES
-from models.network import Output
+from models.network import Chained
 
 ASIDE = -4.0  # gate of a modality that is not shown: its state tells of the neighbours alone
 CONTAGION = 0.5  # share of the counted link between speakers that training begins with
@@ -133,7 +133,7 @@ class Network(network.Network):
         if self.other is not None:
             self.other.copy_(CONTAGION * (other - start).flatten())
 
-    def forward(self, batch: Batch) -> Output:
+    def forward(self, batch: Batch) -> Chained:
         told = [
             self.modalities[name](
                 batch.features[name], batch.available[..., index], batch.speaker, batch.valid
@@ -147,20 +147,37 @@ class Network(network.Network):
         unary = evidence.sum(dim=2) + self.residual(self.dropout(fused))
         # a token has met the other modalities by what the dialogue says of all of them
         met = states + fused[:, :, None]
-        return Output(self._chained(unary, batch), fused, met, evidence)
+        answer, beliefs = (
+            self._scores(unary, batch) if self.shape.outputs == 1 else self._labels(unary, batch)
+        )
+        return Chained(answer, fused, met, evidence, beliefs)
 
-    def _chained(self, unary: Float[Tensor, "b n c"], batch: Batch) -> Float[Tensor, "b n c"]:
+    def _labels(
+        self, unary: Float[Tensor, "b n c"], batch: Batch
+    ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n c"]]:
+        """Log marginals, and what they are without an utterance's own evidence."""
         classes = self.shape.outputs
-        if classes == 1:
-            return self._score(unary[..., 0], batch)[..., None]
         other = None if self.other is None else self.other.view(classes, classes)
         potentials = Potentials(self.start, self.own.view(classes, classes), other)
-        return marginals(unary, potentials, batch.speaker, batch.valid)
+        answer = marginals(unary, potentials, batch.speaker, batch.valid)
+        beliefs = torch.where(batch.valid[..., None], answer - unary, 0.0)
+        return answer, beliefs.log_softmax(dim=-1)
 
-    def _score(self, mean: Float[Tensor, "b n"], batch: Batch) -> Float[Tensor, "b n"]:
-        """Posterior means under a chain of Gaussians; the more is shown, the surer an utterance is."""
+    def _scores(
+        self, unary: Float[Tensor, "b n 1"], batch: Batch
+    ) -> tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
+        """Posterior means under a chain of Gaussians, and what they are without an utterance's own evidence.
+
+        The more is shown, the surer an utterance is.
+        """
+        mean = unary[..., 0]
         sure = functional.softplus(self.precision)
         precision = sure[0] + (batch.available * sure[1:-1]).sum(dim=-1)
         pull = 0.95 * torch.sigmoid(self.pull)[0]
-        found, _ = score_posterior(mean, precision, pull, sure[-1], batch.speaker, batch.valid)
-        return torch.where(batch.valid, found + self.centre, 0.0)
+        found, variance = score_posterior(mean, precision, pull, sure[-1], batch.speaker, batch.valid)
+        whole = 1 / torch.where(batch.valid, variance, 1.0)
+        rest = (whole * found - precision * mean) / (whole - precision).clamp(min=1e-6)
+        answer, beliefs = (
+            torch.where(batch.valid, value + self.centre, 0.0)[..., None] for value in (found, rest)
+        )
+        return answer, beliefs

@@ -16,17 +16,6 @@ else:
     OwnNetwork = Literal[("", *NETWORKS)]
 
 
-class TeacherObjectiveSettings(Settings):
-    """What the complete-view teacher learns from."""
-
-    auxiliary: float = Field(0.3, ge=0, description="Weight of the modality heads' task loss")
-    label_smoothing: float = Field(
-        0.05, ge=0, lt=1, description="Share of the target spread over all classes"
-    )
-    class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
-    huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
-
-
 class ViewSettings(Settings):
     """How the incomplete training views are drawn, a family for each dialogue."""
 
@@ -35,6 +24,23 @@ class ViewSettings(Settings):
     rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), min_length=1, description="Missing rates of the random family"
     )
+
+
+class TeacherObjectiveSettings(Settings):
+    """What the complete-view teacher learns from; it is judged, and refers, by complete views alone."""
+
+    incomplete: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the task loss on an incomplete view, which regularises as its students'",
+    )
+    auxiliary: float = Field(0.3, ge=0, description="Weight of the modality heads' task loss")
+    label_smoothing: float = Field(
+        0.05, ge=0, lt=1, description="Share of the target spread over all classes"
+    )
+    class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
+    huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
+    views: ViewSettings = Field(default_factory=ViewSettings, description="Incomplete views")
 
 
 class ConflictSettings(Settings):
@@ -56,6 +62,8 @@ class ObjectiveSettings(Settings):
     prediction: float = Field(1.0, ge=0, description="Weight of L_pred, incomplete view")
     fused: float = Field(1.0, ge=0, description="Weight of L_fused, incomplete view")
     modality: float = Field(0.5, ge=0, description="Weight of L_mod, incomplete view")
+    evidence: float = Field(0.0, ge=0, description="Weight of L_evi, incomplete view")
+    beliefs: float = Field(0.0, ge=0, description="Weight of L_chain, incomplete view")
     nce: float = Field(0.5, ge=0, description="Weight of L_nce as a whole")
     nce_margin: float = Field(0.3, ge=0, description="Weight of the margin within L_nce (beta)")
     nce_reference: float = Field(0.0, ge=0, description="Weight of the KL to the teacher within L_nce")
@@ -64,6 +72,11 @@ class ObjectiveSettings(Settings):
     temperature: float = Field(2.0, gt=0, description="Temperature of L_pred (tau)")
     distance: Literal["cosine", "mse", "smooth_l1"] = Field("cosine", description="Distance of states")
     scope: Literal["observed", "all"] = Field("observed", description="Modalities that L_mod compares")
+    trust: Literal["constant", "hidden", "sure", "hidden_sure"] = Field(
+        "constant",
+        description="What weighs a comparison with the teacher: nothing, the share of the utterance that the "
+        "view hides, how sure the teacher is, or both",
+    )
     margin: float = Field(0.0, ge=0, description="Margin within L_nce, in nats or score units")
     label_smoothing: float = Field(
         0.05, ge=0, lt=1, description="Share of the target spread over all classes"
@@ -91,6 +104,11 @@ class ObjectiveSettings(Settings):
             self.check_network(self.network)
         if not any(term.alone for term in self.weights.computed.values()):
             raise ValueError("no term has a weight above 0, so there is nothing to learn from")
+        if "sure" in self.trust and self.references == "in_sample" and self.needs_references:
+            raise ValueError(
+                f"trust {self.trust} asks how sure the teacher is, and one that has seen the dialogue is "
+                "sure of what it was told; write references: cross_fitted or ensemble, or trust: hidden"
+            )
         letters = set(letters_of(self.modalities))
         if self.nce > 0 and not (
             "text" in self.modalities and any(letters >= set(name) for name in self.conflict.channels)

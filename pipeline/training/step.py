@@ -7,9 +7,14 @@ from models.modalities import letters_of, modalities_of
 from models.network import Network
 from models.objective import References, terms_of
 from models.views import ConflictRates, Donors, conflict_view, incomplete_view
-from pipeline.settings.objective import ObjectiveSettings
+from pipeline.settings.objective import ObjectiveSettings, ViewSettings
 from pipeline.training import loop
 from pipeline.training.dialogues import Dataset
+
+
+def drawn_view(batch: Batch, views: ViewSettings, generator: torch.Generator) -> torch.Tensor:
+    """What an incomplete view shows, bool (b, n, 3), drawn by the settings."""
+    return incomplete_view(batch.available, views.fixed_share, views.subsets, views.rates, generator)
 
 
 class Step:
@@ -46,9 +51,7 @@ class Step:
         batch = loop.restricted(batch, objective.modalities)
         incomplete = conflict = None
         if self.weights.sees("incomplete"):
-            views = objective.views
-            shown = incomplete_view(batch.available, views.fixed_share, views.subsets, views.rates, generator)
-            incomplete = batch.showing(shown).to(device)
+            incomplete = batch.showing(drawn_view(batch, objective.views, generator)).to(device)
         if self.weights.sees("conflict"):
             target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)
             dialogue = self.dialogue[batch.row[:, 0]]

@@ -55,6 +55,11 @@ def train(
     if objective.initialisation == "teacher":
         _start_from(network, teacher[0])
     told = None
+    if data.regression and "sure" in objective.trust and objective.needs_references:
+        raise PipelineError(
+            f"objective.trust: {objective.trust} asks how sure the teacher is of a class, and this corpus "
+            "has scores. Write hidden or constant."
+        )
     if objective.needs_references:
         told = _load_references(references[0], data, settings, network.width).to(device)
     step = Step(data, objective, told, device)
@@ -112,19 +117,31 @@ def _load_references(path: Path, data: Dataset, settings: StudentSettings, width
             f"{path}: its teacher has the seed {seed} and this student the seed {settings.seed}. Pass the "
             "references of the same seed."
         )
-    arrays = artefacts.load_tensors(path, ["logits", "fused", "states"])
+    arrays = artefacts.load_tensors(path)
     count = len(data.available)
-    expected = {"logits": (count, data.outputs), "fused": (count, width), "states": (count, 3, width)}
+    expected: dict[str, tuple[int, ...]] = {
+        "logits": (count, data.outputs),
+        "fused": (count, width),
+        "states": (count, 3, width),
+        "evidence": (count, 3, data.outputs),
+        "beliefs": (count, data.outputs),
+    }
     for name in settings.objective.weights.references:
         shape = expected[name]
+        if name not in arrays:
+            raise PipelineError(
+                f"{path}: it holds no {name}, which a term of the objective compares, for its teacher has "
+                "none. Train teacher and student with the same network, or set the weight to 0."
+            )
         if arrays[name].shape != shape:
             raise PipelineError(
                 f"{path}: {name} has shape {arrays[name].shape} and the student needs {shape}. Use the same "
                 "network section for teacher and student, and rerun the references on this dataset."
             )
     train = data.rows(["train"]).numpy()
-    if not all(bool(torch.isfinite(torch.from_numpy(arrays[name][train])).all()) for name in expected):
+    held = {name: torch.from_numpy(arrays[name]) for name in expected if name in arrays}
+    if not all(bool(torch.isfinite(values[train]).all()) for values in held.values()):
         raise PipelineError(
             f"{path}: some training utterance has no reference. Rerun the references stage on this dataset."
         )
-    return References(*(torch.from_numpy(arrays[name]) for name in expected))
+    return References(**held)

@@ -12,6 +12,7 @@ from models import losses
 from models.objective import COMPUTE, Options, References, terms_of, total
 from models.terms import TERMS, Weights, may_read_references
 from models.views import Conflict
+from pipeline.core.registries.networks import BESIDE
 from pipeline.settings.objective import ObjectiveSettings
 
 HALF = torch.tensor([[[0.0, 0.0]]])
@@ -113,6 +114,11 @@ def test_a_mask_that_names_nothing_gives_zero_with_a_gradient():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
+def able(term: str) -> str:
+    """A network that gives what a term needs."""
+    return next((name for name, given in BESIDE.items() if TERMS[term].needs in given), "attention")
+
+
 def made_inputs(regression: bool = False, name: str = "attention"):
     network = make_network(name=name, outputs=1 if regression else CLASSES)
     batch = make_batch((4, 3), rate=0.1)
@@ -129,7 +135,9 @@ def made_inputs(regression: bool = False, name: str = "attention"):
     for value in teacher.parameters():
         value.requires_grad_(True)
     told = teacher(batch)
-    references = References(told.logits, told.fused, told.states)
+    # the chain of another network would tell beliefs
+    beliefs = told.logits + 0.5 if regression else told.logits.roll(1, dims=-1)
+    references = References(told.logits, told.fused, told.states, told.modality_logits, beliefs)
     return network, teacher, batch, batch.showing(hidden), conflict, references
 
 
@@ -180,7 +188,7 @@ def test_views_that_no_term_reads_are_not_computed(monkeypatch):
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize("name", TERMS)
 def test_every_term_reaches_the_student_and_none_the_teacher(name, regression):
-    network, teacher, batch, incomplete, conflict, references = made_inputs(regression, "imputation")
+    network, teacher, batch, incomplete, conflict, references = made_inputs(regression, able(name))
     assert all(getattr(references, field.name).requires_grad for field in fields(References))
     weights = Weights(**{name: 1.0})
     # a margin that no answer has yet met, so that the hinge pulls too
@@ -259,7 +267,7 @@ def test_a_weight_is_the_product_of_its_keys():
 @pytest.mark.parametrize("name", TERMS)
 def test_a_term_is_computed_on_the_view_and_from_the_references_of_its_row(name):
     """Without either there is no such term, whatever its weight."""
-    network, _, batch, incomplete, conflict, references = made_inputs(name="imputation")
+    network, _, batch, incomplete, conflict, references = made_inputs(name=able(name))
     term, weights = TERMS[name], Weights(**{name: 1.0})
     assert {view for view in ("complete", "incomplete", "conflict") if weights.sees(view)} == {term.view}
     views = {"incomplete": incomplete, "conflict": conflict}
@@ -286,3 +294,64 @@ def test_a_search_reads_references_where_a_trial_may_need_them():
     # the weight is a product: the factor that is 0 now is the one that is searched
     assert may_read_references(none, ["nce"])
     assert not may_read_references(none.model_copy(update={"nce_reference": 0}), ["nce"])
+
+
+def weighed(trust: str, view, references, logits=None) -> float:
+    network, _, batch, *_ = made_inputs()
+    references = references if logits is None else replace(references, logits=logits)
+    weights, options = Weights(prediction=1.0), Options(trust=trust, temperature=1.0)
+    return terms_of(network, batch, view, None, references, weights, options)["prediction"].item()
+
+
+def test_trust_follows_what_the_view_hides():
+    """With an utterance wholly hidden, one shown whole, and one of which a part is hidden."""
+    network, _, batch, _, _, references = made_inputs()
+    shown = batch.available.clone()
+    shown[0, 0] = False
+    shown[0, 1, 0] = False
+    view = batch.showing(shown)
+    share = 1 - shown.sum(-1) / batch.available.sum(-1).clamp(min=1)
+    share[batch.available.sum(-1) == 0] = 0.0
+    student = network(view).logits.log_softmax(-1)
+    told = references.logits.detach().log_softmax(-1)
+    apart = (told.exp() * (told - student)).sum(-1)
+    expected = (apart * share)[batch.valid].mean()
+    assert weighed("hidden", view, references) == pytest.approx(expected.item(), rel=1e-4)
+    assert weighed("hidden", batch, references) == 0.0
+
+
+def test_trust_follows_how_sure_the_teacher_is():
+    _, _, batch, view, _, references = made_inputs()
+    unsure = torch.zeros_like(references.logits)
+    assert weighed("sure", view, references, unsure) == pytest.approx(0.0, abs=1e-6)
+    sure = 60 * F.one_hot(batch.label.clamp(min=0), CLASSES).float()
+    for trust, plain in (("sure", "constant"), ("hidden_sure", "hidden")):
+        assert weighed(trust, view, references, sure) == pytest.approx(weighed(plain, view, references, sure))
+
+
+def test_a_teacher_that_has_seen_the_answer_is_not_asked_how_sure_it_is():
+    with pytest.raises(ValueError, match="sure of what it was told"):
+        ObjectiveSettings(trust="sure")
+    assert ObjectiveSettings(trust="sure", references="cross_fitted").trust == "sure"
+
+
+def test_evidence_is_compared_by_modality_where_it_is_shown():
+    network, _, batch, view, _, references = made_inputs()
+    weights, options = Weights(evidence=1.0), Options(temperature=1.0)
+    other = replace(references, evidence=references.evidence.detach().clone())
+    hidden = batch.valid[..., None] & ~view.available
+    other.evidence[hidden] = other.evidence[hidden].roll(1, dims=-1)
+    found = [
+        terms_of(network, batch, view, None, told, weights, options)["evidence"].item()
+        for told in (references, other)
+    ]
+    expected = [
+        losses.prediction(
+            network(view).modality_logits[:, :, index],
+            references.evidence[:, :, index],
+            view.available[..., index],
+            1.0,
+        )
+        for index in range(3)
+    ]
+    assert found == [pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)] * 2

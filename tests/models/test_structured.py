@@ -4,8 +4,9 @@ import pytest
 import torch
 from dialogues import CLASSES, make_batch, make_network
 
-from models.chain import last_own
+from models.chain import last_own, score_posterior
 from models.modalities import MODALITIES
+from models.networks import structured
 
 
 def network_of(seed: int = 0, **changes):
@@ -72,3 +73,33 @@ def test_scores_begin_at_the_training_mean_and_follow_what_is_shown():
     nothing = network(batch.showing(torch.zeros_like(batch.available))).logits[batch.valid]
     assert torch.isfinite(nothing).all()
     assert not torch.allclose(network(batch).logits[batch.valid], nothing)
+
+
+@pytest.mark.parametrize("chain", ["own", "pairs"])
+def test_a_belief_is_the_answer_without_the_utterance_s_own_evidence(chain):
+    """Leaving an utterance unheard by the chain, all else as it was, gives what the chain believes of it."""
+    batch, network = make_batch((5, 3), rate=0.0), network_of(structured={"chain": chain})
+    output, heard = network(batch), {}
+    labels = network._labels
+    network._labels = lambda unary, batch: heard.update(unary=unary) or labels(unary, batch)
+    network(batch)
+    silent = heard["unary"].clone()
+    silent[0, 2] = 0.0
+    answer, _ = labels(silent, batch)
+    assert torch.allclose(output.beliefs[0, 2], answer[0, 2], atol=1e-5)
+    assert not torch.allclose(output.beliefs[0, 2], output.logits[0, 2], atol=1e-3)
+
+
+def test_a_belief_of_a_score_is_the_answer_without_its_own_evidence():
+    batch, network = make_batch((5, 3), rate=0.0), network_of(outputs=1)
+    beliefs = network(batch).beliefs
+
+    def unheard(mean, given, *rest):
+        given = given.clone()
+        given[0, 2] = 0.0
+        return score_posterior(mean, given, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structured, "score_posterior", unheard)
+        answer = network(batch).logits
+    assert torch.allclose(beliefs[0, 2], answer[0, 2], atol=1e-4)

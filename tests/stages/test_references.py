@@ -32,8 +32,9 @@ def test_references_are_the_frozen_teachers_words_on_complete_views(world):
         with torch.no_grad():
             output = network(batch)
         rows = batch.row[batch.valid].numpy()
-        for name in ("logits", "fused", "states"):
-            expected = getattr(output, name)[batch.valid].numpy()
+        names = {"logits": "logits", "fused": "fused", "states": "states", "evidence": "modality_logits"}
+        for name, field in names.items():
+            expected = getattr(output, field)[batch.valid].numpy()
             assert np.allclose(told[name][rows], expected, atol=1e-5)
     for array in told.values():
         assert np.isnan(array[data.rows(["test"]).numpy()]).all()

@@ -17,6 +17,7 @@ NETWORKS = {
 # what the outputs of a network hold beside models.network.Output, for the loss terms that need it
 BESIDE = {
     "imputation": ("guesses",),
+    "structured": ("beliefs",),
 }
 
 
