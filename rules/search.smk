@@ -1,4 +1,4 @@
-# The search for a variant's settings: one GPU job a variant, on the validation split alone.
+# The search for a variant's settings: one GPU job a fold and variant, on the validation split alone; and what was found.
 
 
 from models.terms import may_read_references
@@ -102,3 +102,25 @@ rule search:
         "python -m pipeline.search --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
         " --trials {output.trials:q} --best {output.best:q} > {log:q} 2>&1"
+
+
+# what was found, as an overlay; nothing reads it unless a person lays it over the configuration
+rule tuned:
+    input:
+        searches=search_files,
+    output:
+        overlay=f"{RUN}/tuned.yaml",
+    log:
+        f"{LOGS}/tuned.log",
+    benchmark:
+        f"{COSTS}/tuned.tsv"
+    conda:
+        "../envs/search.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        **made_by("pipeline.tuned", cfg=dict(run=CFG.run)),
+    shell:
+        "python -m pipeline.tuned --params {params.cfg:q} --searches {input.searches:q}"
+        " --overlay {output.overlay:q} > {log:q} 2>&1"
