@@ -77,6 +77,7 @@ rule evaluation:
 rule searches:
     input:
         search_files,
+        f"{RUN}/tuned.yaml",
 
 
 rule results:

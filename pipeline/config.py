@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.settings.config import Config, merged
-from pipeline.settings.files import Source, read_source, where
+from pipeline.settings.files import Place, Source, read_source, where
 from pipeline.settings.mistakes import explain
 from pipeline.settings.objective import ObjectiveSettings
 
@@ -31,17 +31,29 @@ def read_config(raw: Mapping, sources: Sequence[Source] = ()) -> Config:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
         raise PipelineError(explain(error, (), Config, sources)) from None
+    _check_variants(config, (), sources)
+    for fold in config.by_fold:
+        above = ("by_fold", fold)
+        try:
+            own = config.of_fold(fold)
+        except ValidationError as error:
+            raise PipelineError(explain(error, above, Config, sources)) from None
+        _check_variants(own, above, sources)
+    return config
+
+
+def _check_variants(config: Config, above: Place, sources: Sequence[Source]) -> None:
+    """Raise PipelineError for a variant that cannot be; `above` is the section that says what differs."""
     for name in config.variants:
+        place = (*above, "variants", name)
         try:
             objective = config.objective_of(name)
         except ValidationError as error:
-            raise PipelineError(explain(error, ("variants", name), ObjectiveSettings, sources)) from None
+            raise PipelineError(explain(error, place, ObjectiveSettings, sources)) from None
         try:
             objective.check_network(config.network_of(name).name)
         except ValueError as error:
-            place = ("variants", name)
             raise PipelineError(f"{where(place, sources)}: {'.'.join(place)}: {error}.") from None
-    return config
 
 
 def read_files(paths: Sequence[Path], given: Mapping[str, Mapping] | None = None) -> Config:

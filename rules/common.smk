@@ -1,5 +1,6 @@
 # What all chapters share: the validated configuration, paths, and what a rule's result depends on.
 
+from functools import cache
 from types import SimpleNamespace
 
 from models.modalities import MODALITIES
@@ -71,9 +72,14 @@ def made_by(*modules, networks=None, cfg={}, unread=()):
     }
 
 
+# the configuration of a fold: with what differs there
+of_fold = cache(CFG.of_fold)
+
+
 def network_of(wildcards):
     """The network of a job's variant, or of the teacher where a job has none."""
-    return [CFG.network_of(getattr(wildcards, "variant", "teacher")).name]
+    variant = getattr(wildcards, "variant", "teacher")
+    return [of_fold(wildcards.fold).network_of(variant).name]
 
 
 def gpus():

@@ -127,7 +127,8 @@ rule states:
         **made_by(
             "pipeline.states",
             networks=lambda wildcards: [
-                CFG.network_of(variant).name for variant in ("teacher", *VARIANTS)
+                of_fold(wildcards.fold).network_of(variant).name
+                for variant in ("teacher", *VARIANTS)
             ],
             cfg=COMPUTE,
         ),

@@ -1,4 +1,4 @@
-# The search for a variant's settings: one GPU job a variant, on the validation split alone.
+# The search for a variant's settings: one GPU job a fold and variant, on the validation split alone; and what was found.
 
 
 from models.terms import may_read_references
@@ -19,9 +19,10 @@ def search_files(wildcards):
     )
 
 
-def reference_kinds(variant):
+def reference_kinds(wildcards):
     """The kinds of references that a trial of this variant may read."""
-    present, space = CFG.objective_of(variant), CFG.search.spaces[variant]
+    present = of_fold(wildcards.fold).objective_of(wildcards.variant)
+    space = CFG.search.spaces[wildcards.variant]
     tried = space.get("objective.references", [present.references])
     searched = [key.removeprefix("objective.") for key in space]
     if not may_read_references(present, searched):
@@ -31,9 +32,10 @@ def reference_kinds(variant):
 
 def networks_searched(wildcards):
     """The networks that a trial of this variant may train."""
+    own = of_fold(wildcards.fold)
     return networks_tried(
-        CFG.network.name,
-        CFG.objective_of(wildcards.variant),
+        own.network.name,
+        own.objective_of(wildcards.variant),
         # a variant without a space has no job, and still has to name its networks
         CFG.search.spaces.get(wildcards.variant, {}),
     )
@@ -42,11 +44,12 @@ def networks_searched(wildcards):
 def search_inputs(wildcards):
     folder, variant = f"{RUN}/{wildcards.fold}", wildcards.variant
     starts = CFG.search.spaces[variant].get("objective.initialisation", [])
-    start = "teacher" in (CFG.objective_of(variant).initialisation, *starts)
+    present = of_fold(wildcards.fold).objective_of(variant).initialisation
+    start = "teacher" in (present, *starts)
     return dict(
         references=[
             f"{folder}/references/{kind}/{seed}.safetensors"
-            for kind in reference_kinds(variant)
+            for kind in reference_kinds(wildcards)
             for seed in CFG.search.seeds
         ],
         teacher=[
@@ -81,9 +84,11 @@ rule search:
             "pipeline.search",
             networks=networks_searched,
             cfg=lambda wildcards: dict(
-                network=CFG.network.read_by(*networks_searched(wildcards)),
-                training=CFG.training,
-                objective=CFG.objective_of(wildcards.variant),
+                network=of_fold(wildcards.fold).network.read_by(
+                    *networks_searched(wildcards)
+                ),
+                training=of_fold(wildcards.fold).training,
+                objective=of_fold(wildcards.fold).objective_of(wildcards.variant),
                 # a variant without a space has no job, and still has to name its keys
                 space=CFG.search.spaces.get(wildcards.variant, {}),
                 trials=CFG.search.trials,
@@ -97,3 +102,25 @@ rule search:
         "python -m pipeline.search --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
         " --trials {output.trials:q} --best {output.best:q} > {log:q} 2>&1"
+
+
+# what was found, as an overlay; nothing reads it unless a person lays it over the configuration
+rule tuned:
+    input:
+        searches=search_files,
+    output:
+        overlay=f"{RUN}/tuned.yaml",
+    log:
+        f"{LOGS}/tuned.log",
+    benchmark:
+        f"{COSTS}/tuned.tsv"
+    conda:
+        "../envs/search.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        **made_by("pipeline.tuned", cfg=dict(run=CFG.run)),
+    shell:
+        "python -m pipeline.tuned --params {params.cfg:q} --searches {input.searches:q}"
+        " --overlay {output.overlay:q} > {log:q} 2>&1"

@@ -47,9 +47,9 @@ rule teacher:
             "pipeline.teacher",
             networks=network_of,
             cfg=lambda wildcards: dict(
-                network=CFG.network_of("teacher"),
-                training=CFG.training,
-                teacher=CFG.teacher,
+                network=of_fold(wildcards.fold).network_of("teacher"),
+                training=of_fold(wildcards.fold).training,
+                teacher=of_fold(wildcards.fold).teacher,
                 seed=int(wildcards.seed),
                 **COMPUTE,
             ),
@@ -74,9 +74,9 @@ use rule teacher as held_out_teacher with:
             "pipeline.teacher",
             networks=network_of,
             cfg=lambda wildcards: dict(
-                network=CFG.network_of("teacher"),
-                training=CFG.training,
-                teacher=CFG.teacher,
+                network=of_fold(wildcards.fold).network_of("teacher"),
+                training=of_fold(wildcards.fold).training,
+                teacher=of_fold(wildcards.fold).teacher,
                 seed=int(wildcards.seed),
                 held_out=int(wildcards.held),
                 folds=CFG.reference_folds,
@@ -135,7 +135,7 @@ rule references:
 
 
 def student_inputs(wildcards):
-    objective = CFG.objective_of(wildcards.variant)
+    objective = of_fold(wildcards.fold).objective_of(wildcards.variant)
     fold, seed = wildcards.fold, wildcards.seed
     start = objective.initialisation == "teacher"
     stored = f"{RUN}/{fold}/references/{objective.references}/{seed}.safetensors"
@@ -168,9 +168,9 @@ rule student:
             "pipeline.student",
             networks=network_of,
             cfg=lambda wildcards: dict(
-                network=CFG.network_of(wildcards.variant),
-                training=CFG.training,
-                objective=CFG.objective_of(wildcards.variant),
+                network=of_fold(wildcards.fold).network_of(wildcards.variant),
+                training=of_fold(wildcards.fold).training,
+                objective=of_fold(wildcards.fold).objective_of(wildcards.variant),
                 seed=int(wildcards.seed),
                 **COMPUTE,
             ),

@@ -46,7 +46,7 @@ GROUPS = {
         *NETWORKS.values(),
         *PROTOCOLS.values(),
     ),
-    "search": ("pipeline.search", *NETWORKS.values()),
+    "search": ("pipeline.search", "pipeline.tuned", *NETWORKS.values()),
     "annotate": ("pipeline.annotate", *ENCODERS.values(), *DETECTORS.values(), *NETWORKS.values()),
     "results": (
         *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),

@@ -22,7 +22,7 @@ from pipeline.settings.rendering import RenderingSettings
 from pipeline.settings.report import ReportSettings
 from pipeline.settings.search import SearchSettings
 from pipeline.settings.standins import StandinsSettings
-from pipeline.settings.training import TrainingSettings
+from pipeline.settings.training import JUDGES, TrainingSettings
 
 NAME = r"^[A-Za-z0-9_]+$"
 
@@ -48,6 +48,16 @@ class NamedSettings(Settings):
     )
 
 
+class FoldSettings(Settings):
+    """What differs in one fold, key by key."""
+
+    network: dict = Field({}, description="what differs from `network`")
+    training: dict = Field({}, description="what differs from `training`")
+    teacher: dict = Field({}, description="what differs from `teacher`")
+    objective: dict = Field({}, description="what differs in every variant, above its own entry")
+    variants: dict[str, dict] = Field({}, description="by name: what differs in that variant alone")
+
+
 class Config(ComputeSettings, NamedSettings):
     """The whole configuration; `config.yaml` holds every key with a comment."""
 
@@ -71,6 +81,9 @@ class Config(ComputeSettings, NamedSettings):
     objective: ObjectiveSettings = Field(ObjectiveSettings(), description="what a student learns from")
     variants: dict[Annotated[str, Field(pattern=NAME)], dict] = Field(
         {"corekd": {}}, description="by name: what differs from `objective`; {} is CoRe-KD itself"
+    )
+    by_fold: dict[Annotated[str, Field(pattern=NAME)], FoldSettings] = Field(
+        {}, description="by fold: what differs there from network, training, teacher, objective and variants"
     )
     reference_folds: int = Field(
         4, ge=2, le=50, description="parts of the training dialogues that teachers are held out from"
@@ -134,6 +147,7 @@ class Config(ComputeSettings, NamedSettings):
                     f"{', '.join(RESERVED)}, and names with _ceiling or that begin with readable); rename it"
                 )
         self._corpus_has_the_folds()
+        self._what_may_differ_by_fold()
         if self.encoders.standins and not (self.corpus.row.generated or self.corpus.row.given):
             raise ValueError(
                 f"encoders.standins: the stand-ins know only the embedded corpus, and corpus.name is "
@@ -159,10 +173,43 @@ class Config(ComputeSettings, NamedSettings):
         if len(set(folds)) != len(folds):
             raise ValueError("corpus.folds: an entry stands twice")
 
+    def _what_may_differ_by_fold(self) -> None:
+        """Raise ValueError for a fold or variant that is not there, and for what judges all folds."""
+        for fold, own in self.by_fold.items():
+            if fold not in self.corpus.folds:
+                raise ValueError(
+                    f"by_fold.{fold}: {fold!r} is none of corpus.folds ({', '.join(self.corpus.folds)}); add "
+                    "it there, or leave its settings out"
+                )
+            for name in own.variants:
+                if name not in self.variants:
+                    raise ValueError(f"by_fold.{fold}.variants.{name}: {self._no_variant(name)}")
+            for key in JUDGES:
+                if key in own.training:
+                    raise ValueError(
+                        f"by_fold.{fold}.training.{key}: it may not differ by fold, for the tables have all "
+                        f"folds judged alike; set training.{key}"
+                    )
+
     def _no_variant(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.variants, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.variants)}"
         return f"there is no variant {name!r}; {hint}"
+
+    def of_fold(self, fold: str) -> "Config":
+        """The configuration that a fold is trained by: this one, with the fold's own keys on top.
+
+        `objective` of the fold lies above what the variants say, and its `variants` above that.
+        """
+        if fold not in self.by_fold:
+            return self
+        own = self.by_fold[fold]
+        variants = {
+            name: merged(merged(given, own.objective), own.variants.get(name, {}))
+            for name, given in self.variants.items()
+        }
+        plain = merged(self.model_dump(exclude={"by_fold"}), own.model_dump(exclude={"variants"}))
+        return Config.model_validate({**plain, "variants": variants})
 
     def objective_of(self, variant: str) -> ObjectiveSettings:
         """The full objective of one variant: `objective` with the variant's own keys on top."""

@@ -2,12 +2,13 @@
 
 import difflib
 import re
+import typing
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.settings import schema
-from pipeline.settings.config import Config
+from pipeline.settings.config import Config, FoldSettings
 from pipeline.settings.files import Place, Source, where
 
 # keys of earlier versions, and what to write instead
@@ -28,7 +29,7 @@ def explain(error: ValidationError, above: Place, model: type[BaseModel], source
         said = str(fault["ctx"]["error"])
         place, section = (*above, *names), _section_at(model, names)
         # what concerns several keys of a section begins with the one to look at
-        named = re.match(r"([a-z_.]+): ", said)
+        named = re.match(r"([A-Za-z0-9_.]+): ", said)
         if named and section and named[1].partition(".")[0] in section.model_fields:
             place, said = (*place, *named[1].split(".")), said[named.end() :]
         return f"{where(place, sources)}: {'.'.join(place)}: {said}.{more}"
@@ -39,9 +40,10 @@ def explain(error: ValidationError, above: Place, model: type[BaseModel], source
         return f"{where(place, sources)}: there is no key {key!r}. {_nearest(model, above, inner)}{more}"
     holder = _section_at(model, names[:-1]) if names else None
     field = holder.model_fields.get(names[-1]) if holder else None
-    if field is None:
-        return f"{where(place, sources)}: {key}: {fault['msg']} (got {schema.plain(fault['input'])}).{more}"
     section = _section_at(model, names)
+    if field is None:
+        said = f"expected a section of {', '.join(section.model_fields)}" if section else fault["msg"]
+        return f"{where(place, sources)}: {key}: {said} (got {schema.plain(fault['input'])}).{more}"
     kind = f"a section of {', '.join(section.model_fields)}" if section else schema.kind_of(field)
     near = difflib.get_close_matches(str(fault["input"]), schema.choices(field.annotation), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -58,17 +60,27 @@ def _nearest(model: type[BaseModel], above: Place, path: Place) -> str:
     if near := difflib.get_close_matches(path[-1], known, n=1):
         return f"Did you mean {near[0]!r}?"
     everywhere = {key.path[-1]: key.name for key in schema.keys(Config())}
+    if (fold := (*above, *path)[:2])[0] == "by_fold":
+        # of what may stand there
+        allowed = [key for key in schema.keys(Config()) if key.path[0] in FoldSettings.model_fields]
+        everywhere = {key.path[-1]: ".".join((*fold, *key.path)) for key in allowed}
     if near := difflib.get_close_matches(path[-1], everywhere, n=1, cutoff=0.8):
         return f"Did you mean {everywhere[near[0]]!r}?"
     return f"Known keys there: {', '.join(known)}."
 
 
 def _section_at(model: type[BaseModel], path: Place) -> type[BaseModel] | None:
-    """The settings model that lies at `path` below `model`, or None if there is a plain value."""
+    """The settings model that lies at `path` below `model` (or in a mapping), or None if there is none."""
+    kind: typing.Any = model
     for part in path:
-        field = model.model_fields.get(part)
-        kind = field.annotation if field else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        if typing.get_origin(kind) is dict:
+            kind = typing.get_args(kind)[1]
+        elif _is_section(kind) and part in kind.model_fields:
+            kind = kind.model_fields[part].annotation
+        else:
             return None
-        model = kind
-    return model
+    return kind if _is_section(kind) else None
+
+
+def _is_section(kind: typing.Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

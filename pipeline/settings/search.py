@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.settings.base import Settings
 from pipeline.settings.objective import ObjectiveSettings
+from pipeline.settings.training import JUDGES
 
 SEARCHED = ("objective", "training", "network")
 
@@ -64,6 +65,9 @@ class SearchSettings(Settings):
                     raise ValueError(
                         f"{variant}: {key!r} does not begin with objective., training. or network."
                     )
+                section, _, inner = key.partition(".")
+                if section == "training" and inner.partition(".")[0] in JUDGES:
+                    raise ValueError(f"{variant}: {key!r} is what trials are judged by; leave it out")
                 if isinstance(values, list) and len(values) < 2:
                     raise ValueError(f"{variant}, {key}: a list needs two choices at least")
         return spaces

@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from pipeline.settings.base import Settings
 
+# what epochs, trials of a search and the rows of a table are judged by: the same for all
+JUDGES = ("validation", "regression_score")
+
 
 class ValidationMix(Settings):
     """How the validation scores of the conditions are weighed to choose the epoch."""

@@ -204,6 +204,7 @@ def test_costs_are_those_of_the_benchmark_files(tmp_path):
         "costs.tsv": "99\t0:01:39\t9999\t99\n",
         "annotate/talk.tsv": "99\t0:01:39\t9999\t99\n",
         "search/main-corekd.tsv": "99\t0:01:39\t9999\t99\n",
+        "tuned.tsv": "99\t0:01:39\t9999\t99\n",
     }
     for name, row in files.items():
         (tmp_path / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)

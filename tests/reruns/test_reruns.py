@@ -91,6 +91,7 @@ VALUES = {
     "dataset.shrinkage": 0.2,
     "network.hidden": 32,
     "training.epochs": 3,
+    "by_fold.main.training.epochs": 3,
     "training.validation.fixed": 2.0,
     "teacher.auxiliary": 0.1,
     "objective.nce": 0.7,
@@ -198,6 +199,40 @@ def test_an_edit_of_a_network_reruns_the_variants_that_train_it(tmp_path):
     assert {"teacher", "references", "held_out_teacher"}.isdisjoint(found)
     trained = re.findall(r"rule (?:student|evaluate):\n(?:    .*\n)*?    wildcards: (.*)", said)
     assert all("variant=imputation" in wildcards for wildcards in trained) and len(trained) == 4
+
+
+def test_an_edit_for_one_fold_reruns_the_jobs_of_that_fold(tmp_path):
+    project = copy_project(tmp_path / "project")
+    (project / "there").mkdir()
+    for name in ("index.csv", "text.npz"):
+        (project / "there" / name).touch()
+    corpus = {"name": "features", "folder": "there", "folds": ["one", "two"]}
+    settings = OVERLAY | {"corpus": corpus, "compare": ["corekd", "modality_dropout"]}
+    write_overlay(project, settings)
+    pretend_finished(project, "--configfile", "small.json")
+
+    def edited(**own: dict) -> tuple[dict[str, int], set[str], set[str]]:
+        """Jobs by rule, the folds of those with a network, and the reasons that are settings."""
+        write_overlay(project, settings | {"by_fold": {"one": own}})
+        said = dry_run(project, "--configfile", "small.json")
+        folds = re.findall(
+            r"rule (?:teacher|references|student|evaluate|states):\n(?:    .*\n)*?"
+            r"    wildcards: fold=(\w+)",
+            said,
+        )
+        reasons = re.findall(r"reason: Params have changed.*: (before: .*)", said)
+        return counted(said), set(folds), {reason.strip() for reason in reasons}
+
+    seeds = len(OVERLAY["seeds"])
+    found, folds, reasons = edited(training={"epochs": 3})
+    assert (found["teacher"], found["student"], found["evaluate"]) == (seeds, 2 * seeds, 3 * seeds)
+    assert folds == {"one"}
+    assert reasons == {"before: 'training.epochs=2' now: 'training.epochs=3'"}
+    found, folds, reasons = edited(variants={"modality_dropout": {"label_smoothing": 0.1}})
+    assert "teacher" not in found
+    assert (found["student"], found["evaluate"], folds) == (seeds, seeds, {"one"})
+    assert reasons == {"before: 'objective.label_smoothing=0.05' now: 'objective.label_smoothing=0.1'"}
+    assert edited() == ({}, set(), set())
 
 
 # of each named target a stage that it makes, and one that comes after

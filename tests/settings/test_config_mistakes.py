@@ -158,6 +158,72 @@ MISTAKES = {
         "network: {heads: 3}\n",
         r"line 1: network: heads \(3\) must divide hidden \(64\)",
     ),
+    "a fold that is not trained": (
+        "by_fold:\n  session1: {}\n",
+        r"line 2: by_fold\.session1: 'session1' is none of corpus\.folds \(main\)",
+    ),
+    "value for a fold": (
+        "by_fold: {main: 3}\n",
+        r"line 1: by_fold\.main: expected a section of network, training, teacher, .* \(got 3\)",
+    ),
+    "misspelt section of a fold": (
+        "by_fold:\n  main:\n    trainin: {}\n",
+        r"line 3: there is no key 'by_fold\.main\.trainin'\. Did you mean 'training'\?",
+    ),
+    "right key of a fold in the wrong place": (
+        "by_fold:\n  main:\n    epochs: 3\n",
+        r"line 3: there is no key 'by_fold\.main\.epochs'\. Did you mean 'by_fold\.main\.training\.epochs'\?",
+    ),
+    "key that is no fold's": (
+        "by_fold: {main: {seeds: [1]}}\n",
+        r"no key 'by_fold\.main\.seeds'\. Known keys there: network, training, teacher, ",
+    ),
+    "misspelt nested key of a fold": (
+        "by_fold:\n  main:\n    training:\n      epochss: 3\n",
+        r"line 4: there is no key 'by_fold\.main\.training\.epochss'\. Did you mean 'epochs'\?",
+    ),
+    "out of range in a fold": (
+        "by_fold:\n  main:\n    training: {epochs: 0}\n",
+        r"line 3: the key 'by_fold\.main\.training\.epochs' is 0; expected: whole number, 1 to 1000",
+    ),
+    "value for a fold's section": (
+        "by_fold: {main: {training: 30}}\n",
+        r"the key 'by_fold\.main\.training' is 30; expected: mapping",
+    ),
+    "misspelt key of a fold's variant": (
+        "by_fold:\n  main:\n    variants:\n      corekd: {fuzed: 0}\n",
+        r"line 4: there is no key 'by_fold\.main\.variants\.corekd\.fuzed'\. Did you mean 'fused'\?",
+    ),
+    "unknown variant of a fold": (
+        "by_fold:\n  main:\n    variants:\n      corkd: {}\n",
+        r"line 4: by_fold\.main\.variants\.corkd: there is no variant 'corkd'; did you mean 'corekd'\?",
+    ),
+    "heads that do not fit in one fold": (
+        "network: {heads: 8}\nby_fold: {main: {network: {hidden: 40, heads: 16}}}\n",
+        r"line 2: by_fold\.main\.network: heads \(16\) must divide hidden \(40\)",
+    ),
+    "a network that a term cannot train in one fold": (
+        "variants: {other: {reconstruction: 1, network: imputation}}\n"
+        "by_fold: {main: {variants: {other: {network: structured}}}}\n",
+        r"line 2: by_fold\.main\.variants\.other: reconstruction has a weight, and the network structured",
+    ),
+    "a run's network that a fold's term cannot train": (
+        "network: {name: imputation}\nvariants: {other: {reconstruction: 1}}\n"
+        "by_fold: {main: {network: {name: attention}}}\n",
+        r"line 3: by_fold\.main\.variants\.other: reconstruction has a weight, and the network attention",
+    ),
+    "another mix of validation in one fold": (
+        "by_fold:\n  main:\n    training:\n      validation: {fixed: 2}\n",
+        r"line 4: by_fold\.main\.training\.validation: it may not differ by fold.*set training\.validation\.",
+    ),
+    "another validation score in one fold": (
+        "by_fold: {main: {training: {regression_score: pearson}}}\n",
+        r"by_fold\.main\.training\.regression_score: it may not differ by fold",
+    ),
+    "search of what trials are judged by": (
+        "search: {spaces: {corekd: {training.validation.fixed: [1, 2]}}}\n",
+        r"search\.spaces: corekd: 'training\.validation\.fixed' is what trials are judged by; leave it out",
+    ),
     "run that is a path": ("run: ../mine\n", r"'run' is \.\./mine; expected: text, of the form"),
 }
 

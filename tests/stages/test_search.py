@@ -180,7 +180,7 @@ def test_searches_are_planned_with_what_their_trials_read(tmp_path):
     }
     overlay = write_overlay(folder, {**SMALL_RUN, "search": {"spaces": spaces, "seeds": [3]}})
     jobs = planned(folder, "--configfile", str(overlay), "--cores", "1", "searches")
-    assert jobs["search"] == 2
+    assert (jobs["search"], jobs["tuned"]) == (2, 1)
     assert (jobs["teacher"], jobs["held_out_teacher"], jobs["references"]) == (1, 4, 2)
     assert "student" not in jobs
     none = {"spaces": {"modality_dropout": spaces["modality_dropout"]}}
