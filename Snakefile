@@ -4,6 +4,7 @@
 #   snakemake --cores all --configfile config/reported.yaml    the same, large enough to compare methods
 #   snakemake encoders | features | teachers | students | evaluation | results | report | model
 #   snakemake searches                                         tune the variants that search.spaces names
+#   snakemake payoff                                           where a teacher knows more than its students
 #   snakemake annotate --config video=talk.mp4                 a video of your own, by the exported model
 #   snakemake --report report.zip                              all that people read, in one file, once it is made
 #

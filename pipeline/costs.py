@@ -17,7 +17,7 @@ from pipeline.settings.base import Settings
 # Snakemake's columns -> ours; memory is in MB (2^20 bytes) there, and "-" where a job was too short to sample
 COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "peak_mb"}
 # not of the run's results: this stage itself, and what people ask for beside them
-BESIDE = ("costs", "annotate", "search", "tuned")
+BESIDE = ("costs", "annotate", "search", "tuned", "payoff")
 
 
 class Params(Settings):

@@ -9,7 +9,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import run_digest
 from pipeline.settings.compute import ComputeSettings
+from pipeline.settings.heldout import HeldOutSettings
 from pipeline.training import loop
+from pipeline.training.crossfit import fold_dialogues
 from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder
 from pipeline.training.student import StudentSettings, train
@@ -17,7 +19,7 @@ from pipeline.training.student import StudentSettings, train
 log = logging.getLogger("pipeline")
 
 
-class Params(ComputeSettings, StudentSettings):
+class Params(ComputeSettings, HeldOutSettings, StudentSettings):
     """Settings of the stage."""
 
 
@@ -40,6 +42,8 @@ def run(
     """
     device = prepare(params.device, params.threads)
     objective, data = params.objective, Dataset.load(dataset)
+    if params.held_out is not None:
+        data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
     read = [dataset, masks]
     if objective.initialisation == "teacher":
         read.append(_only(teacher, "--teacher", "objective.initialisation is 'teacher'"))
@@ -56,7 +60,9 @@ def run(
         ),
     )
     network, done = train(params, data, masks, references, teacher, device, resume)
-    loop.write(done, network, objective.modalities, weights=weights, epochs=epochs, history=history)
+    notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}
+    files = {"weights": weights, "epochs": epochs, "history": history}
+    loop.write(done, network, objective.modalities, **files, notes=notes)
     resume.clear()
 
 

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from models.batch import Batch
 from models.modalities import MODALITIES
@@ -16,6 +16,7 @@ from pipeline.core.device import prepare
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.reruns.partial import run_digest
 from pipeline.settings.compute import ComputeSettings
+from pipeline.settings.heldout import HeldOutSettings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import TeacherObjectiveSettings
 from pipeline.settings.training import TrainingSettings, ValidationMix
@@ -29,7 +30,7 @@ from pipeline.training.validation import Validator
 log = logging.getLogger("pipeline")
 
 
-class Params(ComputeSettings):
+class Params(ComputeSettings, HeldOutSettings):
     """Settings of the teacher."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="Size of the network")
@@ -38,14 +39,6 @@ class Params(ComputeSettings):
         default_factory=TeacherObjectiveSettings, description="The teacher's objective"
     )
     seed: int = Field(0, ge=0, description="Seed of the training; all folds of a seed start alike")
-    held_out: int | None = Field(None, ge=0, description="Fold of training dialogues left out; null: none")
-    folds: int = Field(5, ge=2, le=50, description="Number of folds of the training dialogues")
-
-    @model_validator(mode="after")
-    def _fold_exists(self) -> "Params":
-        if self.held_out is not None and self.held_out >= self.folds:
-            raise ValueError(f"held_out {self.held_out} must be below folds ({self.folds})")
-        return self
 
 
 def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path) -> None:

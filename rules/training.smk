@@ -180,3 +180,85 @@ rule student:
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
         " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
         " > {log:q} 2>&1"
+
+
+# a student that has not seen one part of the training dialogues, so that it can be asked about them
+use rule student as held_out_student with:
+    output:
+        **trained(f"{RUN}/{{fold}}/student/{{variant}}/{{seed}}/held-{{held}}"),
+    log:
+        f"{LOGS}/student/{{fold}}-{{variant}}-{{seed}}-held-{{held}}.log",
+    benchmark:
+        f"{COSTS}/student/{{fold}}-{{variant}}-{{seed}}-held-{{held}}.tsv"
+    params:
+        **made_by(
+            "pipeline.student",
+            networks=network_of,
+            cfg=lambda wildcards: dict(
+                network=of_fold(wildcards.fold).network_of(wildcards.variant),
+                training=of_fold(wildcards.fold).training,
+                objective=of_fold(wildcards.fold).objective_of(wildcards.variant),
+                seed=int(wildcards.seed),
+                held_out=int(wildcards.held),
+                folds=CFG.reference_folds,
+                **COMPUTE,
+            ),
+        ),
+
+
+# the variant that meets incomplete views and has no teacher
+ALONE = "modality_dropout"
+
+
+def held_out_networks(folder):
+    """Those that have not seen a part of the training dialogues: fold by fold, seed by seed."""
+    return [
+        f"{RUN}/{fold}/{folder}/{seed}/held-{held}/weights.safetensors"
+        for fold in FOLDS
+        for seed in SEEDS
+        for held in HELD
+    ]
+
+
+# where the teacher knows more than a student, on dialogues that neither has seen
+rule payoff:
+    input:
+        dataset=expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS),
+        masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
+        teachers=held_out_networks("teacher"),
+        students=held_out_networks(f"student/{ALONE}"),
+    output:
+        folder=directory(f"{RUN}/results/payoff"),
+    log:
+        f"{LOGS}/payoff.log",
+    benchmark:
+        f"{COSTS}/payoff.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: CFG.threads
+    resources:
+        gpu=GPU,
+        mem_mb=memory(4000),
+        runtime=60,
+    params:
+        **made_by(
+            "pipeline.payoff",
+            networks=lambda wildcards: sorted(
+                {
+                    of_fold(fold).network_of(variant).name
+                    for fold in FOLDS
+                    for variant in ("teacher", ALONE)
+                }
+            ),
+            cfg=dict(
+                report=CFG.report,
+                student=ALONE,
+                folds=len(HELD),
+                seeds=SEEDS,
+                **COMPUTE,
+            ),
+        ),
+    shell:
+        "python -m pipeline.payoff --params {params.cfg:q} --dataset {input.dataset:q}"
+        " --masks {input.masks:q} --teachers {input.teachers:q} --students {input.students:q}"
+        " --folder {output.folder:q} > {log:q} 2>&1"

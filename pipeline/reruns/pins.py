@@ -41,6 +41,7 @@ GROUPS = {
             "pipeline.evaluate",
             "pipeline.ceilings",
             "pipeline.simple",
+            "pipeline.payoff",
         ),
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
         *NETWORKS.values(),
