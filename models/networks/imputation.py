@@ -1,11 +1,11 @@
-"""The imputation baseline: an autoencoder fills absent features, and the attention network reads them.
+"""The imputation baseline: an autoencoder fills absent features, and another network reads them.
 
 This is the family of methods that the source argues against (docs/method.md, Variants): it is here to be
 compared with, and only the variant `imputation` uses it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
@@ -15,13 +15,18 @@ from models import network
 from models.batch import Batch
 from models.modalities import MODALITIES
 from models.network import Imputed
-from models.networks import attention
+from models.networks import attention, structured
 from models.temporal import TemporalEncoder
+
+READERS = {"attention": attention, "structured": structured}
 
 
 @dataclass(frozen=True)
 class Shape(attention.Shape):
-    """That of the network that reads; the imputer has its width, heads, dropout and reach."""
+    """What fixes the network that reads; the imputer has its width, heads, dropout and reach."""
+
+    reader: str = "attention"  # the network that reads
+    chain: str = "own"  # of a reader that has one
 
 
 class Imputer(nn.Module):
@@ -52,16 +57,23 @@ class Imputer(nn.Module):
 
 
 class Network(network.Network):
-    """An imputer, and an attention network that reads what it filled as if it had been there."""
+    """An imputer, and a network that reads what it filled as if it had been there."""
+
+    shape: Shape
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         self.imputer = Imputer(shape.dimensions, shape.hidden, shape.heads, shape.dropout, shape.reach)
-        self.reader = attention.Network(shape)
+        module = READERS[shape.reader]
+        own = {field.name: getattr(shape, field.name) for field in fields(module.Shape)}
+        self.reader: network.Network = module.Network(module.Shape(**own))
 
     @property
     def width(self) -> int:
         return self.reader.width
+
+    def begin(self, training: Iterable[Batch]) -> None:
+        self.reader.begin(training)
 
     @property
     def heir(self) -> network.Network:

@@ -18,14 +18,23 @@ class StructuredSettings(Settings):
     """What only the network `structured` reads."""
 
     chain: Literal["own", "pairs"] = Field(
-        "pairs", description="Which labels are linked: a speaker's own, or also the last one of anybody else"
+        "own", description="Which labels are linked: a speaker's own, or also the last one of anybody else"
     )
+
+
+class ImputationSettings(Settings):
+    """What only the network `imputation` reads."""
+
+    reader: Literal["structured", "attention"] = Field(
+        "structured", description="The network that reads what was filled in"
+    )
+    chain: Literal["own", "pairs"] = Field("own", description="The chain of a structured reader")
 
 
 class NetworkSettings(Settings):
     """Which network, and its size and regularisation, the same for teacher and student."""
 
-    name: NetworkName = Field("attention", description="The network, by its registered name")
+    name: NetworkName = Field("structured", description="The network, by its registered name")
     hidden: int = Field(64, ge=8, le=1024, multiple_of=8, description="Width of all states")
     layers: int = Field(1, ge=0, le=8, description="Temporal layers of each modality")
     context_layers: int = Field(1, ge=0, le=8, description="Temporal layers over the fused states")
@@ -36,6 +45,7 @@ class NetworkSettings(Settings):
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
 
     structured: StructuredSettings = Field(StructuredSettings(), description="Read for name: structured")
+    imputation: ImputationSettings = Field(ImputationSettings(), description="Read for network: imputation")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "NetworkSettings":
