@@ -45,7 +45,7 @@ def search_inputs(wildcards):
     start = "teacher" in (CFG.objective_of(variant).initialisation, *starts)
     return dict(
         references=[
-            f"{folder}/references/{kind}/{seed}.safetensors"
+            references_of(wildcards.fold, kind, seed)
             for kind in reference_kinds(variant)
             for seed in CFG.search.seeds
         ],

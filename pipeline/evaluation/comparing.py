@@ -19,7 +19,7 @@ from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
 from pipeline.evaluation.results import SIMPLE
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
-from pipeline.settings.report import ReportSettings
+from pipeline.settings.report import ReportSettings, diagnostic
 
 CEILING = "readable_ceiling"
 
@@ -138,7 +138,8 @@ SCHEMA = {
 
 
 def _family(trained: Sequence[str], settings: ReportSettings) -> list[str]:
-    family = list(settings.compared) or [name for name in trained if name != settings.reference]
+    methods = [name for name in trained if name != settings.reference and not diagnostic(name)]
+    family = list(settings.compared) or methods
     for name in (settings.reference, *family):
         if name not in trained:
             raise PipelineError(

@@ -19,7 +19,7 @@ from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSetti
 from pipeline.settings.process import ProcessSettings
 from pipeline.settings.protocol import ProtocolSettings
 from pipeline.settings.rendering import RenderingSettings
-from pipeline.settings.report import ReportSettings
+from pipeline.settings.report import ReportSettings, diagnostic
 from pipeline.settings.search import SearchSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import TrainingSettings
@@ -133,6 +133,7 @@ class Config(ComputeSettings, NamedSettings):
                     f"variants.{name}: the name is taken by what is no student in the tables (so are "
                     f"{', '.join(RESERVED)}, and names with _ceiling or that begin with readable); rename it"
                 )
+        self._oracles_are_told_from_methods()
         self._corpus_has_the_folds()
         if self.encoders.standins and not (self.corpus.row.generated or self.corpus.row.given):
             raise ValueError(
@@ -140,6 +141,32 @@ class Config(ComputeSettings, NamedSettings):
                 f"{self.corpus.name}; set encoders.standins to false, so that the public weights are used"
             )
         return self
+
+    def _oracles_are_told_from_methods(self) -> None:
+        """Raise ValueError for an oracle of a corpus that was not generated, or that could pass for a method.
+
+        (By its name all that people read tells it from the methods, tables over several runs included.)
+        """
+        for name, own in self.variants.items():
+            tried = self.search.spaces.get(name, {}).get("objective.references")
+            read = own.get("references", self.objective.references) == "oracle"
+            if read != diagnostic(name) or (not read and isinstance(tried, list) and "oracle" in tried):
+                raise ValueError(
+                    f"variants.{name}: what learns from references: oracle is no method, so the name of such "
+                    "a variant, and of no other, begins with oracle_; rename it, or mend its references "
+                    "(those in search.spaces, too)"
+                )
+            if read and not self.corpus.row.generated and name in (*self.compare, *self.search.spaces):
+                raise ValueError(
+                    f"compare: {name} learns from an oracle, which knows how a corpus was made, and "
+                    f"corpus.name is {self.corpus.name}; leave it out (of search.spaces, too)"
+                )
+        for key, names in (("reference", [self.report.reference]), ("compared", self.report.compared)):
+            for name in filter(diagnostic, names):
+                raise ValueError(
+                    f"report.{key}: {name} learns from an oracle, so it is not compared as a method; "
+                    "name another variant (what it gains stands in the table distillation)"
+                )
 
     def _corpus_has_the_folds(self) -> None:
         """Raise ValueError for folds that the corpus does not have, or that test the same.

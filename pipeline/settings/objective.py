@@ -70,10 +70,10 @@ class ObjectiveSettings(Settings):
     )
     class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
     huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
-    references: Literal["in_sample", "cross_fitted", "ensemble"] = Field(
+    references: Literal["in_sample", "cross_fitted", "ensemble", "oracle"] = Field(
         "in_sample",
         description="Which references are read: of the teacher that has seen the dialogue, of one that has "
-        "not, or the mean of several that have not",
+        "not, the mean of several that have not, or (a diagnostic) of one that knows how the corpus was made",
     )
     initialisation: Literal["scratch", "teacher"] = Field("scratch", description="Where the student starts")
     modalities: tuple[Modality, ...] = Field(
@@ -91,6 +91,12 @@ class ObjectiveSettings(Settings):
             self.check_network(self.network)
         if not any(term.alone for term in self.weights.computed.values()):
             raise ValueError("no term has a weight above 0, so there is nothing to learn from")
+        more = [name for name, term in self.weights.computed.items() if {*term.references} - {"logits"}]
+        if self.references == "oracle" and more:
+            raise ValueError(
+                f"{more[0]}: references: oracle has answers alone, and {' and '.join(more)} would compare more; "
+                "set what is named to 0, or read other references"
+            )
         letters = set(letters_of(self.modalities))
         if self.nce > 0 and not (
             "text" in self.modalities and any(letters >= set(name) for name in self.conflict.channels)

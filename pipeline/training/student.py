@@ -107,14 +107,16 @@ def _load_references(path: Path, data: Dataset, settings: StudentSettings, width
             f"{path}: its references are of other utterances, or of other splits of them, than the dataset "
             "of this student. Rerun the references stage on this dataset."
         )
-    if seed != settings.seed:
+    oracle = kind == "oracle"  # the same for every seed, and its students read answers alone
+    if seed != settings.seed and not oracle:
         raise PipelineError(
             f"{path}: its teacher has the seed {seed} and this student the seed {settings.seed}. Pass the "
             "references of the same seed."
         )
-    arrays = artefacts.load_tensors(path, ["logits", "fused", "states"])
     count = len(data.available)
     expected = {"logits": (count, data.outputs), "fused": (count, width), "states": (count, 3, width)}
+    stored = ["logits"] if oracle else list(expected)
+    arrays = artefacts.load_tensors(path, stored)
     for name in settings.objective.weights.references:
         shape = expected[name]
         if arrays[name].shape != shape:
@@ -123,8 +125,13 @@ def _load_references(path: Path, data: Dataset, settings: StudentSettings, width
                 "network section for teacher and student, and rerun the references on this dataset."
             )
     train = data.rows(["train"]).numpy()
-    if not all(bool(torch.isfinite(torch.from_numpy(arrays[name][train])).all()) for name in expected):
+    if not all(bool(torch.isfinite(torch.from_numpy(arrays[name][train])).all()) for name in stored):
         raise PipelineError(
             f"{path}: some training utterance has no reference. Rerun the references stage on this dataset."
         )
-    return References(*(torch.from_numpy(arrays[name]) for name in expected))
+    return References(
+        *(
+            torch.from_numpy(arrays[name]) if name in stored else torch.full(shape, torch.nan)
+            for name, shape in expected.items()
+        )
+    )
