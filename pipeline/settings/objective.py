@@ -94,7 +94,7 @@ class ObjectiveSettings(Settings):
         more = [name for name, term in self.weights.computed.items() if {*term.references} - {"logits"}]
         if self.references == "oracle" and more:
             raise ValueError(
-                f"{more[0]}: references: oracle has answers alone, and {' and '.join(more)} would compare more; "
+                f"{more[0]}: references: oracle has answers alone, and {' and '.join(more)} compare more; "
                 "set what is named to 0, or read other references"
             )
         letters = set(letters_of(self.modalities))
