@@ -1,6 +1,6 @@
 """Scores and comparisons as readers need them: one cell a variant, condition and metric."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -116,8 +116,8 @@ class Results:
 
     @property
     def notes(self) -> list[str]:
-        """What marks at the names of these variants mean."""
-        return [DIAGNOSTIC] if any(map(diagnostic, self.trained)) else []
+        """What marks at the names of its variants mean."""
+        return marks(self.trained)
 
     def tests(self) -> pl.DataFrame:
         """The comparisons of the reference variant, in the order of the family."""
@@ -150,6 +150,11 @@ def title(variant: str) -> str:
     """A variant's name as people read it; what is no method is marked."""
     words = TITLES.get(variant) or " ".join(SPELLED.get(word, word) for word in variant.split("_"))
     return f"{words} {MARK}" if diagnostic(variant) else words
+
+
+def marks(variants: Iterable[str]) -> list[str]:
+    """What marks at the names of these variants mean."""
+    return [DIAGNOSTIC] if any(map(diagnostic, variants)) else []
 
 
 def ordered(results: Results, names: Sequence[str] = CEILINGS) -> list[str]:

@@ -28,8 +28,8 @@ def trade_table(context: Context) -> Table:
         notes.append("Of scores the sign stands for the label, and the donors have a distant score.")
     if ceiling:
         notes.append(
-            "A perfect reader that is not told of the swap has a bias, too: the readable ceiling's own. Below it "
-            "the complete view pays."
+            "A perfect reader that is not told of the swap has a bias, too: the readable ceiling's own. "
+            "Below it the complete view pays."
         )
     heads = [f"bias: {condition.swapped or 'mean'}" for condition in (*swaps, MEAN)]
     header = ["", "weight of NCE", "complete", *heads]
