@@ -1,6 +1,6 @@
 # The frozen protocol, predictions under it, and what people read.
 
-from pipeline.settings.learnt import Learnt
+from pipeline.settings.config import learnt_from
 from pipeline.settings.training import ValidationMix
 
 
@@ -62,7 +62,7 @@ def print_summary():
 def learnt():
     """What each student has learnt from, for those who read of it."""
     whole = CFG.objective_of("corekd")
-    return {name: Learnt.of(CFG.objective_of(name), whole) for name in VARIANTS}
+    return {name: learnt_from(CFG.objective_of(name), whole) for name in VARIANTS}
 
 
 rule masks:

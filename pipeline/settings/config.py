@@ -14,6 +14,7 @@ from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.learnt import Learnt
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
 from pipeline.settings.process import ProcessSettings
@@ -199,6 +200,15 @@ class Config(ComputeSettings, NamedSettings):
         """The network of the teacher or of a variant, with what it reads of the section `network`."""
         own = "" if variant == "teacher" else self.objective_of(variant).network
         return self.network.named(own or self.network.name)
+
+
+def learnt_from(objective: ObjectiveSettings, corekd: ObjectiveSettings) -> Learnt:
+    """What tables tell of the objective of a variant, beside that of CoRe-KD."""
+    return Learnt(
+        nce=objective.nce,
+        taught=bool(objective.weights.references),
+        only_nce=objective.model_copy(update={"nce": corekd.nce}) == corekd,
+    )
 
 
 def merged(base: Mapping, over: Mapping) -> dict:

@@ -1,9 +1,8 @@
-"""What tables and figures tell of a variant's objective, beside its name."""
+"""What tables and figures tell of an objective; apart from it, for its other keys concern none of them."""
 
 from pydantic import Field
 
 from pipeline.settings.base import Settings
-from pipeline.settings.objective import ObjectiveSettings
 
 
 class Learnt(Settings):
@@ -14,12 +13,3 @@ class Learnt(Settings):
     only_nce: bool = Field(
         description="Whether it is CoRe-KD, or differs from it in the weight of L_nce alone"
     )
-
-    @classmethod
-    def of(cls, objective: ObjectiveSettings, corekd: ObjectiveSettings) -> "Learnt":
-        """Of the objective of a variant and that of CoRe-KD."""
-        return cls(
-            nce=objective.nce,
-            taught=bool(objective.weights.references),
-            only_nce=objective.model_copy(update={"nce": corekd.nce}) == corekd,
-        )

@@ -24,7 +24,7 @@ from pipeline.reporting.style import save
 from pipeline.reporting.summary import Context
 from pipeline.reporting.trade_curve import trade, weighed
 from pipeline.reporting.trade_table import trade_table
-from pipeline.settings.learnt import Learnt
+from pipeline.settings.config import learnt_from
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.report import ReportSettings
 from pipeline.tables import every_table
@@ -38,7 +38,9 @@ OBJECTIVES = {
     "modality_dropout": NONE,
     "oracle_kd": {"references": "oracle", "fused": 0, "modality": 0, "nce": 0},
 }
-LEARNT = {name: Learnt.of(ObjectiveSettings(**own), ObjectiveSettings()) for name, own in OBJECTIVES.items()}
+LEARNT = {
+    name: learnt_from(ObjectiveSettings(**own), ObjectiveSettings()) for name, own in OBJECTIVES.items()
+}
 
 
 @pytest.fixture(scope="module", params=["classification", "regression"])
@@ -174,8 +176,8 @@ def test_the_line_goes_through_the_weights_of_nce_alone(scored):
 
 
 def test_weights_are_in_order_and_others_are_points():
-    four = Learnt.of(ObjectiveSettings(nce=2), ObjectiveSettings())
-    other = Learnt.of(ObjectiveSettings(nce=1, temperature=1), ObjectiveSettings())
+    four = learnt_from(ObjectiveSettings(nce=2), ObjectiveSettings())
+    other = learnt_from(ObjectiveSettings(nce=1, temperature=1), ObjectiveSettings())
     learnt = {"four": four, "other": other, **LEARNT}
     assert weighed(learnt, dict.fromkeys(learnt)) == ["csa", "corekd", "four"]
     assert weighed(learnt, {"four": None, "csa": None}) == ["csa", "four"]
@@ -220,7 +222,7 @@ def test_the_larger_run_draws_the_line_and_keeps_its_family():
     base, overlay = (ROOT / "config.yaml", ROOT / "config" / "reported.yaml")
     config = read_config(merged(*(yaml.safe_load(path.read_text()) for path in (base, overlay))))
     whole = config.objective_of("corekd")
-    learnt = {name: Learnt.of(config.objective_of(name), whole) for name in config.compare}
+    learnt = {name: learnt_from(config.objective_of(name), whole) for name in config.compare}
     line = weighed(learnt, learnt)
     assert [learnt[name].nce / whole.nce for name in line] == pytest.approx([0, 0.25, 1, 2, 4])
     assert not learnt["modality_dropout"].taught and learnt["oracle_kd"].taught
