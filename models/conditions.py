@@ -16,8 +16,9 @@ class Condition:
 
     A name is the family and what tells its conditions apart: `complete`, `fixed/at`, `random/0.3` (a stored
     mask has its draw as well, `random/0.3/0`), `conflict/av/different`. Any other family writes `family/kind`
-    or `family/kind/level`. The mean over a family is `fixed/mean`. What a family means, and what people call
-    its conditions, stands in its protocol (`pipeline/evaluation/protocols/`).
+    or `family/kind/level`. The mean over a family is `fixed/mean`, that over the swaps with donors of one
+    kind `conflict/mean/different`. What a family means, and what people call its conditions, stands in its
+    protocol (`pipeline/evaluation/protocols/`).
     """
 
     family: str
@@ -45,6 +46,11 @@ class Condition:
         return cls("conflict", swapped=letters, kind=kind)
 
     @classmethod
+    def over_swaps(cls, kind: str) -> "Condition":
+        """P4: the mean over what is swapped, with donors of a kind."""
+        return cls("conflict", kind=kind, is_mean=True)
+
+    @classmethod
     def parse(cls, text: str) -> "Condition":
         """Read a name. Raises ValueError, saying what is wrong, if no condition is written so."""
         family, *rest = text.split("/")
@@ -61,6 +67,8 @@ class Condition:
                 found = cls.random(float(rate), int(draw))
             case "conflict", [letters, kind] if letters in CHANNELS and kind:
                 found = cls.conflict(letters, kind)
+            case "conflict", ["mean", kind] if kind:
+                found = cls.over_swaps(kind)
             case _, [kind] if family not in _OWN and family and kind:
                 found = cls(family, kind=kind)
             case _, [kind, level] if family not in _OWN and family and kind and level:
@@ -72,7 +80,7 @@ class Condition:
     def __str__(self) -> str:
         """The name as it stands in the artefacts."""
         if self.is_mean:
-            return f"{self.family}/mean"
+            return "/".join(part for part in (self.family, "mean", self.kind) if part)
         rate = "" if self.rate is None else f"{self.rate:g}"
         draw = "" if self.draw is None else str(self.draw)
         parts = (self.family, self.shown, rate, draw, self.swapped, self.kind, self.level)

@@ -37,8 +37,9 @@ def run(params: Params, *, scores: list[Path], comparisons: list[Path], folder: 
     }
     table = across_table(params, runs)
     seeds = "; ".join(f"{name}: seeds {', '.join(map(str, one.seeds))}" for name, one in runs.items())
+    marks = sorted({note for one in runs.values() for note in one.notes})
     with artefacts.replacing_folder(folder) as target:
-        write(target, "across", table, [f"Mean ± standard deviation over seeds. {seeds}.", OWN])
+        write(target, "across", table, [*marks, f"Mean ± standard deviation over seeds. {seeds}.", OWN])
 
 
 def across_table(params: Params, runs: dict[str, Results]) -> Table:

@@ -15,56 +15,28 @@ sound of a voice betrays of its words is outside it.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 
 from models.conditions import COMPLETE, Condition
-from models.modalities import MODALITIES, has_letter
+from models.modalities import has_letter
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation import families
 from pipeline.evaluation.protocol import Frozen, Swaps, View
-from pipeline.settings.base import Settings
 from pipeline.settings.process import ProcessSettings
-from pipeline.synth.emotions import EMOTIONS
 from pipeline.synth.evidence import conflict_likelihoods, likelihoods, perfect_readings
 from pipeline.synth.inference import Layout, combine, context_messages, layout, marginals
 from pipeline.synth.process import cue_table, transition_table
-from pipeline.synth.readers import fit_reader
+from pipeline.synth.reading import Corpus, ReadingSettings, load_corpus, read_features
 
 log = logging.getLogger("pipeline")
 
 
-class Params(Settings):
+class Params(ReadingSettings):
     """Settings of the ceilings stage."""
-
-    process: ProcessSettings = Field(ProcessSettings(), description="the process that made the corpus")
-    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
-        min_length=1,
-        description="candidate inverse penalties (C) of the readers; validation log-loss chooses",
-    )
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The dataset with what was really expressed, row by row."""
-
-    table: pl.DataFrame
-    features: dict[str, np.ndarray]  # by modality (U, D)
-    available: np.ndarray  # bool (U, 3): what the dataset has
-    emits: np.ndarray  # bool (U, 3): where the speaker's own cue is in it
-    cues: np.ndarray  # int (U, 3)
-    order: list[int]  # the position in EMOTIONS of each of the dataset's labels
-
-    def rows(self, split: str) -> np.ndarray:
-        """Row numbers of a split, in order of dialogue and position."""
-        return np.flatnonzero((self.table["split"] == split).to_numpy())
 
 
 def run(
@@ -81,7 +53,7 @@ def run(
     swaps = list(families.swaps(frozen))
     evidence = {
         "cue_ceiling": perfect_readings(corpus.cues, corpus.emits),
-        "readable_ceiling": read_features(corpus, params.strengths),
+        "readable_ceiling": read_features(corpus, params.strengths, corpus.rows("train")),
     }
     frames = []
     for name, readings in evidence.items():
@@ -95,69 +67,6 @@ def run(
         hits = np.array(part["probabilities"].to_list()).argmax(1) == truth[part["row"].to_numpy()]
         log.info("%s: accuracy %.3f with the complete view", variant, hits.mean())
     artefacts.save_table(ceilings, table)
-
-
-def load_corpus(latent: list[Path], dataset: Path) -> Corpus:
-    """Join the dataset with the latent tables by `utterance`.
-
-    Raises PipelineError if the labels are not the embedded corpus's or an utterance has no latent row.
-    """
-    facts = artefacts.load_json(dataset / "facts.json")
-    if sorted(facts["labels"]) != sorted(EMOTIONS):
-        raise PipelineError(
-            f"{dataset / 'facts.json'}: labels {facts['labels']} are not those of the embedded corpus "
-            f"{list(EMOTIONS)}. Ceilings exist for the embedded corpus only."
-        )
-    columns = ["utterance", "cue_text", "cue_audio", "cue_visual", "hidden"]
-    shown = pl.concat([artefacts.load_table(path, columns) for path in latent])
-    table = artefacts.load_table(
-        dataset / "utterances.parquet",
-        ["row", "utterance", "dialogue", "position", "speaker", "split", "label"],
-    )
-    table = table.join(shown, on="utterance", how="left", maintain_order="left", validate="1:1")
-    lost = table.filter(pl.col("cue_text").is_null())
-    if lost.height:
-        raise PipelineError(
-            f"{dataset}: utterance {lost['utterance'][0]!r} is in none of the latent tables "
-            f"({', '.join(str(path) for path in latent)}). Pass the latent.parquet of every part."
-        )
-    tensors = artefacts.load_tensors(dataset / "features.safetensors", [*MODALITIES, "available"])
-    available = tensors["available"] > 0
-    emits = available.copy()
-    emits[:, 2] &= (table["hidden"] == "").to_numpy()
-    cues = [
-        table[f"cue_{modality}"].replace_strict(EMOTIONS, range(len(EMOTIONS)), return_dtype=pl.Int64)
-        for modality in MODALITIES
-    ]
-    return Corpus(
-        table=table,
-        features={modality: tensors[modality] for modality in MODALITIES},
-        available=available,
-        emits=emits,
-        cues=np.stack([column.to_numpy() for column in cues], axis=1),
-        order=[EMOTIONS.index(name) for name in facts["labels"]],
-    )
-
-
-def read_features(corpus: Corpus, strengths: tuple[float, ...]) -> np.ndarray:
-    """Readings (U, 3, 7) by readers fitted on the training and calibrated on the validation split."""
-    readings = np.ones((corpus.table.height, len(MODALITIES), len(EMOTIONS)))
-    for column, modality in enumerate(MODALITIES):
-        train, val = (
-            rows[corpus.available[rows, column]] for rows in (corpus.rows("train"), corpus.rows("val"))
-        )
-        features, cues = corpus.features[modality], corpus.cues[:, column]
-        reader = fit_reader(modality, (features[train], cues[train]), (features[val], cues[val]), strengths)
-        log.info(
-            "reader of %s: C %g, temperature %.2f, validation log-loss %.3f",
-            modality,
-            reader.strength,
-            reader.temperature,
-            reader.loss,
-        )
-        there = corpus.available[:, column]
-        readings[there, column] = reader.readings(features[there])
-    return readings
 
 
 class Ceiling:

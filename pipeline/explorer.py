@@ -11,6 +11,7 @@ from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.answers import load_answers, load_truth
 from pipeline.evaluation.protocol import Frozen
+from pipeline.evaluation.results import marks
 from pipeline.reporting.explorer_page import (
     HIGH,
     LOW,
@@ -61,10 +62,11 @@ def run(
     told = utterances(dataset, manifest)
     frozen = [Frozen.load(*paths) for paths in zip(dataset, masks, conflicts, strict=True)]
     order = told["place"].to_numpy()
+    note = f"Networks of seed {seed}; of random missing and of conflict the first draw."
     data = {
         "run": params.run,
         "reference": params.reference,
-        "note": f"Networks of seed {seed}; of random missing and of conflict the first draw.",
+        "note": " ".join([note, *marks(found.variant for found in answers)]),
         "modalities": MODALITIES,
         "labels": list(truth.labels) if truth.task == "classification" else [],
         **{"top": TOP, "none": NONE, "low": LOW, "high": HIGH},

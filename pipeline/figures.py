@@ -10,7 +10,9 @@ from pipeline.reporting.condition_bars import conditions
 from pipeline.reporting.donor_bias import donor_bias
 from pipeline.reporting.robustness import robustness
 from pipeline.reporting.style import drawing, save
+from pipeline.reporting.trade_curve import trade
 from pipeline.settings.base import Settings
+from pipeline.settings.learnt import Learnt
 from pipeline.settings.report import ReportSettings
 
 
@@ -18,10 +20,11 @@ class Params(Settings):
     """Settings of the figures stage."""
 
     report: ReportSettings = Field(ReportSettings(), description="Main metric and reference variant.")
+    learnt: dict[str, Learnt] = Field({}, description="What each student has learnt from.")
 
 
 def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder: Path) -> None:
-    """Write `robustness`, `conditions` and, where a channel can be swapped, `donor_bias`."""
+    """Write `robustness`, `conditions` and, where a channel can be swapped, `donor_bias` and `trade`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
     metric = params.report.main(artefacts.load_json(facts)["task"])
     with drawing(folder) as target:
@@ -29,6 +32,7 @@ def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder:
         save(conditions(results, metric), target, "conditions")
         if any(condition.swapped for condition in results.conditions):
             save(donor_bias(results), target, "donor_bias")
+            save(trade(results, metric, params.learnt), target, "trade")
 
 
 if __name__ == "__main__":

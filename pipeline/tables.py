@@ -15,6 +15,7 @@ from pipeline.reporting.comparison_tables import (
     bar_table,
     classes_table,
     comparisons_table,
+    distillation_table,
     metrics_table,
     oracle_table,
     regret_table,
@@ -23,7 +24,9 @@ from pipeline.reporting.corpus_table import census_table
 from pipeline.reporting.markup import Table, write
 from pipeline.reporting.protocol_tables import condition_table, conflict_table, controls_table, main_table
 from pipeline.reporting.summary import OWN, Context, few_seeds, summary
+from pipeline.reporting.trade_table import trade_table
 from pipeline.settings.base import Settings
+from pipeline.settings.learnt import Learnt
 from pipeline.settings.report import ReportSettings
 
 
@@ -31,6 +34,7 @@ class Params(Settings):
     """Settings of the tables stage."""
 
     report: ReportSettings = Field(ReportSettings(), description="Main metric and reference variant.")
+    learnt: dict[str, Learnt] = Field({}, description="What each student has learnt from.")
     run: str = Field("run", description="Name of the run, for the headings.")
     generator: str = Field("", description="Digest of the corpus generator's settings; empty if it has none.")
 
@@ -56,6 +60,7 @@ def run(
         tuple(corpus["labels"]) if classes else (),
         params.report.reference,
         params.report.level,
+        params.learnt,
     )
     digests = [artefacts.load_metadata(path)["digest"][:12] for path in masks]
     # a channel that a corpus lacks is lacking in every fold
@@ -92,6 +97,7 @@ def footers(
         f"Natural absence on the test split: {results.absence:.3f} of the slots. Realised missing rate by "
         f"nominal rate, over the slots that are really there: {realised}.",
         *([_left_out(same)] if same else []),
+        *results.notes,
         *([few] if few else []),
         OWN,
     ]
@@ -111,9 +117,11 @@ def every_table(context: Context) -> Iterator[tuple[str, Table]]:
             yield protocol.family, condition_table(context, protocol, protocol.heading)
     yield "conflict", conflict_table(context)
     yield "conflict_controls", controls_table(context)
+    yield "trade", trade_table(context)
     yield "oracle", oracle_table(context)
     yield "regret", regret_table(context)
     yield "bar", bar_table(context)
+    yield "distillation", distillation_table(context)
     yield "comparisons", comparisons_table(context)
     yield "metrics", metrics_table(context)
     for condition, name in headlines().items():

@@ -1,5 +1,6 @@
 # The frozen protocol, predictions under it, and what people read.
 
+from pipeline.settings.config import learnt_from
 from pipeline.settings.training import ValidationMix
 
 
@@ -56,6 +57,12 @@ def print_summary():
             f"Utterances, one by one: {RUN}/results/explorer.html (opens in a browser)"
         )
         print("All of it as one report: snakemake --report report.zip")
+
+
+def learnt():
+    """What each student has learnt from, for those who read of it."""
+    whole = CFG.objective_of("corekd")
+    return {name: learnt_from(CFG.objective_of(name), whole) for name in VARIANTS}
 
 
 rule masks:
@@ -273,7 +280,9 @@ rule tables:
     params:
         **made_by(
             "pipeline.tables",
-            cfg=dict(report=CFG.report, run=CFG.run, generator=GENERATOR),
+            cfg=dict(
+                report=CFG.report, run=CFG.run, generator=GENERATOR, learnt=learnt()
+            ),
         ),
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
@@ -300,7 +309,7 @@ rule figures:
         mem_mb=memory(2500),
         runtime=30,
     params:
-        **made_by("pipeline.figures", cfg=dict(report=CFG.report)),
+        **made_by("pipeline.figures", cfg=dict(report=CFG.report, learnt=learnt())),
     shell:
         "python -m pipeline.figures --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"

@@ -48,7 +48,7 @@ def search_inputs(wildcards):
     start = "teacher" in (present, *starts)
     return dict(
         references=[
-            f"{folder}/references/{kind}/{seed}.safetensors"
+            references_of(wildcards.fold, kind, seed)
             for kind in reference_kinds(wildcards)
             for seed in CFG.search.seeds
         ],

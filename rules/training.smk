@@ -134,11 +134,44 @@ rule references:
         " > {log:q} 2>&1"
 
 
+# a teacher that knows how the corpus was made: what distilling answers could buy at most, and no method
+rule oracle:
+    input:
+        latent=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
+        dataset=f"{RUN}/{{fold}}/dataset",
+    output:
+        references=f"{RUN}/{{fold}}/references/oracle.safetensors",
+    log:
+        f"{LOGS}/oracle/{{fold}}.log",
+    benchmark:
+        f"{COSTS}/oracle/{{fold}}.tsv"
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=memory(3000),
+        runtime=60,
+    params:
+        **made_by(
+            "pipeline.oracle",
+            cfg=dict(process=CFG.embedded.process, folds=CFG.reference_folds),
+        ),
+        tables=[f"{RUN}/corpus/{part}/latent.parquet" for part in PARTS],
+    shell:
+        "python -m pipeline.oracle --params {params.cfg:q} --latent {params.tables:q}"
+        " --dataset {input.dataset:q} --references {output.references:q} > {log:q} 2>&1"
+
+
+def references_of(fold, kind, seed):
+    """The file of the references of a kind; the oracle has no seed."""
+    own = "oracle" if kind == "oracle" else f"{kind}/{seed}"
+    return f"{RUN}/{fold}/references/{own}.safetensors"
+
+
 def student_inputs(wildcards):
     objective = of_fold(wildcards.fold).objective_of(wildcards.variant)
     fold, seed = wildcards.fold, wildcards.seed
     start = objective.initialisation == "teacher"
-    stored = f"{RUN}/{fold}/references/{objective.references}/{seed}.safetensors"
+    stored = references_of(fold, objective.references, seed)
     return dict(
         references=[stored] if objective.needs_references else [],
         teacher=[f"{RUN}/{fold}/teacher/{seed}/weights.safetensors"] if start else [],

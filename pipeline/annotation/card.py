@@ -83,7 +83,7 @@ def measured(facts: ModelFacts, results: Results, own: pl.DataFrame, metric: str
             f" The first row is of the test utterances of the fold {facts.fold} alone; every other row pools "
             f"those of all folds ({', '.join(results.folds)})."
         )
-    return "\n".join(["## Measured", "", *lines, "", note])
+    return "\n".join(["## Measured", "", *lines, "", " ".join([note, *results.notes])])
 
 
 def _plain(values: Mapping[tuple[str, str], float], condition: Condition, metric: str) -> str:

@@ -16,10 +16,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
-from pipeline.evaluation.results import SIMPLE
+from pipeline.evaluation.results import SIMPLE, UNTAUGHT
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
-from pipeline.settings.report import ReportSettings
+from pipeline.settings.report import ReportSettings, diagnostic
 
 CEILING = "readable_ceiling"
 
@@ -91,9 +91,10 @@ def compare(
     Rows without `other` are a variant's own seed-mean with its interval; rows with one are paired
     differences variant - other: the reference variant against each compared one (with p, and p_holm over
     the family compared x headline conditions of a metric: complete, fixed mean, random mean), and every
-    trained variant against the readable ceiling and against each row without a network, outside the family
-    and under every condition. Raises PipelineError if seeds or conditions differ, if the
-    reference has no predictions, or if the resamples are too few for any test to be decided.
+    trained variant against the readable ceiling, against each row without a network and against the students
+    without a teacher, outside the family and under every condition. Raises PipelineError if seeds or
+    conditions differ, if the reference has no predictions, or if the resamples are too few for any test to be
+    decided.
     """
     family = _family(trained, settings)
     _check_conditions(sums, trained)
@@ -117,9 +118,13 @@ def compare(
         for name, one in sums.items():
             if row.resampled and one.conflict:
                 found = bootstrap.resampled(_ordered(one.conflict, seeds), row.of_sums, draws)
+                by_swap = dict(zip(one.conflicts, found.T, strict=True))
+                for kind in dict.fromkeys(condition.kind for condition in one.conflicts):
+                    own = [values for condition, values in by_swap.items() if condition.kind == kind]
+                    by_swap[Condition.over_swaps(kind)] = np.mean(own, axis=0)
                 rows += [
-                    _row((name, None, condition, metric), found[:, place], settings.level)
-                    for place, condition in enumerate(one.conflicts)
+                    _row((name, None, condition, metric), values, settings.level)
+                    for condition, values in by_swap.items()
                 ]
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -138,7 +143,8 @@ SCHEMA = {
 
 
 def _family(trained: Sequence[str], settings: ReportSettings) -> list[str]:
-    family = list(settings.compared) or [name for name in trained if name != settings.reference]
+    methods = [name for name in trained if name != settings.reference and not diagnostic(name)]
+    family = list(settings.compared) or methods
     for name in (settings.reference, *family):
         if name not in trained:
             raise PipelineError(
@@ -234,10 +240,11 @@ def _differences(
             rows.append({**row, "p": bootstrap.two_sided(gap[1:])})
     corrected = bootstrap.holm(np.array([row["p"] for row in rows]))
     rows = [{**row, "p_holm": float(p)} for row, p in zip(rows, corrected, strict=True)]
-    for other in (name for name in (CEILING, *SIMPLE) if name in values):
-        for name in trained:
+    tested = {(row["variant"], row["other"], row["condition"]) for row in rows}
+    for other in (name for name in (CEILING, *SIMPLE, UNTAUGHT) if name in values):
+        for name in (name for name in trained if name != other):
             for condition in values[name]:
-                if condition in values[other]:
+                if condition in values[other] and (name, other, str(condition)) not in tested:
                     gap = values[name][condition] - values[other][condition]
                     rows.append(_row((name, other, condition, metric), gap, settings.level))
     return rows

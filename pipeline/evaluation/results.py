@@ -1,19 +1,23 @@
 """Scores and comparisons as readers need them: one cell a variant, condition and metric."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import polars as pl
 
 from models.conditions import COMPLETE, Condition
+from pipeline.settings.report import diagnostic
 
 POOLED = "pooled"  # the fold that stands for all of them together
 TRIVIAL = ("majority", "prior_sampling")
 SIMPLE = ("product", "product_chain", "early_chain")  # rows without a network (stage simple)
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
+UNTAUGHT = "modality_dropout"  # students of incomplete views without a teacher
 TITLES = {"product_chain": "product and chain", "early_chain": "early fusion and chain"}
+MARK = "†"
+DIAGNOSTIC = f"{MARK} Teacher that knows how the corpus was made: a diagnostic, not a method."
 SPELLED = {"corekd": "CoRe-KD", "csa": "CSA", "nce": "NCE", "kd": "KD"}
 
 
@@ -110,6 +114,11 @@ class Results:
         row = found.row(0, named=True)
         return Cell(row["difference"], None, row["low"], row["high"])
 
+    @property
+    def notes(self) -> list[str]:
+        """What marks at the names of its variants mean."""
+        return marks(self.trained)
+
     def tests(self) -> pl.DataFrame:
         """The comparisons of the reference variant, in the order of the family."""
         return self.comparisons.filter(pl.col("p_holm").is_not_null())
@@ -138,8 +147,14 @@ class Results:
 
 
 def title(variant: str) -> str:
-    """A variant's name as people read it."""
-    return TITLES.get(variant) or " ".join(SPELLED.get(word, word) for word in variant.split("_"))
+    """A variant's name as people read it; what is no method is marked."""
+    words = TITLES.get(variant) or " ".join(SPELLED.get(word, word) for word in variant.split("_"))
+    return f"{words} {MARK}" if diagnostic(variant) else words
+
+
+def marks(variants: Iterable[str]) -> list[str]:
+    """What marks at the names of these variants mean."""
+    return [DIAGNOSTIC] if any(map(diagnostic, variants)) else []
 
 
 def ordered(results: Results, names: Sequence[str] = CEILINGS) -> list[str]:

@@ -44,6 +44,9 @@ def score_rows(answers: Answers, truth: Truth) -> Iterator[Row]:
                 by_condition[mean] = _mean(members)
         for condition, values in answers.conflict.items():
             by_condition[condition] = _conflict_metrics(condition, values, answers, truth, inside)
+        for kind in dict.fromkeys(condition.kind for condition in answers.conflict):
+            swaps = [by_condition[own] for own in answers.conflict if own.kind == kind and by_condition[own]]
+            by_condition[Condition.over_swaps(kind)] = _mean(swaps) if swaps else {}
         for condition, found in by_condition.items():
             keep = condition == condition.mean
             for metric, value in found.items():

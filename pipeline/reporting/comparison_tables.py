@@ -1,9 +1,9 @@
 """Tables beside the protocols': oracle epochs, regret, comparisons, all metrics, the F1 of each class."""
 
 from models.conditions import COMPLETE, Condition
-from pipeline.evaluation.families import headlines
+from pipeline.evaluation.families import headlines, registered
 from pipeline.evaluation.metrics import of_task
-from pipeline.evaluation.results import Cell, Results, ordered, title
+from pipeline.evaluation.results import UNTAUGHT, Cell, Results, ordered, title
 from pipeline.reporting.markup import Table, number
 from pipeline.reporting.summary import Context
 from pipeline.reporting.units import shown
@@ -69,6 +69,26 @@ def bar_table(context: Context) -> Table:
     units = ["", *[metric] * len(conditions)]
     rows = context.rows(cells, results.trained) if BAR in results.simple else []
     return Table(f"Gain over {title(BAR)}", header, units, rows, notes)
+
+
+def distillation_table(context: Context) -> Table:
+    """Every variant that compares with a teacher against the students that have none, family by family."""
+    results, metric = context.results, context.metric
+    names = [Condition(protocol.family) for protocol in registered()]
+    conditions = [c for name in names for c in (*results.family(name.family), name.mean) if not c.swapped]
+    conditions = [c for c in dict.fromkeys(conditions) if c in results.conditions]
+    taught = [name for name in results.trained if name in context.learnt and context.learnt[name].taught]
+
+    def cells(variant: str) -> list[Cell | None]:
+        return [results.difference(variant, UNTAUGHT, condition, metric) for condition in conditions]
+
+    notes = [
+        f"Score minus that of {title(UNTAUGHT)}, whose students have no teacher, with "
+        "its paired interval, outside the family of comparisons that Holm's correction counts."
+    ]
+    header = ["", *(headlines().get(name, str(name)) for name in conditions)]
+    units = ["", *[metric] * len(conditions)]
+    return Table("What distillation buys", header, units, context.rows(cells, taught), notes)
 
 
 def _unswapped(results: Results) -> list[Condition]:

@@ -19,6 +19,7 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "–": "--",
+    "†": r"$\dagger$",
 }
 PAGE = """<!doctype html>
 <html lang="en">

@@ -13,9 +13,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.typing import RcKeyType
 
 from pipeline.core import artefacts
+from pipeline.evaluation.results import DIAGNOSTIC, MARK
 
 # colours that colour-blind readers can tell apart (after Okabe and Ito); markers tell variants apart as well
 COLOURS = (
@@ -63,10 +65,12 @@ def drawing(folder: Path) -> Iterator[Path]:
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write one figure as SVG and PDF for print and PNG for a quick look, and close it."""
-    figure.supxlabel(CAPTION, fontsize=6.5, color=GREY, x=0.01, ha="left")
+    caption = figure.supxlabel(CAPTION, fontsize=6.5, color=GREY, x=0.01, ha="left")
     # worked out once, not again for each format; with no engine at all nothing is drawn twice
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
+    if any(isinstance(text, Text) and MARK in text.get_text() for text in figure.findobj(Text)):
+        caption.set_text(f"{CAPTION} {DIAGNOSTIC}")
     figure.set_layout_engine(None)
     for suffix, metadata in WRITERS.items():
         figure.savefig(folder / f"{name}.{suffix}", dpi=150, metadata=metadata)

@@ -1,12 +1,13 @@
 """What the tables of one run share, and the few lines that a terminal prints at the end."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipeline.evaluation.families import headlines
 from pipeline.evaluation.protocols.conflict import MAIN
 from pipeline.evaluation.results import CEILINGS, Cell, Results, ordered, title
 from pipeline.reporting.units import shown
+from pipeline.settings.learnt import Learnt
 
 OWN = (
     "The method is this project's own reading of an abstract (docs/method.md): these numbers are not the "
@@ -26,6 +27,7 @@ class Context:
     labels: tuple[str, ...]
     reference: str
     level: float
+    learnt: Mapping[str, Learnt] = field(default_factory=dict)  # of the students
 
     @property
     def regression(self) -> bool:
@@ -64,6 +66,7 @@ def summary(context: Context, run_name: str, names: Sequence[str]) -> str:
         f"{better.height} of {tests.filter(tests['metric'] == metric).height} comparisons of "
         f"{title(context.reference)} differ after Holm's correction.",
         *([few] if (few := few_seeds(results)) else []),
+        *results.notes,
         f"Tables: {', '.join(f'{name}.md' for name in names)}.",
         OWN,
     ]

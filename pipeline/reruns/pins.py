@@ -40,6 +40,7 @@ GROUPS = {
             "pipeline.student",
             "pipeline.evaluate",
             "pipeline.ceilings",
+            "pipeline.oracle",
             "pipeline.simple",
             "pipeline.payoff",
         ),

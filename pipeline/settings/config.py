@@ -14,12 +14,13 @@ from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.learnt import Learnt
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
 from pipeline.settings.process import ProcessSettings
 from pipeline.settings.protocol import ProtocolSettings
 from pipeline.settings.rendering import RenderingSettings
-from pipeline.settings.report import ReportSettings
+from pipeline.settings.report import ReportSettings, diagnostic
 from pipeline.settings.search import SearchSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import JUDGES, TrainingSettings
@@ -54,7 +55,7 @@ class FoldSettings(Settings):
     network: dict = Field({}, description="what differs from `network`")
     training: dict = Field({}, description="what differs from `training`")
     teacher: dict = Field({}, description="what differs from `teacher`")
-    objective: dict = Field({}, description="what differs in every variant, above its own entry")
+    objective: dict = Field({}, description="what differs from `objective`, below what a variant says")
     variants: dict[str, dict] = Field({}, description="by name: what differs in that variant alone")
 
 
@@ -146,6 +147,7 @@ class Config(ComputeSettings, NamedSettings):
                     f"variants.{name}: the name is taken by what is no student in the tables (so are "
                     f"{', '.join(RESERVED)}, and names with _ceiling or that begin with readable); rename it"
                 )
+        self._oracles_are_told_from_methods()
         self._corpus_has_the_folds()
         self._what_may_differ_by_fold()
         if self.encoders.standins and not (self.corpus.row.generated or self.corpus.row.given):
@@ -154,6 +156,32 @@ class Config(ComputeSettings, NamedSettings):
                 f"{self.corpus.name}; set encoders.standins to false, so that the public weights are used"
             )
         return self
+
+    def _oracles_are_told_from_methods(self) -> None:
+        """Raise ValueError for an oracle of a corpus that was not generated, or that could pass for a method.
+
+        (By its name all that people read tells it from the methods, tables over several runs included.)
+        """
+        for name, own in self.variants.items():
+            tried = self.search.spaces.get(name, {}).get("objective.references")
+            read = own.get("references", self.objective.references) == "oracle"
+            if read != diagnostic(name) or (not read and isinstance(tried, list) and "oracle" in tried):
+                raise ValueError(
+                    f"variants.{name}: what learns from references: oracle is no method, so the name of such "
+                    "a variant, and of no other, begins with oracle_; rename it, or mend its references "
+                    "(those in search.spaces, too)"
+                )
+            if read and not self.corpus.row.generated and name in (*self.compare, *self.search.spaces):
+                raise ValueError(
+                    f"compare: {name} learns from an oracle, which knows how a corpus was made, and "
+                    f"corpus.name is {self.corpus.name}; leave it out (of search.spaces, too)"
+                )
+        for key, names in (("reference", [self.report.reference]), ("compared", self.report.compared)):
+            for name in filter(diagnostic, names):
+                raise ValueError(
+                    f"report.{key}: {name} learns from an oracle, so it is not compared as a method; "
+                    "name another variant (what it gains stands in the table distillation)"
+                )
 
     def _corpus_has_the_folds(self) -> None:
         """Raise ValueError for folds that the corpus does not have, or that test the same.
@@ -199,15 +227,12 @@ class Config(ComputeSettings, NamedSettings):
     def of_fold(self, fold: str) -> "Config":
         """The configuration that a fold is trained by: this one, with the fold's own keys on top.
 
-        `objective` of the fold lies above what the variants say, and its `variants` above that.
+        What a variant says lies above `objective` of run and fold, and the fold's `variants` above that.
         """
         if fold not in self.by_fold:
             return self
         own = self.by_fold[fold]
-        variants = {
-            name: merged(merged(given, own.objective), own.variants.get(name, {}))
-            for name, given in self.variants.items()
-        }
+        variants = {name: merged(given, own.variants.get(name, {})) for name, given in self.variants.items()}
         plain = merged(self.model_dump(exclude={"by_fold"}), own.model_dump(exclude={"variants"}))
         return Config.model_validate({**plain, "variants": variants})
 
@@ -219,6 +244,15 @@ class Config(ComputeSettings, NamedSettings):
         """The network of the teacher or of a variant, with what it reads of the section `network`."""
         own = "" if variant == "teacher" else self.objective_of(variant).network
         return self.network.named(own or self.network.name)
+
+
+def learnt_from(objective: ObjectiveSettings, corekd: ObjectiveSettings) -> Learnt:
+    """What tables tell of the objective of a variant, beside that of CoRe-KD."""
+    return Learnt(
+        nce=objective.nce,
+        taught=bool(objective.weights.references),
+        only_nce=objective.model_copy(update={"nce": corekd.nce}) == corekd,
+    )
 
 
 def merged(base: Mapping, over: Mapping) -> dict:

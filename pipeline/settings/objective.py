@@ -83,10 +83,10 @@ class ObjectiveSettings(Settings):
     )
     class_weights: Literal["none", "balanced"] = Field("none", description="Weights of the classes")
     huber: float = Field(1.0, gt=0, description="Regression: where the loss turns linear, in score units")
-    references: Literal["in_sample", "cross_fitted", "ensemble"] = Field(
+    references: Literal["in_sample", "cross_fitted", "ensemble", "oracle"] = Field(
         "in_sample",
         description="Which references are read: of the teacher that has seen the dialogue, of one that has "
-        "not, or the mean of several that have not",
+        "not, the mean of several that have not, or (a diagnostic) of one that knows how the corpus was made",
     )
     initialisation: Literal["scratch", "teacher"] = Field("scratch", description="Where the student starts")
     modalities: tuple[Modality, ...] = Field(
@@ -108,6 +108,12 @@ class ObjectiveSettings(Settings):
             raise ValueError(
                 f"trust {self.trust} asks how sure the teacher is, and one that has seen the dialogue is "
                 "sure of what it was told; write references: cross_fitted or ensemble, or trust: hidden"
+            )
+        more = [name for name, term in self.weights.computed.items() if {*term.references} - {"logits"}]
+        if self.references == "oracle" and more:
+            raise ValueError(
+                f"{more[0]}: references: oracle has answers alone, and {' and '.join(more)} compare more; "
+                "set what is named to 0, or read other references"
             )
         letters = set(letters_of(self.modalities))
         if self.nce > 0 and not (

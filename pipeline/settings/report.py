@@ -15,6 +15,11 @@ else:
     ClassMetric, ScoreMetric = Literal[of_task("classification")], Literal[of_task("regression")]
 
 
+def diagnostic(variant: str) -> bool:
+    """Whether a trained variant learns from the oracle, and so is no method; Config holds the names to it."""
+    return variant.startswith("oracle_")
+
+
 class ReportSettings(Settings):
     """Statistics and the choice of what is printed."""
 
@@ -26,7 +31,9 @@ class ReportSettings(Settings):
     level: float = Field(0.95, gt=0.5, lt=1, description="Level of the percentile intervals.")
     reference: str = Field("corekd", min_length=1, description="Variant that every other is compared with.")
     compared: tuple[str, ...] = Field(
-        (), description="Variants of the comparison family; empty: all trained ones but the reference."
+        (),
+        description="Variants of the comparison family; empty: all trained ones but the reference "
+        "and those that learn from an oracle.",
     )
     oracle: bool = Field(
         True, description="Also score the epoch that is best on the test split, beside the honest one."

@@ -1,4 +1,4 @@
-"""A calibrated reader of one modality's features: p(cue | features), for the readable ceiling.
+"""A calibrated reader of one modality's features: p(cue | features), for the readable ceiling and the oracle.
 
 Multinomial logistic regression on the training rows, its penalty chosen and its temperature fitted by the
 log-loss on the validation rows (docs/method.md, "The embedded corpus has known ceilings").
@@ -62,7 +62,7 @@ def fit_reader(
     known = np.isin(val[1], seen)
     if len(seen) < 2 or not known.any():
         raise PipelineError(
-            f"readable ceiling, {name}: {len(cues)} training utterances show {len(seen)} different cues and "
+            f"reader of {name}: {len(cues)} training utterances show {len(seen)} different cues and "
             f"{int(known.sum())} validation utterances can calibrate them; at least 2 and 1 are needed. "
             "Raise embedded.process.dialogues, or look up in dataset/facts.json why the modality is absent."
         )

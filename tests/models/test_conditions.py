@@ -18,6 +18,7 @@ conditions = st.one_of(
     st.sampled_from(SUBSETS).map(Condition.fixed),
     st.builds(Condition.random, rates, st.none() | st.integers(0, 99)),
     st.builds(Condition.conflict, st.sampled_from(CHANNELS), st.sampled_from(DONOR_KINDS)),
+    st.builds(Condition.over_swaps, st.sampled_from(DONOR_KINDS)),
     st.builds(
         lambda family, kind, level: Condition(family, kind=kind, level=level),
         words.filter(lambda word: word not in ("complete", "fixed", "random", "conflict")),
@@ -44,6 +45,7 @@ def test_a_condition_is_read_as_it_was_written(condition):
         (Condition.random(0.3, 0), "random/0.3/0"),
         (Condition.random(0.3).mean, "random/mean"),
         (Condition.conflict("av", "different"), "conflict/av/different"),
+        (Condition.over_swaps("same"), "conflict/mean/same"),
         (Condition("degraded", kind="babble", level="10"), "degraded/babble/10"),
     ],
 )
@@ -68,7 +70,7 @@ def test_the_names_in_the_artefacts(condition, name):
             "fixed/a/t",
         ),
         *("random", "random/much", "random/0.3/x", "random/0.3/0/0", "conflict/a", "conflict/t/same"),
-        *("conflict/a/", "odd", "odd/", "odd//x", "odd/a/b/c"),
+        *("conflict/a/", "conflict/mean/", "odd", "odd/", "odd//x", "odd/a/b/c"),
     ],
 )
 def test_what_is_no_condition_is_refused(name):

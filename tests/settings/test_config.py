@@ -100,7 +100,7 @@ def test_the_nearest_to_a_variant_and_fold_wins():
     assert told("one", "corekd") == (4.0, 0.2)
     assert told("one", "csa") == (5.0, 0.2)
     del given["by_fold"]["one"]["variants"]["csa"]["temperature"]
-    assert told("one", "csa") == (4.0, 0.2)
+    assert told("one", "csa") == (3.0, 0.2)
     views = of_folds(**given).of_fold("one").objective_of("csa").views
     assert (views.fixed_share, views.rates) == (0.6, (0.1,))
 

@@ -150,6 +150,34 @@ MISTAKES = {
         "variants: {my_ceiling_2: {}}\n",
         r"variants\.my_ceiling_2: the name is taken",
     ),
+    "oracle of a corpus that nobody generated": (
+        "corpus: {name: meld, folder: there}\nencoders: {standins: false}\ncompare: [corekd, oracle_kd]\n",
+        r"line 3: compare: oracle_kd learns from an oracle, .*corpus\.name is meld; leave it out",
+    ),
+    "oracle by the name of a method": (
+        "variants:\n  logit_kd: {references: oracle}\n",
+        r"line 2: variants\.logit_kd: what learns from references: oracle is no method",
+    ),
+    "method by the name of an oracle": (
+        "variants:\n  oracle_kd: {references: in_sample}\n",
+        r"line 2: variants\.oracle_kd: what learns from references: oracle is no method",
+    ),
+    "search that could turn a method into an oracle": (
+        "search: {spaces: {logit_kd: {objective.references: [in_sample, oracle]}}}\n",
+        r"variants\.logit_kd: .*mend its references \(those in search\.spaces, too\)",
+    ),
+    "oracle that is asked for states": (
+        "variants:\n  oracle_kd: {fused: 1, modality: 0.5}\n",
+        r"line 2: variants\.oracle_kd\.fused: references: oracle has answers alone, and fused and modality",
+    ),
+    "oracle among the methods compared": (
+        "compare: [corekd, csa, oracle_kd]\nreport: {compared: [csa, oracle_kd]}\n",
+        r"line 2: report\.compared: oracle_kd learns from an oracle",
+    ),
+    "oracle that all are compared with": (
+        "compare: [corekd, oracle_kd]\nreport:\n  reference: oracle_kd\n",
+        r"line 3: report\.reference: oracle_kd learns from an oracle",
+    ),
     "two folds that test the same session": (
         "corpus: {name: iemocap, folder: there, folds: [main, session5]}\nencoders: {standins: false}\n",
         r"line 1: corpus\.folds: main and session5 both test session 5",

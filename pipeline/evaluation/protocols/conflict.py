@@ -11,6 +11,7 @@ from pipeline.evaluation.protocol import Frozen, Protocol, Swaps
 SWAPPED = {"a": "audio swapped", "v": "visual swapped", "av": "both swapped"}
 # what of P4 stands in the main table, the summary and the model card
 MAIN = Condition.conflict("av", "different")
+MEAN = Condition.over_swaps(MAIN.kind)
 
 
 class Conflict(Protocol):
@@ -24,7 +25,8 @@ class Conflict(Protocol):
                 yield Swaps(Condition.conflict(letters, kind), pairs)
 
     def title(self, condition: Condition, between: str = " + ") -> str:
-        return f"{SWAPPED[condition.swapped]}: {condition.kind}"
+        what = "mean over the swaps" if condition.is_mean else SWAPPED[condition.swapped]
+        return f"{what}: {condition.kind}"
 
     def told(self, condition: Condition, classes: bool) -> str:
         kinds = {
