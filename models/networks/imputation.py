@@ -26,7 +26,9 @@ class Shape(attention.Shape):
     """What fixes the network that reads; the imputer has its width, heads, dropout and reach."""
 
     reader: str = "attention"  # the network that reads
-    chain: str = "own"  # of a reader that has one
+    chain: str = "own"  # of a structured reader, like what follows
+    through: str = "lstm"
+    evidence: bool = True
 
 
 class Imputer(nn.Module):

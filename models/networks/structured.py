@@ -17,10 +17,11 @@ from torch.nn import functional
 from models import network
 from models.batch import Batch
 from models.chain import Potentials, count_labels, marginals, score_posterior
+from models.fusion import GatedFusion
 from models.modalities import MODALITIES
 from models.network import Chained
+from models.temporal import TemporalEncoder
 
-ASIDE = -4.0  # gate of a modality that is not shown: its state tells of the neighbours alone
 CONTAGION = 0.5  # share of the counted link between speakers that training begins with
 
 
@@ -31,12 +32,23 @@ class Shape(network.Shape):
     hidden: int = 64
     dropout: float = 0.5
     feature_dropout: float = 0.5
+    heads: int = 4
     speakers: int = 8  # speakers told apart by an embedding; later ones share the last
-    chain: str = "pairs"  # own: a speaker's own labels; pairs: with the last label of anybody else
+    reach: int = 8  # of attention, in utterances; distances beyond it count as this far
+    chain: str = "own"  # own: a speaker's own labels; pairs: with the last label of anybody else
+    through: str = "lstm"  # what carries states through the dialogue: lstm, or attention
+    evidence: bool = True  # whether the answer sums what each modality says by itself
 
 
-class Through(nn.Module):
-    """x plus what a recurrent layer in each direction makes of its dialogue; padding is never read."""
+def through(shape: Shape) -> nn.Module:
+    """A layer (x, speaker, valid) -> x that reads the dialogue; padding is never read."""
+    if shape.through == "attention":
+        return TemporalEncoder(shape.hidden, 1, shape.heads, shape.dropout, shape.reach)
+    return Recurrent(shape.hidden)
+
+
+class Recurrent(nn.Module):
+    """x plus what a recurrent layer in each direction makes of its dialogue."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -44,7 +56,9 @@ class Through(nn.Module):
         self.ahead = nn.LSTM(hidden, hidden // 2, batch_first=True)
         self.back = nn.LSTM(hidden, hidden // 2, batch_first=True)
 
-    def forward(self, x: Float[Tensor, "b n h"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n h"]:
+    def forward(
+        self, x: Float[Tensor, "b n h"], speaker: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b n h"]:
         read = torch.where(valid[..., None], x, 0.0)
         # each direction begins at its own end of a dialogue, so that padding comes last
         places = torch.arange(x.shape[1], device=x.device)
@@ -66,8 +80,11 @@ class Modality(nn.Module):
         self.absent = nn.Parameter(torch.zeros(shape.hidden))
         self.speaker = nn.Embedding(shape.speakers, shape.hidden)
         nn.init.normal_(self.speaker.weight, std=0.02)
-        self.through = Through(shape.hidden)
+        self.through = through(shape)
         self.evidence = nn.Linear(shape.hidden, shape.outputs, bias=False)
+        # nothing is said before something is learnt: features in thousands say much by chance
+        for layer in (self.direct, self.evidence):
+            nn.init.zeros_(layer.weight)
 
     def forward(
         self,
@@ -81,7 +98,7 @@ class Modality(nn.Module):
         seen = self.feature_dropout(torch.where(there, features, 0.0))
         x = torch.where(there, self.project(seen), self.absent)
         x = x + self.speaker(speaker.clamp(0, self.speaker.num_embeddings - 1))
-        states = self.through(x, valid)
+        states = self.through(x, speaker, valid)
         shown = available.any(dim=1)[:, None, None]
         told = torch.where(shown, self.evidence(self.dropout(states)), 0.0)
         return states, torch.where(there, self.direct(seen), 0.0) + told
@@ -101,8 +118,8 @@ class Network(network.Network):
         self.modalities = nn.ModuleDict(
             {name: Modality(shape.dimensions[name], shape) for name in MODALITIES}
         )
-        self.gate = nn.Linear(shape.hidden, 1)
-        self.through = Through(shape.hidden)
+        self.fusion = GatedFusion(shape.hidden, shape.heads, shape.dropout)
+        self.through = through(shape)
         self.dropout = nn.Dropout(shape.dropout)
         self.residual = nn.Linear(shape.hidden, classes)
         # vectors, for what decays (matrices do) would forget what was counted
@@ -142,9 +159,10 @@ class Network(network.Network):
         ]
         states = torch.stack([own for own, _ in told], dim=2)
         evidence = torch.stack([own for _, own in told], dim=2)
-        weight = torch.where(batch.available, self.gate(states)[..., 0], ASIDE).softmax(dim=-1)
-        fused = self.through((weight[..., None] * states).sum(dim=2), batch.valid)
-        unary = evidence.sum(dim=2) + self.residual(self.dropout(fused))
+        fused = self.through(self.fusion(states, batch.available), batch.speaker, batch.valid)
+        unary = self.residual(self.dropout(fused))
+        if self.shape.evidence:
+            unary = unary + evidence.sum(dim=2)
         # a token has met the other modalities by what the dialogue says of all of them
         met = states + fused[:, :, None]
         answer, beliefs = (

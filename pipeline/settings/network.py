@@ -20,15 +20,20 @@ class StructuredSettings(Settings):
     chain: Literal["own", "pairs"] = Field(
         "own", description="Which labels are linked: a speaker's own, or also the last one of anybody else"
     )
+    through: Literal["lstm", "attention"] = Field(
+        "lstm", description="What carries the states through the dialogue"
+    )
+    evidence: bool = Field(
+        True, description="Whether the answer sums what each modality says by itself, beside what all say"
+    )
 
 
-class ImputationSettings(Settings):
-    """What only the network `imputation` reads."""
+class ImputationSettings(StructuredSettings):
+    """What only the network `imputation` reads: the network that reads what it fills, and its settings."""
 
     reader: Literal["structured", "attention"] = Field(
         "structured", description="The network that reads what was filled in"
     )
-    chain: Literal["own", "pairs"] = Field("own", description="The chain of a structured reader")
 
 
 class NetworkSettings(Settings):
