@@ -107,12 +107,15 @@ def test_the_nearest_to_a_variant_and_fold_wins():
 
 def test_a_fold_may_have_a_network_of_its_own():
     run = of_folds(
-        by_fold={"one": {"network": {"name": "structured", "structured": {"chain": "own"}}}},
+        by_fold={
+            "one": {"network": {"structured": {"chain": "pairs"}}},
+            "two": {"network": {"name": "attention"}},
+        },
         variants={"csa": {"network": "attention"}},
     )
     one = run.of_fold("one")
     assert [one.network_of(name).name for name in ("teacher", "corekd", "csa")] == [
         *("structured", "structured", "attention")
     ]
-    assert one.network_of("corekd").structured.chain == "own"
+    assert one.network_of("corekd").structured.chain == "pairs"
     assert run.of_fold("two").network_of("corekd").name == "attention"

@@ -54,7 +54,7 @@ MISTAKES = {
     ),
     "a variant that cannot be": (
         "variants:\n  other: {reconstruction: 1}\n",
-        r"line 2: variants\.other: reconstruction has a weight, and the network attention gives no guesses, "
+        r"line 2: variants\.other: reconstruction has a weight, and the network structured gives no guesses, "
         r"which it compares; write network: imputation, or set the weight to 0\.$",
     ),
     "a network that a term cannot train": (
