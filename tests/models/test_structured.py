@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from dialogues import CLASSES, make_batch, make_network
+from dialogues import CLASSES, DIMENSIONS, make_batch, make_network
 
 from models.chain import last_own, score_posterior
 from models.modalities import MODALITIES
 from models.networks import structured
+from pipeline.settings.network import NetworkSettings
+from pipeline.training.networks import build
 
 
 def network_of(seed: int = 0, **changes):
@@ -103,3 +105,36 @@ def test_a_belief_of_a_score_is_the_answer_without_its_own_evidence():
         patch.setattr(structured, "score_posterior", unheard)
         answer = network(batch).logits
     assert torch.allclose(beliefs[0, 2], answer[0, 2], atol=1e-4)
+
+
+@pytest.mark.parametrize("through", ["lstm", "attention"])
+@pytest.mark.parametrize("evidence", [True, False])
+def test_its_forms_keep_the_laws(through, evidence):
+    """What absent slots hold, padding, the other dialogues and the numbers of the speakers change nothing."""
+    network = network_of(structured={"through": through, "evidence": evidence, "chain": "pairs"})
+    batch = make_batch((5, 3), rate=0.4, seed=2)
+    output = network(batch)
+    features = {
+        name: torch.where(batch.available[..., index, None], batch.features[name], torch.nan)
+        for index, name in enumerate(MODALITIES)
+    }
+    assert torch.equal(output.logits, network(batch.with_features(features, batch.available)).logits)
+    short = batch.take(torch.tensor([1]))
+    alone = network(short).logits[0, :3]
+    assert torch.allclose(alone, output.logits[1, :3], atol=1e-5)
+    nothing = network(batch.showing(torch.zeros_like(batch.available)))
+    assert torch.isfinite(nothing.logits).all() and torch.isfinite(nothing.beliefs).all()
+
+
+def test_evidence_that_is_not_summed_is_still_told():
+    """The auxiliary term trains it, and CSA may compare it."""
+    batch = make_batch((5, 3), rate=0.0)
+    with_, without = (network_of(structured={"evidence": summed}) for summed in (True, False))
+    without.load_state_dict(with_.state_dict())
+    assert torch.equal(with_(batch).modality_logits, without(batch).modality_logits)
+    assert not torch.allclose(with_(batch).logits, without(batch).logits)
+
+
+def test_a_modality_begins_by_saying_nothing():
+    network = build("structured", DIMENSIONS, CLASSES, NetworkSettings(hidden=16).keys_of("structured"))
+    assert (network.eval()(make_batch((4,))).modality_logits == 0).all()
