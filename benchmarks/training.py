@@ -65,7 +65,12 @@ def made_references(data: Dataset, hidden: int) -> References:
     """References of the right shapes; what they say does not change the cost."""
     torch.manual_seed(0)
     count = len(data.available)
-    return References(torch.randn(count, CLASSES), torch.randn(count, hidden), torch.randn(count, 3, hidden))
+    return References(
+        *(
+            torch.randn(count, *shape)
+            for shape in ((CLASSES,), (hidden,), (3, hidden), (3, CLASSES), (CLASSES,))
+        )
+    )
 
 
 def views_of(step: Step, batch: Batch, generator: torch.Generator) -> Batch:

@@ -151,23 +151,25 @@ class Network(network.Network):
             self.other.copy_(CONTAGION * (other - start).flatten())
 
     def forward(self, batch: Batch) -> Chained:
-        told = [
+        parts = [
             self.modalities[name](
                 batch.features[name], batch.available[..., index], batch.speaker, batch.valid
             )
             for index, name in enumerate(MODALITIES)
         ]
-        states = torch.stack([own for own, _ in told], dim=2)
-        evidence = torch.stack([own for _, own in told], dim=2)
+        states = torch.stack([own for own, _ in parts], dim=2)
+        evidence = torch.stack([own for _, own in parts], dim=2)
         fused = self.through(self.fusion(states, batch.available), batch.speaker, batch.valid)
         unary = self.residual(self.dropout(fused))
         if self.shape.evidence:
             unary = unary + evidence.sum(dim=2)
         # a token has met the other modalities by what the dialogue says of all of them
         met = states + fused[:, :, None]
-        answer, beliefs = (
-            self._scores(unary, batch) if self.shape.outputs == 1 else self._labels(unary, batch)
-        )
+        # sums over a whole dialogue lose too much in bfloat16
+        with torch.autocast(unary.device.type, enabled=False):
+            wide = unary.to(torch.promote_types(unary.dtype, torch.float32))
+            told = self._scores if self.shape.outputs == 1 else self._labels
+            answer, beliefs = told(wide, batch)
         return Chained(answer, fused, met, evidence, beliefs)
 
     def _labels(

@@ -157,7 +157,9 @@ def load(folder: Path | str) -> ExportedModel:
     widths = {name: len(known[name].mean) if name in known else None for name in MODALITIES}
     name, shape = name_of(network), network.shape.as_dict()
     outputs = 1 if facts.task == "regression" else len(facts.labels)
-    same = (name, shape) == (facts.network, facts.shape)
+    # keys that a network has got since then are not in a folder of before, and have their defaults
+    former = shape.keys() - facts.shape.keys()
+    same = (name, shape) == (facts.network, {**facts.shape, **{key: shape[key] for key in former}})
     if not same or widths != shape["dimensions"] or outputs != shape["outputs"]:
         raise PipelineError(
             f"{folder}: config.json, weights.safetensors and normalisation.safetensors are not of one model. "

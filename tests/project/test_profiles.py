@@ -22,13 +22,16 @@ def rules() -> dict[str, str]:
     return found
 
 
+COPIES = {"held_out_teacher", "held_out_student"}
+
+
 def profile(name: str) -> dict:
     return yaml.safe_load(Path(ROOT, "profiles", name, "config.v9+.yaml").read_text())
 
 
 def test_memory_and_walltime_of_every_stage_stand_in_its_rule_alone():
     for name, text in rules().items():
-        copied = name == "held_out_teacher"  # a copy of a rule has its resources
+        copied = name in COPIES  # a copy of a rule has its resources
         wanted = 0 if copied or name == "weights" else 1
         for resource in (r"mem_mb=memory\(\d+\)", r"runtime=\d+"):
             assert len(re.findall(resource, text)) == wanted, f"{name}: {resource}"
@@ -48,11 +51,11 @@ def test_a_job_asks_for_more_memory_with_each_attempt(tmp_path):
 def test_the_stages_with_a_network_have_a_gpu_and_no_other():
     texts = rules()
     # a copy of a rule has its resources
-    networks = {name for name, text in texts.items() if "gpu=GPU" in text} | {"held_out_teacher"}
+    networks = {name for name, text in texts.items() if "gpu=GPU" in text} | COPIES
     rows = profile("slurm")["set-resources"]
     assert {name for name, row in rows.items() if row["gpu"] == 1} == networks == set(rows)
     assert all(row["slurm_partition"] == "gpu" for row in rows.values())
-    imports = {name for name, text in texts.items() if "**COMPUTE" in text} - {"held_out_teacher"}
+    imports = {name for name, text in texts.items() if "**COMPUTE" in text} - COPIES
     assert imports <= networks, "a stage that is told a device has a GPU"
 
 
@@ -82,5 +85,5 @@ def test_a_preempted_job_is_requeued_and_no_finished_one_is_missed():
 
 def test_a_stage_that_computes_with_threads_asks_for_as_many():
     for name, text in rules().items():
-        computes = "COMPUTE" in text and name != "held_out_teacher"  # a copy of a rule has its threads
+        computes = "COMPUTE" in text and name not in COPIES  # a copy of a rule has its threads
         assert ("threads: CFG.threads" in text) == computes, name

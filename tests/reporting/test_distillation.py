@@ -224,7 +224,7 @@ def test_the_larger_run_draws_the_line_and_keeps_its_family():
     whole = config.objective_of("corekd")
     learnt = {name: learnt_from(config.objective_of(name), whole) for name in config.compare}
     line = weighed(learnt, learnt)
-    assert [learnt[name].nce / whole.nce for name in line] == pytest.approx([0, 0.25, 1, 2, 4])
+    assert [learnt[name].nce / whole.nce for name in line] == pytest.approx([0, 0.25, 1, 2, 4], rel=0.01)
     assert not learnt["modality_dropout"].taught and learnt["oracle_kd"].taught
     further = {name for name in config.compare if name.startswith(("corekd_nce_", "oracle_"))}
     assert set(config.report.compared) == {"teacher", *config.compare} - further - {"corekd"}

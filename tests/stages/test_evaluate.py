@@ -287,7 +287,7 @@ def test_no_step_of_references_and_training_mixes_devices(fold):
                 device=where,
             )
             scores = validator(network)
-            known = References(*(torch.from_numpy(told[name]) for name in ("logits", "fused", "states")))
+            known = References(**{name: torch.from_numpy(values) for name, values in told.items()})
             one = step.Step(data, objective, known.to(where), where)
             batch = next(data.batches(["train"], 8))
             terms = one(network, batch, torch.Generator().manual_seed(0))

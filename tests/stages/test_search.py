@@ -195,16 +195,32 @@ def test_searches_are_planned_with_what_their_trials_read(tmp_path):
 RECORDS = sorted((ROOT / "config" / "searches").glob("*.json"))
 
 
+def recorded(record) -> list[tuple[str, str, dict]]:
+    """Fold, variant and search of a record: by variant, or of each of its parts by fold and variant."""
+    facts = artefacts.load_json(record)
+    if "searches" in facts:
+        return [("main", variant, found) for variant, found in facts["searches"].items()]
+    parts = [facts[part]["searches"] for part in ("training", "objectives")]
+    return [
+        (fold, variant, found)
+        for part in parts
+        for fold, own in part.items()
+        for variant, found in own.items()
+    ]
+
+
 @pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
 def test_an_overlay_says_what_its_recorded_search_found(record):
-    """config/searches/<overlay>.json holds the searches, by variant, that the overlay's values come from."""
+    """config/searches/<overlay>.json holds the searches that the overlay's values come from."""
     base = yaml.safe_load((ROOT / "config.yaml").read_text())
     overlay = yaml.safe_load((ROOT / "config" / f"{record.stem}.yaml").read_text())
-    config = read_config(merged(base, overlay))
-    searches = artefacts.load_json(record)["searches"]
-    assert set(searches) == set(config.search.spaces)
-    for variant, found in searches.items():
-        best = max(found["trials"], key=lambda trial: trial["validation"])
+    run = read_config(merged(base, overlay))
+    searches = recorded(record)
+    assert {variant for _, variant, _ in searches} >= set(run.search.spaces)
+    assert {fold for fold, _, _ in searches} == set(run.corpus.folds)
+    for fold, variant, found in searches:
+        config = run.of_fold(fold)
+        best = max(found["trials"], key=lambda trial: (round(trial["validation"], 4), -trial["number"]))
         assert best["values"] == found["best"]["values"]
         objective = {"objective": config.objective_of(variant)}
         sections = {**objective, "training": config.training, "network": config.network}
@@ -214,4 +230,4 @@ def test_an_overlay_says_what_its_recorded_search_found(record):
             for part in path:
                 said = getattr(said, part)
             near = pytest.approx(value, rel=0.01) if isinstance(value, float) else value
-            assert said == near, f"{variant}: {key}"
+            assert said == near, f"{fold}, {variant}: {key}"

@@ -29,6 +29,8 @@ SHAPE = {
     "speakers": 8,
     "reach": 8,
 }
+# the network that read what the imputer filled
+READ = {"imputation": {"reader": "attention"}}
 METADATA = {
     "shown": '["text", "audio", "visual"]',
     "notes": '{"held_out": null, "folds": 4, "seed": 0}',
@@ -40,7 +42,7 @@ METADATA = {
 
 def former(name: str, path, stack: int = 0):
     """A network of today, stored as it was then; `stack` epochs of it, or the one alone."""
-    network = make_network(name=name, outputs=len(LABELS), dimensions=SHAPE["dimensions"])
+    network = make_network(name=name, outputs=len(LABELS), dimensions=SHAPE["dimensions"], **READ)
     arrays = {FORMER[name](key): value for key, value in checkpoint.parameters_of(network).items()}
     assert {key.partition(".")[0] for key in arrays} == {
         *("encoders", "fusion", "context", "head", "modality_heads"),
@@ -71,7 +73,7 @@ def test_a_former_checkpoint_loads(name, tmp_path):
 @pytest.mark.parametrize("name", FORMER)
 def test_a_former_exported_model_loads_and_predicts_the_same(name, tmp_path):
     folder = write_model(tmp_path / "model")
-    network = make_network(name=name, outputs=len(LABELS), dimensions=SHAPE["dimensions"])
+    network = make_network(name=name, outputs=len(LABELS), dimensions=SHAPE["dimensions"], **READ)
     checkpoint.save_network(folder / "weights.safetensors", network, MODALITIES, 3, 0.5)
     facts = artefacts.load_json(folder / "config.json")
     artefacts.save_json(folder / "config.json", {**facts, "network": name, "shape": network.shape.as_dict()})

@@ -54,7 +54,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def test_what_was_trained_has_its_network_and_its_term(project):
-    names = {"teacher": "attention", "student/logistic": "logistic", "student/united": "attention"}
+    names = {"teacher": "structured", "student/logistic": "logistic", "student/united": "structured"}
     for folder, name in names.items():
         trained = project / "runs/small/main" / folder / "0"
         assert artefacts.load_metadata(trained / "weights.safetensors")["network"] == name
@@ -74,7 +74,7 @@ def test_the_exported_network_loads_and_predicts(project):
         "print(type(model.network).__module__)\n"
     )
     assert python(project, "-c", code, MODELS[0]).strip() == "models.networks.logistic"
-    assert python(project, "-c", code, MODELS[1]).strip() == "models.networks.attention"
+    assert python(project, "-c", code, MODELS[1]).strip() == "models.networks.structured"
 
 
 def test_the_answers_begin_at_how_frequent_the_classes_are(project):
