@@ -143,3 +143,26 @@ def test_references_of_another_dataset_or_seed_are_refused(world, tmp_path):
         student.run(student.Params(**SMALL), dataset=other, **told, **outputs(tmp_path))
     with pytest.raises(PipelineError, match="its teacher has the seed 0 and this student the seed 1"):
         student.run(student.Params(**SMALL, seed=1), dataset=world.dataset, **told, **outputs(tmp_path))
+
+
+def test_a_teacher_without_a_chain_has_no_beliefs_to_compare(world, tmp_path):
+    told = artefacts.load_tensors(world.references["in_sample"])
+    metadata = artefacts.load_metadata(world.references["in_sample"])
+    del told["beliefs"]
+    artefacts.save_tensors(tmp_path / "told.safetensors", told, metadata)
+    params = student.Params(**SMALL, objective={"beliefs": 1.0})
+    with pytest.raises(PipelineError, match="it holds no beliefs, which a term of the objective compares"):
+        student.run(
+            params,
+            dataset=world.dataset,
+            masks=world.masks,
+            references=[tmp_path / "told.safetensors"],
+            teacher=[],
+            **outputs(tmp_path / "student"),
+        )
+
+
+def test_how_sure_a_teacher_is_of_a_score_is_not_asked(tmp_path):
+    world = World(tmp_path, regression=True)
+    with pytest.raises(PipelineError, match="how sure the teacher is of a class"):
+        world.train_student("student", {"trust": "sure", "references": "cross_fitted"})
