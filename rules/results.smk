@@ -1,6 +1,7 @@
 # The frozen protocol, predictions under it, and what people read.
 
 from pipeline.settings.config import learnt_from
+from pipeline.settings.learnt import over_folds
 from pipeline.settings.training import ValidationMix
 
 
@@ -61,8 +62,15 @@ def print_summary():
 
 def learnt():
     """What each student has learnt from, for those who read of it."""
-    whole = CFG.objective_of("corekd")
-    return {name: learnt_from(CFG.objective_of(name), whole) for name in VARIANTS}
+    return {
+        name: over_folds(
+            [
+                learnt_from(own.objective_of(name), own.objective_of("corekd"))
+                for own in map(of_fold, FOLDS)
+            ]
+        )
+        for name in VARIANTS
+    }
 
 
 rule masks:

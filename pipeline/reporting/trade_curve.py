@@ -37,7 +37,7 @@ def trade(results: Results, metric: str, learnt: Mapping[str, Learnt]) -> Figure
     if len(line) > 1:
         axes.plot(*zip(*(places[name] for name in line), strict=True), color=DARK, linewidth=1, zorder=1.5)
         for name in line:
-            text = f"{learnt[name].nce:g}"
+            text = learnt[name].weight
             axes.annotate(text, places[name], (5, 5), textcoords="offset points", fontsize=7.5, color=GREY)
     axes.axvline(0, color=DARK, linewidth=0.8, zorder=0.5)
     sign = "" if METRICS[metric].task == "classification" else " of the sign"
@@ -52,7 +52,7 @@ def trade(results: Results, metric: str, learnt: Mapping[str, Learnt]) -> Figure
 def weighed(learnt: Mapping[str, Learnt], shown: Mapping[str, object]) -> list[str]:
     """The variants shown that differ from CoRe-KD in the weight of NCE alone, in order of it."""
     names = [name for name, own in learnt.items() if own.only_nce and name in shown]
-    return sorted(names, key=lambda name: learnt[name].nce)
+    return sorted(names, key=lambda name: learnt[name].mean)
 
 
 def _whisker(cell: Cell, factor: float) -> np.ndarray | None:

@@ -19,7 +19,7 @@ def trade_table(context: Context) -> Table:
 
     def cells(variant: str) -> list[Cell | str | None]:
         own = context.learnt.get(variant)
-        weight = f"{own.nce:g}" if own else None
+        weight = own.weight if own else None
         return [weight, *(results.cell(variant, *view) for view in views)]
 
     ceiling = [name for name in results.ceilings if name == CEILING]

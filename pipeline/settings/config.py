@@ -249,7 +249,7 @@ class Config(ComputeSettings, NamedSettings):
 def learnt_from(objective: ObjectiveSettings, corekd: ObjectiveSettings) -> Learnt:
     """What tables tell of the objective of a variant, beside that of CoRe-KD."""
     return Learnt(
-        nce=objective.nce,
+        nce=(objective.nce,),
         taught=bool(objective.weights.references),
         only_nce=objective.model_copy(update={"nce": corekd.nce}) == corekd,
     )

@@ -25,6 +25,7 @@ from pipeline.reporting.summary import Context
 from pipeline.reporting.trade_curve import trade, weighed
 from pipeline.reporting.trade_table import trade_table
 from pipeline.settings.config import learnt_from
+from pipeline.settings.learnt import over_folds
 from pipeline.settings.objective import ObjectiveSettings
 from pipeline.settings.report import ReportSettings
 from pipeline.tables import every_table
@@ -183,6 +184,17 @@ def test_weights_are_in_order_and_others_are_points():
     assert weighed(learnt, {"four": None, "csa": None}) == ["csa", "four"]
 
 
+def test_folds_with_weights_of_their_own_are_told_as_a_range():
+    def fold(nce, whole):
+        return learnt_from(ObjectiveSettings(nce=nce), ObjectiveSettings(nce=whole))
+
+    both = over_folds([fold(0.4, 0.4), fold(0.1, 0.1), fold(0.4, 0.4)])
+    assert both.weight == "0.1 to 0.4" and both.mean == pytest.approx(0.25) and both.only_nce
+    assert over_folds([fold(0.4, 0.4)] * 2).weight == "0.4"
+    other = learnt_from(ObjectiveSettings(temperature=9), ObjectiveSettings())
+    assert not over_folds([fold(0.4, 0.4), other]).only_nce
+
+
 def test_an_oracle_is_marked_wherever_it_is_shown(scored, tmp_path):
     found, task = scored
     results = Results(**found)
@@ -224,7 +236,7 @@ def test_the_larger_run_draws_the_line_and_keeps_its_family():
     whole = config.objective_of("corekd")
     learnt = {name: learnt_from(config.objective_of(name), whole) for name in config.compare}
     line = weighed(learnt, learnt)
-    assert [learnt[name].nce / whole.nce for name in line] == pytest.approx([0, 0.25, 1, 2, 4], rel=0.01)
+    assert [learnt[name].mean / whole.nce for name in line] == pytest.approx([0, 0.25, 1, 2, 4], rel=0.01)
     assert not learnt["modality_dropout"].taught and learnt["oracle_kd"].taught
     further = {name for name in config.compare if name.startswith(("corekd_nce_", "oracle_"))}
     assert set(config.report.compared) == {"teacher", *config.compare} - further - {"corekd"}
