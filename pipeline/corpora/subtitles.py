@@ -1,8 +1,8 @@
 """The cues of SubRip (.srt) and WebVTT (.vtt), as tools and people write them.
 
 Read line by line: every line of times begins a cue, whatever stands before it, so that a missing blank line
-or one too many loses nothing. (pysubs2, which is used for writing, takes comments and names of cues for words,
-drops words that are numbers, and does not say where a fault is.)
+or one too many loses nothing. (pysubs2, which is used for writing, takes comments and names of cues for
+words, drops words that are numbers, and does not say where a fault is.)
 """
 
 import re
@@ -75,6 +75,7 @@ class _Reader:
         self.found: list[Block] = []
         self.repaired: Counter[str] = Counter()
         self.before = ""  # the line before
+        self.above = ""  # the last line that was not blank
         self.blank = True  # whether that was blank
         self.comment = False  # whether a comment is being passed over
         self.counted: int | None = None  # the number of the last cue; None if cues have none
@@ -90,6 +91,7 @@ class _Reader:
         elif self.found and not self.comment:
             self.found[-1].add(line, place, self.blank)
         self.before, self.blank = line, not line.strip()
+        self.above = line if line.strip() else self.above
 
     def close(self) -> None:
         """The end of the file: a number alone is that of a cue which is not there."""
@@ -122,8 +124,8 @@ class _Reader:
                 former.drop_last()
             self.repaired[UNPARTED] += bool(former.lines) and not parted
             self._tell_torn()
-        elif COUNTER.fullmatch(self.before):
-            self.counted = int(self.before)
+        elif COUNTER.fullmatch(self.above):
+            self.counted = int(self.above)
         self.comment = False
         self.found.append(Block(*times, f"{self.path}, line {place + 1}"))
 

@@ -32,8 +32,8 @@ def span(start: float, end: float, duration: float | None, where: str) -> Span:
     """The times of an utterance, drawn back to what its medium can hold; that is logged.
 
     duration: what the medium declares (s), 0 or None if nothing. An utterance without a length is withheld,
-    and so is one that ends before the medium begins. One that begins after the medium stays, for extraction to
-    say so. Raises PipelineError naming `where` if it ends before it begins.
+    and so is one that ends before the medium begins. One that begins after the medium stays, for extraction
+    to say so. Raises PipelineError naming `where` if it ends before it begins.
     """
     in_order(start, end, where)
     begins = min(max(0.0, start), FARTHEST)

@@ -44,7 +44,7 @@ class MeldSettings(Settings):
         4.0,
         gt=1,
         le=1000,
-        description="so is a clip this many times as long or as short as the label file says (and over 0.5 s off)",
+        description="so is one this many times as long or as short as the label file says (and 0.5 s off)",
     )
     wrong_cuts: Literal["withhold", "keep"] = Field(
         "withhold", description="sound and picture of wrong cuts: recorded as absent (wrong_cut), or used"
