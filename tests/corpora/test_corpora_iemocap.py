@@ -284,7 +284,7 @@ def test_without_videos_the_cut_sounds_are_read(words_and_labels, caplog):
     # of the other session nothing is there, and its rows keep the names of the videos
     assert corpus.rows.filter(group="session5")["media"].str.ends_with(".avi").all()
     assert "7 turns have no video that can be opened; their sound files are read" in caplog.text
-    media_of = heard["media"][0]
+    media_of = trees.Path(heard["media"][0])
     with pytest.raises(media.MediaAbsence) as lack:
         next(media.frames(media_of, [0.0]))
     assert lack.value.reason == "no_video_stream"

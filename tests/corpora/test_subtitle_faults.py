@@ -475,7 +475,7 @@ def test_encodings(tmp_path, caplog, raw, words, said):
     assert said in caplog.text
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

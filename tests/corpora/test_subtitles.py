@@ -36,7 +36,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.sampled_from([*ODD, "\n", "\n\n", "\u2028", " ", "NOTE"])
