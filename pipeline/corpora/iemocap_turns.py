@@ -9,7 +9,7 @@ from pipeline.corpora import reading, times
 
 CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
 # in the release tabs stand between the parts; some copies have blanks
-HEAD = re.compile(r"\[([^\]]*?)\s+-\s+([^\]]*?)\]\s+(\S+)\s+(\S+)\s+\[.*")
+HEAD = re.compile(r"\[\s*([^\]\s]+)\s*-\s*([^\]\s]+)\s*\]\s+(\S+)\s+(\S+)\s+\[.*")
 UTTERANCE = re.compile(r"(Ses\d\d[FM]_\S+)_([FM])\d{3}")
 
 

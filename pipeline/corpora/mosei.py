@@ -135,7 +135,6 @@ def transcripts(folder: Path) -> dict[tuple[str, int], Segment]:
             reading.first_only(seen, key, where)
             begins = max(0.0, reading.number(start, where))
             ends = reading.number(end, where)
-            times.in_order(begins, ends, where)
             segments[key] = Segment(begins, ends, text.strip(), where)
     return segments
 

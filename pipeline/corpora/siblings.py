@@ -32,13 +32,14 @@ def beside(video: Path) -> list[Path]:
     Raises PipelineError if its folder cannot be listed.
     """
     try:
-        there = sorted(path for path in video.absolute().parent.iterdir() if path.is_file())
+        names = [path for path in video.absolute().parent.iterdir() if path.name.startswith(video.stem)]
+        there = sorted(path for path in names if path.is_file())
     except OSError as error:
         raise PipelineError(
             f"{video}: the folder cannot be searched for a transcript ({error}). Name the transcript, or let "
             "the folder be read."
         ) from error
-    found = [path for path in there if is_transcript(path) and not path.name.startswith("._")]
+    found = [path for path in there if is_transcript(path)]
     same = [path for path in found if path.stem == video.stem]
     # talk.en.srt is that of talk.en.mp4, if there is one
     others = {path.stem for path in there if not is_transcript(path)}

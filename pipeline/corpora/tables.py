@@ -96,7 +96,8 @@ def read_parquet(path: Path, columns: Collection[str]) -> pl.DataFrame:
     """A Parquet table of the user's; raises PipelineError if it is none or lacks one of `columns`."""
     try:
         table = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    # a panic is what polars raises where its own code fails, as on some damaged files
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise PipelineError(
             f"{path}: cannot be read as Parquet ({error}). It is a file of yours: write it anew."
         ) from error

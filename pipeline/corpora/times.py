@@ -10,7 +10,7 @@ log = logging.getLogger("pipeline")
 
 SLACK = 60.0  # s that a file may go on after the length that it declares
 LONGEST = 3600.0  # s of an utterance of a file that declares no length
-FARTHEST = 1e7  # s after which no medium goes on
+FARTHEST = 3e5  # s (83 hours) after which no medium goes on, unless it declares so
 TICK = 0.001  # s of an utterance that has no length
 
 
@@ -36,7 +36,7 @@ def span(start: float, end: float, duration: float | None, where: str) -> Span:
     to say so. Raises PipelineError naming `where` if it ends before it begins.
     """
     in_order(start, end, where)
-    begins = min(max(0.0, start), FARTHEST)
+    begins = min(max(0.0, start), max(FARTHEST, duration or 0.0))
     if end == start:
         log.info("%s: no length, from %g s to %g s: %s", where, start, end, NO_LENGTH)
         return Span(begins, begins + TICK, NO_LENGTH)

@@ -34,7 +34,7 @@ def kind(said, ends, *values, area="tables", id):
             "out of the file's range, as any time after its end",
             (1e300, 2e300),
             10,
-            (1e7, 1e7 + 60, None),
+            (3e5, 3e5 + 60, None),
             id="far",
         ),
         kind(
