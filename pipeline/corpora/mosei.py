@@ -69,11 +69,13 @@ def read_folds(path: Path) -> dict[str, str]:
     folds: dict[str, str] = {}
     for video, split in pairs:
         if split not in NAMED:
-            raise PipelineError(f"{path}: video {video!r} is in {split!r}; a fold is train, val or test.")
+            raise PipelineError(
+                f"{path}: video {video!r:.80} is in {split!r:.80}; a fold is train, val or test."
+            )
         if not video:
             raise PipelineError(f"{path}: a video of the fold {split} has no name. Mend the file.")
         if folds.setdefault(str(video), NAMED[split]) != NAMED[split]:
-            raise PipelineError(f"{path}: video {video!r} stands in two folds. Keep it in one.")
+            raise PipelineError(f"{path}: video {video!r:.80} stands in two folds. Keep it in one.")
     return folds
 
 
@@ -82,7 +84,14 @@ def _json_lists(text: str) -> list[tuple[str, str]]:
     folds = json.loads(text)
     if not isinstance(folds, dict) or not all(isinstance(videos, list) for videos in folds.values()):
         raise TypeError("no object of lists")
-    return [(video, split) for split, videos in folds.items() for video in videos]
+    return [(_id(video), split) for split, videos in folds.items() for video in videos]
+
+
+def _id(video: object) -> str:
+    """The id of a video in a list; raises TypeError if it is none."""
+    if isinstance(video, bool) or not isinstance(video, str | int):
+        raise TypeError(f"{video!r:.60} is no id of a video")
+    return str(video)
 
 
 def _literal_lists(text: str) -> list[tuple[str, str]]:
@@ -93,7 +102,7 @@ def _literal_lists(text: str) -> list[tuple[str, str]]:
             words = statement.targets[0].id.split("_")
             split = next((word for word in words if word in NAMED), None)
             if split:
-                pairs += [(video, split) for video in ast.literal_eval(statement.value)]
+                pairs += [(_id(video), split) for video in ast.literal_eval(statement.value)]
     if not pairs:
         raise ValueError("no list whose name contains train, valid or test")
     return pairs

@@ -103,8 +103,8 @@ def known_label(name: str, labels: Collection[str], where: str) -> str:
     """The label name; raises PipelineError naming `where` if it is not one of `labels`."""
     if name not in labels:
         raise PipelineError(
-            f"{where}: unknown label {name!r}; known are {', '.join(labels)}. Mend the file, or the labels "
-            "in the config."
+            f"{where}: unknown label {_short(name)}; known are {', '.join(labels)}. Mend the file, "
+            "or the labels in the config."
         )
     return name
 

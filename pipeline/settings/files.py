@@ -55,6 +55,9 @@ def read_source(path: Path) -> Source:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise PipelineError(_unreadable(name, text, error)) from None
+    except (ValueError, RecursionError) as error:
+        # a date that is none, a number of thousands of digits, an anchor within itself
+        raise PipelineError(f"{name}: holds a value that cannot be read ({error}). Mend it.") from None
     if values is None:
         values = {}
     if not isinstance(values, Mapping):
