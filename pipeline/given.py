@@ -24,7 +24,8 @@ class Params(Settings):
 def presence(path: Path, pooled: np.ndarray, available: np.ndarray | None) -> np.ndarray:
     """Which rows are there, bool (U,): as `available` says; without it, all but rows that are NaN throughout.
 
-    Raises PipelineError for an `available` of another length, or a present row that is not finite.
+    Raises PipelineError for an `available` of another length or of anything but 0 and 1 (or false and true),
+    or a present row that is not finite.
     """
     if available is None:
         present = ~np.isnan(pooled).all(axis=1)
@@ -33,7 +34,7 @@ def presence(path: Path, pooled: np.ndarray, available: np.ndarray | None) -> np
             f"{path}: `available` has the shape {available.shape}, expected ({len(pooled)},). Write it anew."
         )
     else:
-        present = available.astype(bool)
+        present = _flags(path, available)
     faulty = present & ~np.isfinite(pooled).all(axis=1)
     if faulty.any():
         raise PipelineError(
@@ -41,6 +42,20 @@ def presence(path: Path, pooled: np.ndarray, available: np.ndarray | None) -> np
             "features, or set `available` to 0 there."
         )
     return present
+
+
+def _flags(path: Path, available: np.ndarray) -> np.ndarray:
+    """bool (U,). Of NaN or of text every row would count as there."""
+    if available.dtype.kind not in "biuf":
+        raise PipelineError(f"{path}: `available` holds {available.dtype}, expected 0 and 1. Write it anew.")
+    odd = (available != 0) & (available != 1)
+    if odd.any():
+        row = int(odd.argmax())
+        raise PipelineError(
+            f"{path}, row {row} of `available` (the first is 0): {available[row]}, expected 0 or 1. Write it "
+            "anew."
+        )
+    return available.astype(bool)
 
 
 def run(params: Params, *, shard: Path, features: Path, index: Path) -> None:

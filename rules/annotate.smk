@@ -6,6 +6,7 @@ from pipeline.annotation.facts import read_facts
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.core.registries import detectors, encoders
+from pipeline.corpora.siblings import beside
 
 EXPORTED = CFG.export.variants or VARIANTS[:1]
 EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
@@ -103,8 +104,10 @@ def annotated(wildcards):
             f"annotate: {ANNOTATIONS} holds the annotations of another video, {other}. Move that folder away, "
             "or rename one of the videos."
         )
-    beside = [video.with_suffix(suffix) for suffix in (".srt", ".vtt", ".csv")]
-    told = [CFG.transcript] if CFG.transcript else [p for p in beside if p.is_file()]
+    try:
+        told = [CFG.transcript] if CFG.transcript else beside(video)
+    except PipelineError as error:
+        stop(error)
     return dict(video=str(video), transcript=[str(path) for path in told])
 
 

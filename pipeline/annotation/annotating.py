@@ -15,6 +15,7 @@ from pipeline.annotation.perception import Perceived, Video
 from pipeline.core import artefacts
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
+from pipeline.corpora import siblings
 from pipeline.settings.annotate import AnnotateSettings
 
 log = logging.getLogger("pipeline")
@@ -47,7 +48,7 @@ def annotate(
         out = replaceable(Path(out), [video] if transcript is None else [video, Path(transcript)])
     with tempfile.TemporaryDirectory() as spare:
         opened = perception.open_video(video, Path(spare) / "sound")
-        told = Path(transcript) if transcript is not None else perception.beside(video)
+        told = Path(transcript) if transcript is not None else siblings.one_beside(video)
         seen = perception.perceive(model, opened, told, settings.speech, prepare(device, threads), threads)
         if not seen.available.any():
             raise PipelineError(f"{video}: nothing in it can be judged. {missing(seen)} {seen.said}.")
@@ -120,6 +121,7 @@ def about(model: ExportedModel, video: Video, transcript: Path | None, seen: Per
         "transcript": None if transcript is None else str(transcript),
         "cut": seen.cut,
         "said": seen.said,
+        "repaired": seen.repaired,
         "sound": video.deaf or "present",
         "picture": video.blind or "present",
         "missing": {

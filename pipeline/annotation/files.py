@@ -13,7 +13,8 @@ from models.modalities import MODALITIES
 from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.perception import Perceived
 from pipeline.core import artefacts
-from pipeline.corpora import transcripts
+from pipeline.corpora import subtitles, transcripts
+from pipeline.corpora.decoding import lines
 
 NOTICE_SECONDS = 5.0  # how long subtitles show the notice
 
@@ -60,7 +61,7 @@ def write(folder: Path, rows: pl.DataFrame, seen: Perceived, model: ExportedMode
 
 def json_lines(rows: pl.DataFrame, model: ExportedModel) -> str:
     """One object a line; the probabilities by label, the reasons by modality."""
-    lines = []
+    objects = []
     for row in rows.iter_rows(named=True):
         kept = {name: row[name] for name in ("utterance", "start", "end", "speaker", "text")}
         if model.regression:
@@ -72,8 +73,8 @@ def json_lines(rows: pl.DataFrame, model: ExportedModel) -> str:
         reasons = {name: row[f"reason_{name}"] for name in MODALITIES}
         kept["missing"] = {name: reason for name, reason in reasons.items() if reason is not None}
         kept |= {"notice": row["notice"]} if row["notice"] else {}
-        lines.append(json.dumps(kept, ensure_ascii=False, allow_nan=False))
-    return "".join(f"{line}\n" for line in lines)
+        objects.append(json.dumps(kept, ensure_ascii=False, allow_nan=False))
+    return "".join(f"{line}\n" for line in objects)
 
 
 def verdict(row: dict) -> str:
@@ -103,9 +104,8 @@ def as_srt(rows: pl.DataFrame, notice: str) -> str:
     parts = []
     for number, (*times, text) in enumerate(cues(rows, notice), 1):
         first, last = map(SubripFormat.ms_to_timestamp, times)
-        plain = "\n".join(line.strip() for line in text.splitlines() if line.strip())
-        kept = transcripts.words(plain) == plain and "-->" not in plain
-        shown = plain if kept else transcripts.as_text(text)
+        plain = [line.strip() for line in lines(text) if line.strip()]
+        shown = "\n".join(plain) if subtitles.stands(plain) else subtitles.as_lines(text)
         parts.append(f"{number}\n{first} --> {last}\n{shown}\n\n")
     return "".join(parts)
 
@@ -115,5 +115,5 @@ def as_vtt(rows: pl.DataFrame, notice: str) -> str:
     parts = ["WEBVTT\n\n"]
     for *times, text in cues(rows, notice):
         first, last = map(WebVTTFormat.ms_to_timestamp, times)
-        parts.append(f"{first} --> {last}\n{transcripts.as_text(text)}\n\n")
+        parts.append(f"{first} --> {last}\n{subtitles.as_lines(text)}\n\n")
     return "".join(parts)

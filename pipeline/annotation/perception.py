@@ -21,7 +21,7 @@ from pipeline.core import absence, media
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
-from pipeline.corpora import transcripts
+from pipeline.corpora import times, transcripts
 from pipeline.extraction import faces
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.extraction.sound import utterance_sound
@@ -65,6 +65,7 @@ class Perceived:
     features: dict[str, np.ndarray]  # by modality, float32 (U, D), zeros where missing
     reasons: dict[str, list[str | None]]  # by modality; None where it was read
     boxes: pl.DataFrame  # the followed faces, columns as faces.CROPS
+    repaired: dict[str, int]  # what was repaired or left out of the transcript, with its counts
 
     @property
     def available(self) -> np.ndarray:
@@ -106,43 +107,23 @@ def open_video(path: Path, spool: Path) -> Video:
     return Video(path, duration, sound, deaf, blind)
 
 
-def beside(video: Path) -> Path | None:
-    """The transcript of the same name beside a video; raises PipelineError if there are several."""
-    found = [video.with_suffix(suffix) for suffix in transcripts.SUFFIXES]
-    found = [path for path in found if path.is_file()]
-    if len(found) > 1:
-        raise PipelineError(
-            f"{found[0]} and {found[1].name}: two transcripts of one video. Name the one that is meant with "
-            "--transcript (transcript=... in the config), or move the other away."
-        )
-    return found[0] if found else None
-
-
 def utterances(
     video: Video, transcript: Path | None, settings: SpeechSettings
-) -> tuple[list[dict], str, str]:
-    """The rows of all utterances, how they were cut (a key of CUTS), and the same in words.
+) -> tuple[list[dict], str, str, dict[str, int]]:
+    """The rows of all utterances, how they were cut (a key of CUTS), that in words, and what was repaired.
 
     Raises PipelineError for a transcript that cannot be read or holds nothing.
     """
     facts: dict[str, Any] = {"transcript": transcript, "window": settings.window}
+    repaired: dict[str, int] = {}
     if transcript is not None:
-        cues, cut = transcripts.read(transcript), "transcript"
+        (cues, repaired), cut = transcripts.told(transcript), "transcript"
         if not cues:
             raise PipelineError(
                 f"{transcript}: it holds no utterance. Complete it, or leave it out: then speech is looked "
                 "for in the sound."
             )
-        told = [
-            {
-                "start": max(0.0, cue.start),
-                # what begins after the video is out of its range, and is said to be
-                "end": min(cue.end, video.duration) if cue.start < video.duration else cue.end,
-                "speaker": cue.speaker,
-                "text": cue.text,
-            }
-            for cue in cues
-        ]
+        told = [_told(cue, video) for cue in cues]
     else:
         spans = [] if video.sound is None else activity.utterances(video.sound, settings)
         cut = "speech" if spans else "windows"
@@ -150,13 +131,27 @@ def utterances(
             f"no sound ({video.deaf})" if video.sound is None else "no speech was found in its sound"
         )
         spans = spans or activity.windows(video.duration, settings.window)
-        nobody = {"speaker": transcripts.UNKNOWN, "text": None}
+        nobody = {"speaker": transcripts.UNKNOWN, "text": None, "withheld": None}
         told = [{"start": start, "end": end, **nobody} for start, end in spans]
     rows = [
-        {"utterance": str(number), "media": str(video.path), "crop": None, "withheld": None, **row}
+        {"utterance": str(number), "media": str(video.path), "crop": None, **row}
         for number, row in enumerate(told)
     ]
-    return rows, cut, CUTS[cut].format(**facts)
+    return rows, cut, CUTS[cut].format(**facts), repaired
+
+
+def _told(cue: transcripts.Cue, video: Video) -> dict[str, Any]:
+    """The row of a cue; what lasts longer than the video ends with it."""
+    own = times.span(cue.start, cue.end, video.duration, cue.where)
+    # what begins after the video is out of its range, and is said to be
+    end = min(own.end, video.duration) if own.start < video.duration and own.withheld is None else own.end
+    return {
+        "start": own.start,
+        "end": end,
+        "speaker": cue.speaker,
+        "text": cue.text,
+        "withheld": own.withheld,
+    }
 
 
 def perceive(
@@ -168,7 +163,7 @@ def perceive(
     threads: int,
 ) -> Perceived:
     """Find the utterances and extract what the model reads of them."""
-    rows, cut, said = utterances(video, transcript, settings)
+    rows, cut, said, repaired = utterances(video, transcript, settings)
     log.info("%d utterances: %s", len(rows), said)
     shown = model.facts.shown
     tables = {
@@ -203,12 +198,21 @@ def perceive(
         {name: table.pooled for name, table in tables.items()},
         {name: table.reason for name, table in tables.items()},
         pl.DataFrame(boxes, schema=faces.CROPS).sort("time", maintain_order=True),
+        repaired,
     )
 
 
 def _all_absent(table: FeatureTable, reason: str) -> None:
     for name in table.utterances:
         table.absent(name, reason)
+
+
+def _given(rows: list[dict], table: FeatureTable) -> list[dict]:
+    """The rows whose sound and picture may be used; the others are absent with their reason."""
+    for row in rows:
+        if row["withheld"] is not None:
+            table.absent(row["utterance"], row["withheld"])
+    return [row for row in rows if row["withheld"] is None]
 
 
 def _encoder(model: ExportedModel, modality: str, device: torch.device) -> Any:
@@ -248,7 +252,7 @@ def _voices(
         return
     encoder = _encoder(model, "audio", device)
     settings = model.facts.extraction.audio
-    for part in progress(_parts(rows), "voices"):
+    for part in progress(_parts(_given(rows, table)), "voices"):
         heard = []
         for row in part:
             try:
@@ -277,9 +281,12 @@ def _faces(
     settings = model.facts.extraction.faces
     detector = detectors.detector(settings.detector).load(settings, device)
     encoder = _encoder(model, "visual", device)
-    boxes = []
+    boxes: list[dict] = []
+    used = _given(rows, table)
+    if not used:
+        return boxes
     # the utterances come in the order of their ends, none is left out
-    for found in progress(faces.of_file(rows, sound, detector), "faces", total=len(rows)):
+    for found in progress(faces.of_file(used, sound, detector), "faces", total=len(used)):
         name, reason = found.facts["utterance"], found.facts["reason"]
         if reason is not None:
             table.absent(name, reason)

@@ -7,6 +7,7 @@ without a file is absent everywhere. Columns `split_<fold>` make folds of those 
 See docs/corpora/features.md.
 """
 
+import logging
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +15,20 @@ from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
-from polars.datatypes import DataTypeClass
 
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
-from pipeline.corpora import reading
+from pipeline.corpora import reading, tables
 from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.rows import Corpus, own_splits
 from pipeline.settings.corpus import CorpusSettings
 
+log = logging.getLogger("pipeline")
+
 ARRAYS = (".safetensors", ".npz")
 FOLD = "split_"
-MOST = 2**31 - 1  # the largest position
+ROW = " row"  # a column of ours for the number of the row
 
 
 def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -50,24 +52,31 @@ def index(folder: Path) -> tuple[Path, pl.DataFrame]:
         )
     needed = ("utterance", "dialogue")
     if path.suffix == ".csv":
-        table = reading.read_csv(path, needed)
+        table = tables.read_csv(path, needed, ROW)
     else:
-        artefacts.load_table(path, needed)
-        table = artefacts.load_table(path)
-    table = table.with_columns(pl.col(*needed).cast(pl.String))
-    for row, (utterance, dialogue) in enumerate(table.select(*needed).iter_rows()):
+        table = tables.read_parquet(path, needed).drop(ROW, strict=False).with_row_index(ROW, 2)
+    table = table.with_columns(_words(path, table, name) for name in needed)
+    for row, utterance, dialogue in table.select(ROW, *needed).iter_rows():
         if not utterance or not dialogue:
-            raise PipelineError(f"{path}, row {row + 2}: utterance and dialogue must not be empty.")
-    twice = table.with_row_index("line", 2).filter(pl.col("utterance").is_duplicated())
+            raise PipelineError(f"{path}, row {row}: utterance and dialogue must not be empty.")
+    twice = table.filter(pl.col("utterance").is_duplicated())
     if twice.height:
         raise PipelineError(
-            f"{path}, rows {twice['line'][0]} and "
-            f"{twice.filter(utterance=twice['utterance'][0])['line'][1]}: the utterance "
-            f"{twice['utterance'][0]!r} occurs twice. Give each its own name."
+            f"{path}, rows {twice[ROW][0]} and {twice.filter(utterance=twice['utterance'][0])[ROW][1]}: the "
+            f"utterance {twice['utterance'][0]!r} occurs twice. Give each its own name."
         )
     if "position" not in table.columns:
         table = table.with_columns(position=pl.int_range(pl.len()).over("dialogue"))
     return path, table
+
+
+def _words(path: Path, table: pl.DataFrame, name: str) -> pl.Series:
+    """A column of text without blanks around; what is empty or `nan` is null.
+
+    Raises PipelineError for a column of another kind.
+    """
+    values = tables.as_text(path, table, name)
+    return pl.Series(name, [reading.cell(value) for value in values], pl.String)
 
 
 def _labels(path: Path, table: pl.DataFrame, named: Sequence[str]) -> tuple[tuple[str, ...], pl.Series]:
@@ -78,61 +87,71 @@ def _labels(path: Path, table: pl.DataFrame, named: Sequence[str]) -> tuple[tupl
     if "label" not in table.columns:
         return tuple(named), pl.Series("label", [None] * table.height, pl.Int32)
     column = table["label"]
-    if column.dtype.is_integer() and named:
-        for row, value in enumerate(column):
-            if value is not None and not 0 <= value < len(named):
+    if named and (column.dtype.is_integer() or _counts(column)):
+        for row, value in zip(table[ROW], column, strict=True):
+            # of a column with gaps other programs make fractions, and NaN of the gaps
+            if value is not None and (value < 0 or value >= len(named)):
                 raise PipelineError(
-                    f"{path}, row {row + 2}: unknown label {value}; corpus.features.labels has "
+                    f"{path}, row {row}: unknown label {value}; corpus.features.labels has "
                     f"{len(named)} names."
                 )
-        return tuple(named), column.cast(pl.Int32)
-    names = column.cast(pl.String)
+        whole = column.fill_nan(None) if column.dtype.is_float() else column
+        return tuple(named), whole.cast(pl.Int32)
+    names = _words(path, table, "label")
+    lost = sum(value in reading.NAN for value in tables.as_text(path, table, "label"))
+    if lost:
+        log.info("%s: %d label(s) are nan: these utterances are unlabelled", path, lost)
     labels = tuple(named) or tuple(sorted(set(names.drop_nulls())))
-    for row, name in enumerate(names):
+    for row, name in zip(table[ROW], names, strict=True):
         if name is not None:
-            reading.known_label(name, labels, f"{path}, row {row + 2}")
+            reading.known_label(name, labels, f"{path}, row {row}")
     places = {name: place for place, name in enumerate(labels)}
     return labels, pl.Series("label", [places.get(name) for name in names], pl.Int32)
 
 
-def _numbers(path: Path, table: pl.DataFrame, name: str, kind: DataTypeClass) -> pl.Series:
-    """A column of numbers, from CSV text or as it is; empty cells are null.
+def _counts(column: pl.Series) -> bool:
+    """Whether a column of fractions holds whole numbers, as other programs write those with gaps."""
+    return column.dtype.is_float() and bool((column.fill_nan(None).drop_nulls() % 1 == 0).all())
+
+
+def _numbers(path: Path, table: pl.DataFrame, name: str) -> list[float | None]:
+    """A column of numbers, from CSV text or as it is; empty cells and NaN are None.
 
     Raises PipelineError naming the row of another cell, or a column of another kind.
     """
     values = table[name]
     if values.dtype == pl.String:
-        found = [
-            None if cell is None else reading.number(cell, f"{path}, row {row + 2}, column {name}")
-            for row, cell in enumerate(values)
+        cells = zip(table[ROW], map(reading.cell, values), strict=True)
+        return [
+            None if cell is None else reading.number(cell, f"{path}, row {row}, column {name}")
+            for row, cell in cells
         ]
-        values = pl.Series(name, found, pl.Float64)
     if not (values.dtype.is_numeric() or values.dtype == pl.Null):
         raise PipelineError(
             f"{path}, column {name}: numbers are expected, not {values.dtype}. Write it anew."
         )
-    return values.cast(kind)
+    return values.cast(pl.Float64).fill_nan(None).to_list()
 
 
-def _positions(path: Path, table: pl.DataFrame) -> pl.Series:
-    """The column of positions; raises PipelineError naming the row of one that is no whole number."""
-    values = _numbers(path, table, "position", pl.Float64)
-    for row, value in enumerate(values):
-        if value is None or not value.is_integer() or abs(value) > MOST:
+def _positions(path: Path, table: pl.DataFrame) -> list[int]:
+    """The column of positions; raises PipelineError naming the row of one that is no whole number from 0."""
+    values = _numbers(path, table, "position")
+    for row, value in zip(table[ROW], values, strict=True):
+        if value is None or not value.is_integer() or not 0 <= value <= reading.MOST:
             raise PipelineError(
-                f"{path}, row {row + 2}, column position: {'empty' if value is None else value}, but the "
-                "place of an utterance in its dialogue is a whole number. Mend it, or leave the column out: "
-                "then the order of the rows counts."
+                f"{path}, row {row}, column position: {'empty' if value is None else value}, but the "
+                "place of an utterance in its dialogue is a whole number from 0. Mend it, or leave the "
+                "column out: then the order of the rows counts."
             )
-    return values.cast(pl.Int32)
+    return [int(value) for value in values if value is not None]
 
 
-def _scores(path: Path, table: pl.DataFrame) -> pl.Series:
+def _scores(path: Path, table: pl.DataFrame) -> list[float | None]:
     """The column of scores; raises PipelineError for one outside their range."""
-    values = _numbers(path, table, "score", pl.Float32)
-    for row, value in enumerate(values):
+    values = _numbers(path, table, "score")
+    for row, value in zip(table[ROW], values, strict=True):
         if value is not None:
-            reading.score(value, f"{path}, row {row + 2}, column score")
+            reading.score(value, f"{path}, row {row}, column score")
     return values
 
 
@@ -198,7 +217,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     labels, label = _labels(path, table, own.labels) if own.task == "classification" else ((), None)
     position = _positions(path, table)
     columns = {
-        name: table[name].cast(pl.String) if name in table.columns else None
+        name: _words(path, table, name) if name in table.columns else None
         for name in ("speaker", "text", "group", "split")
     }
     score = None
@@ -237,7 +256,7 @@ def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFr
     column = f"{FOLD}{fold}"
     if column not in table.columns:
         return given_or_drawn(rows, settings, settings.features.test)
-    split = table.select("dialogue", split=pl.col(column).cast(pl.String)).unique(maintain_order=True)
+    split = table.select("dialogue", split=_words(path, table, column)).unique(maintain_order=True)
     twice = split.filter(pl.col("dialogue").is_duplicated())
     if twice.height:
         raise PipelineError(

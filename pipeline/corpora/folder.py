@@ -5,6 +5,7 @@ and nothing can be trained. Splits come from the CSV's column `split`, or are dr
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import polars as pl
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import SPLITS
-from pipeline.corpora import reading, transcripts
+from pipeline.corpora import reading, siblings, times, transcripts
 from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus
@@ -42,13 +43,14 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     two transcripts or two media of one name, or a folder without any.
     """
     media: dict[Path, list[Path]] = {}
-    spoken: dict[Path, list[Path]] = {}
+    texts: list[Path] = []
     # of a folder that is linked in twice one counts, for its dialogues would lie in two splits
     for path in sorted(once(files(folder))):
-        if path.suffix.lower() in transcripts.SUFFIXES:
-            spoken.setdefault(path.with_suffix(""), []).append(path)
+        if siblings.is_transcript(path):
+            texts.append(path)
         elif path.suffix.lower() in VIDEOS + SOUNDS:
             media.setdefault(path.with_suffix(""), []).append(path)
+    spoken = _by_name(texts, media)
     for what, found in (("media", media), ("transcripts", spoken)):
         for same in found.values():
             if len(same) > 1:
@@ -73,6 +75,25 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
             f"({len(bare)} such file(s)). Add it, or set corpus.own.untranscribed to whole."
         )
     return {media[name][0]: spoken[name][0] if name in spoken else None for name in sorted(media)}
+
+
+def _by_name(found: Sequence[Path], media: Mapping[Path, Sequence[Path]]) -> dict[Path, list[Path]]:
+    """The transcripts by the medium that they name; one with a language only where none is without."""
+    spoken: dict[Path, list[Path]] = {}
+    tagged: dict[Path, list[Path]] = {}
+    for path in found:
+        own, name = path.with_suffix(""), siblings.untagged(path)
+        if name is not None and own not in media and path.with_name(name) in media:
+            tagged.setdefault(path.with_name(name), []).append(path)
+        else:
+            spoken.setdefault(own, []).append(path)
+    for own, paths in tagged.items():
+        if own in spoken:
+            others = ", ".join(path.name for path in paths)
+            log.info("%s: it is read; others are not: %s", spoken[own][0], others)
+        else:
+            spoken[own] = paths
+    return spoken
 
 
 def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tuple[str, ...]:
@@ -112,11 +133,13 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     found = pairs(folder, own.untranscribed)
     known = reading.durations(found, "folder")
     cues: dict[Path, list[Cue]] = {}
+    repaired: Counter[str] = Counter()
     for path, transcript in found.items():
         if transcript is None:
             cues[path] = [Cue(0.0, known[path] or UNTOLD, None, path.as_posix())]
         else:
-            cues[path] = transcripts.read(transcript)
+            cues[path], counts = transcripts.told(transcript)
+            repaired.update(counts)
             if not cues[path]:
                 raise PipelineError(
                     f"{transcript}: it holds no utterance. Complete it, or move it elsewhere."
@@ -127,6 +150,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
         dialogue = path.relative_to(folder).with_suffix("").as_posix()
         split = _split_of(utterances)
         for position, cue in enumerate(utterances):
+            own_times = times.span(cue.start, cue.end, known[path], cue.where)
             rows.append(
                 {
                     "corpus": "folder",
@@ -138,13 +162,14 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                     "label": labels.index(cue.label) if labels and cue.label is not None else None,
                     "score": _score(cue) if own.task == "regression" else None,
                     "media": path.as_posix(),
-                    "start": max(0.0, cue.start),
-                    "end": cue.end,
                     "group": "main",
                     "split": split,
+                    **own_times._asdict(),
                 }
             )
     log.info("folder: %d files, %d utterances, labels %s", len(cues), len(rows), labels)
+    if repaired:
+        log.info("folder: repaired or left out of all transcripts: %s", dict(repaired))
     return Corpus(reading.table(rows), labels, own.task)
 
 

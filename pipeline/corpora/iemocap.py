@@ -9,8 +9,7 @@ A run has `main` or `session5`: both test the same session.
 
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +17,8 @@ import polars as pl
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import reading
 from pipeline.corpora.counts import compare
+from pipeline.corpora.iemocap_media import Medium, media_of, times_in
+from pipeline.corpora.iemocap_turns import CODES, Turn, evaluated
 from pipeline.corpora.rows import Corpus, draw_validation
 from pipeline.settings.corpora import FileSettings, IemocapSettings
 from pipeline.settings.corpus import CorpusSettings
@@ -25,7 +26,6 @@ from pipeline.settings.corpus import CorpusSettings
 log = logging.getLogger("pipeline")
 
 SESSIONS = tuple(f"session{number}" for number in range(1, 6))
-CODES = ("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx")
 SIX = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
 CLASSES = {  # by protocol
     "four": ("happy", "sad", "neutral", "angry"),
@@ -50,26 +50,7 @@ LABELLED = {
     "six": {"labelled": 7380},
     "six_by_ids": {"labelled": 7433, "labelled in session5": 1623},
 }
-HEAD = re.compile(r"\[(\d+(?:\.\d+)?) - (\d+(?:\.\d+)?)\]\t(\S+)\t(\S+)\t\[.*")
-LINE = re.compile(r"(Ses\S+) \[[^\]]*\]:\s?(.*)")
-UTTERANCE = re.compile(r"(Ses\d\d[FM]_\S+)_([FM])\d{3}")
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One block of an EmoEvaluation file."""
-
-    session: str
-    dialogue: str
-    utterance: str
-    start: float
-    end: float
-    code: str
-
-    @property
-    def actor(self) -> str:
-        """F or M: who speaks."""
-        return self.utterance[-4]
+LINE = re.compile(r"(Ses[^\s\[]+)\s*\[[^\]]*\]\s*:?\s?(.*)")
 
 
 def sessions(folder: Path) -> dict[str, Path]:
@@ -84,45 +65,23 @@ def sessions(folder: Path) -> dict[str, Path]:
     )
 
 
-def evaluated(session: str, folder: Path) -> list[Turn]:
-    """All turns of one session's dialog/EmoEvaluation/*.txt; its subfolders are other material.
-
-    Raises PipelineError naming file and line for an unknown label, a strange id or a duplicate.
-    """
-    base = folder / "dialog" / "EmoEvaluation"
-    files = sorted(path for path in base.glob("*.txt") if not path.name.startswith("."))
-    if not files:
-        raise PipelineError(f"{base}: there are no label files (*.txt). Unpack the whole release.")
-    seen: dict[str, str] = {}
-    turns = []
-    for path in files:
-        for number, line in enumerate(reading.read_text(path).splitlines(), 1):
-            found = HEAD.fullmatch(line.rstrip())
-            if not found:
-                continue
-            where = f"{path}, line {number}"
-            start, end, utterance, code = found.groups()
-            reading.known_label(code, CODES, where)
-            name = UTTERANCE.fullmatch(utterance)
-            if not name or name[1] != path.stem:
-                raise PipelineError(
-                    f"{where}: {utterance!r} is not an utterance of the dialogue {path.stem}. Mend the file."
-                )
-            reading.first_only(seen, utterance, where)
-            turns.append(Turn(session, path.stem, utterance, float(start), float(end), code))
-    return turns
-
-
 def transcripts(folder: Path) -> dict[str, str]:
-    """What was said, by utterance; remarks (`M:`, `F:`) and ids with XX are not utterances."""
+    """What was said, by utterance; remarks (`M:`, `F:`) and ids with XX are not utterances.
+
+    A line that begins as an utterance and cannot be read is logged; that utterance has no words.
+    """
     spoken: dict[str, str] = {}
     for path in sorted((folder / "dialog" / "transcriptions").glob("*.txt")):
         if path.name.startswith("."):
             continue
-        for line in reading.read_text(path).splitlines():
+        for number, line in enumerate(reading.lines(reading.read_text(path)), 1):
             found = LINE.fullmatch(line.strip())
             if found and "XX" not in found[1]:
                 spoken[found[1]] = found[2].strip()
+            elif not found and line.lstrip().startswith("Ses"):
+                log.info(
+                    "%s, line %d: %r is no line of a transcript, and is left out", path, number, line[:80]
+                )
     return spoken
 
 
@@ -134,7 +93,7 @@ def listed(file: FileSettings) -> dict[str, str | None]:
     path = reading.pinned(file, "corpus.iemocap.ids", "the list of the 7,433 utterances")
     result: dict[str, str | None] = {}
     seen: dict[str, str] = {}
-    for number, line in enumerate(reading.read_text(path).splitlines(), 1):
+    for number, line in enumerate(reading.lines(reading.read_text(path)), 1):
         name, _, label = (cell.strip() for cell in line.partition(","))
         if not name or name == "utterance":
             continue
@@ -189,7 +148,7 @@ def _counts(turns: Sequence[Turn], labels: dict[str, str]) -> dict[str, int]:
 def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """All turns of all sessions under the protocol of the config.
 
-    Raises PipelineError for a missing tree, faulty files, or if no video can be used.
+    Raises PipelineError for a missing tree, faulty files, or if no medium can be used.
     """
     protocol = settings.label_protocol
     found = sessions(reading.root(settings))
@@ -197,8 +156,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     spoken = {key: text for path in found.values() for key, text in transcripts(path).items()}
     labels = labels_of(turns, protocol, settings.iemocap)
     compare("iemocap", EXPECTED | LABELLED[protocol], _counts(turns, labels), settings.counts)
-    rows = _rows(turns, labels, spoken, found, CLASSES[protocol], settings.iemocap)
-    reading.durations((Path(row["media"]) for row in rows), "iemocap")
+    rows = _rows(turns, labels, spoken, media_of(turns, found), CLASSES[protocol], settings.iemocap)
     silent = sum(row["text"] is None for row in rows)
     log.info("iemocap: %d turns, %d labelled, %d without a transcript", len(rows), len(labels), silent)
     return Corpus(reading.table(rows), CLASSES[protocol], "classification")
@@ -208,7 +166,7 @@ def _rows(
     turns: Sequence[Turn],
     labels: dict[str, str],
     spoken: dict[str, str],
-    found: dict[str, Path],
+    media: Mapping[str, Medium],
     names: Sequence[str],
     settings: IemocapSettings,
 ) -> list[dict]:
@@ -220,7 +178,7 @@ def _rows(
         order[turn.dialogue] = position + 1
         if settings.other == "drop" and turn.utterance not in labels:
             continue
-        video = found[turn.session] / "dialog" / "avi" / "DivX" / f"{turn.dialogue}.avi"
+        medium = media[turn.utterance]
         label = labels.get(turn.utterance)
         rows.append(
             {
@@ -231,11 +189,10 @@ def _rows(
                 "speaker": turn.utterance[:5] + turn.actor,
                 "text": spoken.get(turn.utterance) or None,
                 "label": None if label is None else list(names).index(label),
-                "media": video.as_posix(),
-                "start": turn.start,
-                "end": turn.end,
+                "media": medium.path.as_posix(),
                 "crop": crop(turn, settings),
                 "group": turn.session,
+                **times_in(turn, medium)._asdict(),
             }
         )
     return rows

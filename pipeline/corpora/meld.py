@@ -15,7 +15,7 @@ import polars as pl
 from pipeline.core import artefacts
 from pipeline.core.absence import WRONG_CUT
 from pipeline.core.errors import PipelineError
-from pipeline.corpora import reading
+from pipeline.corpora import reading, times
 from pipeline.corpora.counts import compare
 from pipeline.corpora.listing import files, once
 from pipeline.corpora.rows import Corpus, own_splits
@@ -39,6 +39,9 @@ EXPECTED = {
     "test dialogues": 280,
 }
 
+APART = 0.5  # s by which a clip may differ from its label file
+LEAST = 0.1  # s; a label file that says less is itself wrong (test dia155_utt3, train dia338_utt3)
+
 Key = tuple[str, int, int]
 
 
@@ -53,6 +56,7 @@ class Annotation:
     text: str | None
     label: str
     seconds: float
+    where: str
 
     @property
     def key(self) -> Key:
@@ -88,17 +92,19 @@ def annotations(folder: Path) -> list[Annotation]:
             where = f"{path}, row {line['line']}"
             ids = []
             for column in ("Dialogue_ID", "Utterance_ID"):
-                ids.append(int(reading.number(line[column], f"{where}, column {column}")))
+                ids.append(reading.whole(line[column], f"{where}, column {column}"))
             start = reading.seconds(line["StartTime"], f"{where}, column StartTime")
             end = reading.seconds(line["EndTime"], f"{where}, column EndTime")
+            times.in_order(start, end, where)
             entry = Annotation(
                 part,
                 ids[0],
                 ids[1],
-                (line["Speaker"] or "unknown").strip(),
+                reading.cell(line["Speaker"]) or "unknown",
                 (line["Utterance"] or "").strip() or None,
                 reading.known_label((line["Emotion"] or "").strip().lower(), LABELS, where),
                 end - start,
+                where,
             )
             reading.first_only(seen, entry.key, where)
             result.append(entry)
@@ -171,15 +177,34 @@ def choose(
     return chosen
 
 
+def disagrees(entry: Annotation, duration: float | None) -> bool:
+    """Whether a clip is not as long as the label file says; where one says nothing, it is not known."""
+    if not duration or entry.seconds < LEAST:
+        return False
+    return abs(duration - entry.seconds) > APART
+
+
+def wrong_cut(entry: Annotation, duration: float | None, settings: MeldSettings) -> str | None:
+    """In what a clip cannot be that of its utterance; None if it can."""
+    if duration and duration > settings.longest:
+        return f"longer than {settings.longest:g} s"
+    if not duration or not disagrees(entry, duration):
+        return None
+    if max(duration / entry.seconds, entry.seconds / duration) > settings.ratio:
+        return f"the label file says {entry.seconds:.2f} s"
+    return None
+
+
 def _row(
     entry: Annotation, path: Path, duration: float | None, labels: dict[str, int], settings: MeldSettings
 ) -> dict:
     """The manifest row: the whole clip, or as long as the label file says if the clip does not tell."""
     dialogue = f"{entry.part}_dia{entry.dialogue}"
     end = duration or (entry.seconds if entry.seconds > 0 else 1.0)
-    wrong = duration is not None and duration > settings.longest and settings.wrong_cuts == "withhold"
+    wrong = wrong_cut(entry, duration, settings) if settings.wrong_cuts == "withhold" else None
     if wrong:
-        log.info("%s: %.1f s, longer than %.1f s: a wrong cut", path, duration, settings.longest)
+        log.info("%s: %.2f s, a wrong cut: %s", path, duration, wrong)
+    span = times.span(0.0, end, duration, entry.where)
     return {
         "corpus": "meld",
         "dialogue": dialogue,
@@ -189,11 +214,11 @@ def _row(
         "text": entry.text,
         "label": labels[entry.label],
         "media": path.as_posix(),
-        "start": 0.0,
-        "end": end,
+        "start": span.start,
+        "end": span.end,
         "group": "main",
         "split": SPLITS[entry.part],
-        "withheld": WRONG_CUT if wrong else None,
+        "withheld": WRONG_CUT if wrong else span.withheld,
     }
 
 
@@ -209,11 +234,23 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     known = reading.durations((path for paths in found.values() for path in paths), "meld")
     labels = {name: index for index, name in enumerate(LABELS)}
     rows = []
+    apart = []
     for entry in entries:
         # a clip that is nowhere keeps the name that it should have
         missing = folder / TREES[entry.part] / f"dia{entry.dialogue}_utt{entry.position}.mp4"
         path = choose(entry, found[entry.key], known, settings.meld) if entry.key in found else missing
         rows.append(_row(entry, path, known.get(path), labels, settings.meld))
+        if disagrees(entry, known.get(path)):
+            apart.append(f"{rows[-1]['utterance']} {known[path]:.2f} s for {entry.seconds:.2f} s")
+    withheld = sum(row["withheld"] == WRONG_CUT for row in rows)
+    log.info(
+        "meld: %d clips differ from the label file by more than %g s; %d are wrong cuts",
+        len(apart),
+        APART,
+        withheld,
+    )
+    for line in apart:
+        log.info("meld: differs: %s", line)
     absent = [entry.key for entry in entries if entry.key not in found]
     unused = sorted(set(found) - {entry.key for entry in entries})
     log.info("meld: %d utterances without a clip %s", len(absent), absent[:10])

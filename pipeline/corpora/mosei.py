@@ -16,7 +16,7 @@ import polars as pl
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import SPLITS
-from pipeline.corpora import mosei_labels, reading
+from pipeline.corpora import mosei_labels, reading, times
 from pipeline.corpora.counts import compare
 from pipeline.corpora.listing import files
 from pipeline.corpora.rows import Corpus, own_splits
@@ -44,6 +44,7 @@ class Segment:
     start: float
     end: float
     text: str
+    where: str
 
 
 def read_folds(path: Path) -> dict[str, str]:
@@ -57,10 +58,10 @@ def read_folds(path: Path) -> dict[str, str]:
             table = reading.read_csv(path, ("video", "split"))
             pairs = list(table.select("video", "split").iter_rows())
         elif path.suffix == ".json":
-            pairs = [(video, split) for split, videos in json.loads(text).items() for video in videos]
+            pairs = _json_lists(text)
         else:
             pairs = _literal_lists(text)
-    except (ValueError, SyntaxError, AttributeError, TypeError) as error:
+    except (ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError) as error:
         raise PipelineError(
             f"{path}: not a fold file ({error}). It may be a CSV with the columns video and split, a JSON "
             "object of three lists, or the three lists of the CMU-MultimodalSDK."
@@ -68,10 +69,29 @@ def read_folds(path: Path) -> dict[str, str]:
     folds: dict[str, str] = {}
     for video, split in pairs:
         if split not in NAMED:
-            raise PipelineError(f"{path}: video {video!r} is in {split!r}; a fold is train, val or test.")
+            raise PipelineError(
+                f"{path}: video {video!r:.80} is in {split!r:.80}; a fold is train, val or test."
+            )
+        if not video:
+            raise PipelineError(f"{path}: a video of the fold {split} has no name. Mend the file.")
         if folds.setdefault(str(video), NAMED[split]) != NAMED[split]:
-            raise PipelineError(f"{path}: video {video!r} stands in two folds. Keep it in one.")
+            raise PipelineError(f"{path}: video {video!r:.80} stands in two folds. Keep it in one.")
     return folds
+
+
+def _json_lists(text: str) -> list[tuple[str, str]]:
+    """Pairs of video and split from an object of lists."""
+    folds = json.loads(text)
+    if not isinstance(folds, dict) or not all(isinstance(videos, list) for videos in folds.values()):
+        raise TypeError("no object of lists")
+    return [(_id(video), split) for split, videos in folds.items() for video in videos]
+
+
+def _id(video: object) -> str:
+    """The id of a video in a list; raises TypeError if it is none."""
+    if isinstance(video, bool) or not isinstance(video, str | int):
+        raise TypeError(f"{video!r:.60} is no id of a video")
+    return str(video)
 
 
 def _literal_lists(text: str) -> list[tuple[str, str]]:
@@ -82,7 +102,7 @@ def _literal_lists(text: str) -> list[tuple[str, str]]:
             words = statement.targets[0].id.split("_")
             split = next((word for word in words if word in NAMED), None)
             if split:
-                pairs += [(video, split) for video in ast.literal_eval(statement.value)]
+                pairs += [(_id(video), split) for video in ast.literal_eval(statement.value)]
     if not pairs:
         raise ValueError("no list whose name contains train, valid or test")
     return pairs
@@ -112,7 +132,7 @@ def transcripts(folder: Path) -> dict[tuple[str, int], Segment]:
     segments: dict[tuple[str, int], Segment] = {}
     seen: dict[tuple[str, int], str] = {}
     for path in sorted(tree.glob("[!.]*.txt")):
-        for number, line in enumerate(reading.read_text(path).splitlines(), 1):
+        for number, line in enumerate(reading.lines(reading.read_text(path)), 1):
             if not line.strip():
                 continue
             where = f"{path}, line {number}"
@@ -120,10 +140,11 @@ def transcripts(folder: Path) -> dict[tuple[str, int], Segment]:
             if len(cells) != 5:
                 raise PipelineError(f"{where}: not video___clip___start___end___text. Mend the line.")
             video, clip, start, end, text = cells
-            key = (video, int(reading.number(clip, where)))
+            key = (video, reading.whole(clip, where))
             reading.first_only(seen, key, where)
             begins = max(0.0, reading.number(start, where))
-            segments[key] = Segment(begins, reading.number(end, where), text.strip())
+            ends = reading.number(end, where)
+            segments[key] = Segment(begins, ends, text.strip(), where)
     return segments
 
 
@@ -177,14 +198,11 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     known = reading.durations(files.values(), "mosei")
     rows = []
     for key, score in sorted(kept.items()):
-        segment = segments[key]
+        segment, duration = segments[key], known[files[key]]
         start, end = segment.start, segment.end
         if kind == "segmented":
-            start, end = 0.0, known[files[key]] or end - start
-        if end <= start:
-            raise PipelineError(
-                f"mosei, clip {key}: it ends at {end} s before it starts. Mend its transcript."
-            )
+            start, end = 0.0, duration or end - start
+        span = times.span(start, end, duration, segment.where)
         rows.append(
             {
                 "corpus": "mosei",
@@ -195,10 +213,9 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                 "text": segment.text or None,
                 "score": score,
                 "media": files[key].as_posix(),
-                "start": start,
-                "end": end,
                 "group": key[0],
                 "split": folds[key[0]],
+                **span._asdict(),
             }
         )
     log.info("mosei: %d clips, from the %s videos", len(rows), kind)

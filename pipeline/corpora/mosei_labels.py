@@ -57,10 +57,11 @@ def from_csv(path: Path) -> dict[Clip, float]:
             video = (line["Input.VIDEO_ID"] or "").strip()
             if not video:
                 raise PipelineError(f"{where}, column Input.VIDEO_ID: empty. Mend the file.")
-            key = (video, int(reading.number(line["Input.CLIP"], f"{where}, column Input.CLIP")))
-            if line["Answer.sentiment"] is None:
+            key = (video, reading.whole(line["Input.CLIP"], f"{where}, column Input.CLIP"))
+            answer = reading.cell(line["Answer.sentiment"])
+            if answer is None:
                 continue
-            score = reading.number(line["Answer.sentiment"], f"{where}, column Answer.sentiment")
+            score = reading.number(answer, f"{where}, column Answer.sentiment")
             answers.setdefault(key, []).append(reading.score(score, where))
     return {key: sum(scores) / len(scores) for key, scores in answers.items()}
 
@@ -69,7 +70,8 @@ def from_csd(path: Path, times: Mapping[Clip, tuple[float, float]]) -> dict[Clip
     """Sentiment (first column) by clip; a label's clip is the transcript line with its times.
 
     times: start and end (s) of every transcript line. A label without a line within NEAREST is left out and
-    logged; of two labels for one line the nearer counts. Raises PipelineError for another layout.
+    logged; of two labels for one line the nearer counts. Raises PipelineError for another layout, or two
+    labels that are as near and not the same.
     """
     own: dict[str, list[tuple[int, float, float]]] = {}
     for (video, clip), (start, end) in times.items():
@@ -85,8 +87,14 @@ def from_csd(path: Path, times: Mapping[Clip, tuple[float, float]]) -> dict[Clip
                 for clip, begins, ends in own.get(video, [])
             ]
             distance, clip = min(near, default=(np.inf, -1))
-            if distance > NEAREST:
+            former = best.get((video, clip))
+            if not distance <= NEAREST:
                 lost += 1
+            elif former is not None and former[0] == distance and former[1] != score:
+                raise PipelineError(
+                    f"{path}, video {video}, {start:g} s to {end:g} s: labelled twice, {former[1]:g} and "
+                    f"{score:g}. Remove one of them."
+                )
             elif (video, clip) not in best or distance < best[video, clip][0]:
                 best[video, clip] = (distance, score)
     if lost:
@@ -100,12 +108,20 @@ def _entries(path: Path) -> list[tuple[str, np.ndarray, np.ndarray]]:
         with h5py.File(path, "r") as file:
             groups = [group for group in file.values() if isinstance(group, h5py.Group) and "data" in group]
             data = groups[0]["data"] if groups else file["data"]
-            return [
-                (str(video), np.asarray(entry["intervals"]), np.asarray(entry["features"]))
-                for video, entry in data.items()
-            ]
-    except (OSError, KeyError) as error:
+            return [(str(video), *_entry(video, entry)) for video, entry in data.items()]
+    # h5py speaks of some damage as RuntimeError
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise PipelineError(
             f"{path}: not a computational sequence with data/<video>/intervals and features ({error}). "
             "Take the file of all labels (docs/corpora/mosei.md)."
         ) from error
+
+
+def _entry(video: str, entry: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals and features of one video; raises ValueError if they are not numbers of these shapes."""
+    intervals, features = (np.asarray(entry[name], np.float64) for name in ("intervals", "features"))
+    if intervals.ndim != 2 or intervals.shape[1] != 2 or features.ndim != 2 or not features.shape[1]:
+        raise ValueError(f"video {video}: intervals {intervals.shape}, features {features.shape}")
+    if len(intervals) != len(features):
+        raise ValueError(f"video {video}: {len(intervals)} intervals and {len(features)} features")
+    return intervals, features

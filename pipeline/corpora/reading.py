@@ -1,9 +1,9 @@
 """What the adapters of corpora on disk share: finding, decoding and checking their files."""
 
-import codecs
-import io
 import logging
+import math
 import re
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,15 +13,18 @@ import polars as pl
 from pipeline.core import artefacts, media
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
+from pipeline.corpora.decoding import lines, read_text, repaired  # noqa: F401
 from pipeline.corpora.listing import located
 from pipeline.corpora.rows import ROWS
+from pipeline.corpora.tables import read_csv  # noqa: F401
 from pipeline.settings.corpora import FileSettings
 from pipeline.settings.corpus import CorpusSettings
 
 K = TypeVar("K", bound=Hashable)
 log = logging.getLogger("pipeline")
 
-C1 = re.compile("[\x80-\x9f]")
+MOST = 2**31 - 1  # the largest whole number of a table
+NAN = ("nan", "NaN")  # what programs write for a missing value
 
 
 def root(settings: CorpusSettings) -> Path:
@@ -48,85 +51,45 @@ def pinned(file: FileSettings, key: str, what: str) -> Path:
     return path
 
 
-def repaired(text: str) -> str:
-    """cp1252 characters that were decoded as C1 controls (0x85, 0x91 and so on), made right."""
-
-    def mend(found: re.Match[str]) -> str:
-        # five bytes mean nothing in cp1252; such a control character stays
-        return found.group().encode("latin-1").decode("cp1252", errors="ignore") or found.group()
-
-    return C1.sub(mend, text)
-
-
-def read_text(path: Path) -> str:
-    """A text file as UTF-8, as UTF-16 where its first bytes say so, or else as cp1252 (logged).
-
-    C1 controls are repaired. Raises PipelineError if there is no such file, or half a character of UTF-16.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise PipelineError(
-            f"{path}: cannot be read ({error}). Check that the corpus is complete."
-        ) from error
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return repaired(_utf16(raw, path))
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        log.info("%s: not UTF-8; read as cp1252", path)
-        # latin-1 maps every byte; `repaired` turns its controls into cp1252
-        text = raw.decode("latin-1")
-    return repaired(text)
-
-
-def _utf16(raw: bytes, path: Path) -> str:
-    try:
-        return raw.decode("utf-16")
-    except UnicodeDecodeError as error:
-        raise PipelineError(
-            f"{path}: begins as UTF-16 and is none ({error}). Save it anew, as UTF-8."
-        ) from error
-
-
-def read_csv(path: Path, columns: Collection[str], row: str = "") -> pl.DataFrame:
-    """All columns of a CSV file as text (empty cells null); with `row`, a column of that name counts lines.
-
-    Raises PipelineError if it is no CSV, or lacks one of `columns`.
-    """
-    try:
-        # the header is line 1, so the first row is 2
-        table = pl.read_csv(
-            io.BytesIO(read_text(path).encode()),
-            infer_schema=False,
-            row_index_name=row or None,
-            row_index_offset=2,
-        )
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        raise PipelineError(f"{path}: cannot be read as CSV ({error}). Check the file.") from error
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise PipelineError(
-            f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}. Check that this is the "
-            "right file, or mend its header."
-        )
-    return table
-
-
 def seconds(text: str | None, where: str) -> float:
     """`hh:mm:ss,ms` (or `.ms`, or without hours) in seconds; raises PipelineError naming `where`."""
     found = re.fullmatch(r"\s*(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\s*", text or "")
     if not found:
-        raise PipelineError(f"{where}: {text!r} is not a time like 00:01:02,345. Mend it in the file.")
-    hours, minutes, rest = found.groups()
-    return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
+        raise PipelineError(f"{where}: {_short(text)} is not a time like 00:01:02,345. Mend it in the file.")
+    hours, minutes, rest = (float(part.replace(",", ".")) for part in found.groups(default="0"))
+    told = 3600 * hours + 60 * minutes + rest
+    if not math.isfinite(told):
+        raise PipelineError(f"{where}: {_short(text)} is no time of any medium. Mend it in the file.")
+    return told
 
 
 def number(text: str | None, where: str) -> float:
     """A finite number; raises PipelineError naming `where`."""
     if text is None or not re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text):
-        raise PipelineError(f"{where}: {text!r} is not a number. Mend it in the file.")
-    return float(text)
+        raise PipelineError(f"{where}: {_short(text)} is not a number. Mend it in the file.")
+    value = float(text)
+    if not math.isfinite(value):
+        raise PipelineError(f"{where}: {_short(text)} is too large a number. Mend it in the file.")
+    return value
+
+
+def whole(text: str | None, where: str) -> int:
+    """A whole number from 0 to MOST; raises PipelineError naming `where`."""
+    value = number(text, where)
+    if not value.is_integer() or not 0 <= value <= MOST:
+        raise PipelineError(f"{where}: {_short(text)} is not a whole number from 0. Mend it in the file.")
+    return int(value)
+
+
+def _short(text: str | None) -> str:
+    """A cell as a message shows it."""
+    return repr(text) if text is None or len(text) <= 60 else f"{text[:50]!r}... ({len(text)} characters)"
+
+
+def cell(text: str | None) -> str | None:
+    """What a cell holds, without blanks around it; None if that is nothing, or `nan` (a missing value)."""
+    found = (text or "").strip()
+    return None if found in ("", *NAN) else found
 
 
 def score(value: float, where: str) -> float:
@@ -140,8 +103,8 @@ def known_label(name: str, labels: Collection[str], where: str) -> str:
     """The label name; raises PipelineError naming `where` if it is not one of `labels`."""
     if name not in labels:
         raise PipelineError(
-            f"{where}: unknown label {name!r}; known are {', '.join(labels)}. Mend the file, or the labels "
-            "in the config."
+            f"{where}: unknown label {_short(name)}; known are {', '.join(labels)}. Mend the file, "
+            "or the labels in the config."
         )
     return name
 
@@ -161,26 +124,39 @@ def durations(paths: Iterable[Path], corpus: str) -> dict[Path, float | None]:
     A file that cannot be used is logged, and its utterances get their reason when features are extracted.
     Raises PipelineError if not one can be used.
     """
+    found, faults = probed(paths)
+    some_usable(found, faults, corpus)
+    return found
+
+
+def probed(paths: Iterable[Path]) -> tuple[dict[Path, float | None], dict[Path, media.MediaAbsence]]:
+    """`durations` of media of which none need be usable, and why those that are not cannot be opened."""
     found: dict[Path, float | None] = {}
-    reasons: dict[str, int] = {}
-    first = None
+    faults: dict[Path, media.MediaAbsence] = {}
     for path in progress(sorted(set(paths)), "media"):
         try:
             found[path] = media.probe(path).duration
         except media.MediaAbsence as absence:
             log.info("%s", absence)
-            found[path] = None
-            reasons[absence.reason] = reasons.get(absence.reason, 0) + 1
-            first = first or absence
-    if all(duration is None for duration in found.values()):
-        example = f"The first: {first}." if first else ""
+            found[path], faults[path] = None, absence
+    return found, faults
+
+
+def some_usable(paths: Collection[Path], faults: Mapping[Path, media.MediaAbsence], corpus: str) -> None:
+    """Log how many of the media of a corpus cannot be used; raises PipelineError if not one can.
+
+    faults: as of `probed`.
+    """
+    own = [faults[path] for path in paths if path in faults]
+    reasons = dict(Counter(absence.reason for absence in own))
+    if len(own) == len(paths):
+        example = f"The first: {own[0]}." if own else ""
         raise PipelineError(
-            f"corpus.folder: no usable media: not one of {len(found)} files of the corpus {corpus} can be "
+            f"corpus.folder: no usable media: not one of {len(paths)} files of the corpus {corpus} can be "
             f"opened ({reasons}). {example} Check that the videos are unpacked below the folder."
         )
-    if reasons:
-        log.info("media: %d of %d files cannot be used: %s", sum(reasons.values()), len(found), reasons)
-    return found
+    if own:
+        log.info("media: %d of %d files cannot be used: %s", len(own), len(paths), reasons)
 
 
 def table(rows: Sequence[Mapping]) -> pl.DataFrame:

@@ -1,20 +1,17 @@
 """Transcripts of one video: SubRip (.srt), WebVTT (.vtt), or CSV."""
 
-import html
-import re
+import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
-from pipeline.corpora import reading
+from pipeline.corpora import captions, markup, reading, subtitles, times
 
-SUFFIXES = (".srt", ".vtt", ".csv")
-TIMING = re.compile(r"\s*([\d:.,]+)\s+-->\s+([\d:.,]+)(?:\s.*)?")
-VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-# of ASS, which .srt files borrow: {\an8}, {\i1}
-OVERRIDE = re.compile(r"\{\\[^}]*\}")
-TAG = re.compile(r"</?[A-Za-z][^>]*>|<\d[\d:.]*>")
+log = logging.getLogger("pipeline")
+
 UNKNOWN = "unknown"
+VOICES = "cues of several voices"
+EMPTY = "cells that hold a missing value (nan)"
 
 
 @dataclass(frozen=True)
@@ -32,17 +29,25 @@ class Cue:
 
 
 def read(path: Path) -> list[Cue]:
-    """The cues of a transcript in order of their starts.
+    """The cues of a transcript in order of their starts, as of `told`; what was repaired is logged."""
+    return told(path)[0]
+
+
+def told(path: Path) -> tuple[list[Cue], dict[str, int]]:
+    """The cues of a transcript in order of their starts; and what was repaired or left out, with its counts.
 
     CSV columns: start, end (seconds or hh:mm:ss,ms); optional speaker, text, label, score, split. WebVTT
-    names speakers by voice tags. Raises PipelineError naming file and row for a missing column, a time that
-    cannot be read, or an end that is not after its start.
+    names speakers by voice tags, recognisers in brackets before the words. A cue of several voices is an
+    utterance of each, and one may end where it begins. Raises PipelineError naming file and row for a missing
+    column, a time that cannot be read, or an end before its start.
     """
-    cues = _from_csv(path) if path.suffix.lower() == ".csv" else _from_subtitles(path)
+    cues, repaired = _from_csv(path) if path.suffix.lower() == ".csv" else _from_subtitles(path)
     for cue in cues:
-        if cue.end <= cue.start:
-            raise PipelineError(f"{cue.where}: ends at {cue.end} s, starts at {cue.start} s. Mend the times.")
-    return sorted(cues, key=lambda cue: (cue.start, cue.end))
+        times.in_order(cue.start, cue.end, cue.where)
+    counts = {what: count for what, count in repaired.items() if count}
+    if counts:
+        log.info("%s: %d utterances; repaired or left out: %s", path, len(cues), counts)
+    return sorted(cues, key=lambda cue: (cue.start, cue.end)), counts
 
 
 def _time(text: str | None, where: str) -> float:
@@ -50,65 +55,40 @@ def _time(text: str | None, where: str) -> float:
     return reading.seconds(text, where) if ":" in (text or "") else reading.number(text, where)
 
 
-def _from_csv(path: Path) -> list[Cue]:
+def _from_csv(path: Path) -> tuple[list[Cue], Counter[str]]:
     cues = []
+    repaired: Counter[str] = Counter()
     for line in reading.read_csv(path, ("start", "end"), row="line").iter_rows(named=True):
         where = f"{path}, row {line['line']}"
-        cells = {
-            name: (line.get(name) or "").strip() or None
-            for name in ("speaker", "text", "label", "score", "split")
-        }
-        score = cells["score"]
+        names = ("speaker", "text", "label", "score", "split")
+        cells = {name: reading.cell(line.get(name)) for name in names}
+        repaired[EMPTY] += sum((line.get(name) or "").strip() in reading.NAN for name in names)
+        score, speaker, text = cells["score"], cells["speaker"], cells["text"]
+        if speaker is None and text is not None:
+            speaker, text = markup.labelled(text)
         cues.append(
             Cue(
                 _time(line["start"], f"{where}, column start"),
                 _time(line["end"], f"{where}, column end"),
-                cells["text"],
+                text or None,
                 where,
-                cells["speaker"] or UNKNOWN,
+                speaker or UNKNOWN,
                 cells["label"],
                 None if score is None else reading.number(score, f"{where}, column score"),
                 cells["split"],
             )
         )
-    return cues
+    return cues, repaired
 
 
-def _from_subtitles(path: Path) -> list[Cue]:
-    """Cues of .srt and .vtt: blocks with a line of times; other blocks (notes, styles) are passed over."""
+def _from_subtitles(path: Path) -> tuple[list[Cue], Counter[str]]:
+    """The cues of .srt and .vtt, one a voice."""
+    found, repaired = subtitles.blocks(reading.read_text(path), path)
+    found, left = captions.unrolled(found)
     cues = []
-    lines = [*reading.read_text(path).splitlines(), ""]
-    place = 0
-    while place < len(lines):
-        found = TIMING.fullmatch(lines[place])
-        if not found:
-            if "-->" in lines[place]:
-                raise PipelineError(
-                    f"{path}, line {place + 1}: {lines[place]!r} is no line of times. Mend it."
-                )
-            place += 1
-            continue
-        where = f"{path}, line {place + 1}"
-        start, end = (reading.seconds(text, where) for text in found.groups())
-        place += 1
-        spoken = []
-        while lines[place].strip():
-            spoken.append(lines[place].strip())
-            place += 1
-        text = " ".join(spoken)
-        voice = VOICE.search(text)
-        speaker = html.unescape(voice[1]).strip() if voice else UNKNOWN
-        cues.append(Cue(start, end, words(text).strip() or None, where, speaker))
-    return cues
-
-
-def words(text: str) -> str:
-    """What is said in the text of a cue: without tags, its entities resolved."""
-    return html.unescape(TAG.sub("", OVERRIDE.sub("", text)))
-
-
-def as_text(said: str) -> str:
-    """What stands in a cue so that `words` gives `said` back, line by line and without its blank lines."""
-    lines = (line.strip() for line in said.splitlines())
-    # a brace before a backslash would begin an override
-    return "\n".join(html.escape(line, quote=False).replace("{\\", "&#123;\\") for line in lines if line)
+    for block in found:
+        spoken = markup.voices("\n".join(block.lines))
+        repaired[VOICES] += len(spoken) > 1
+        for speaker, text in spoken:
+            cues.append(Cue(block.start, block.end, text, block.where, speaker or UNKNOWN))
+    return cues, repaired + left

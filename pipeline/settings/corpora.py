@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.settings.base import Settings
 
@@ -40,6 +40,12 @@ class MeldSettings(Settings):
         description="which of a clip and its final_videos_test twin: nearer to the CSV's length, or by name",
     )
     longest: float = Field(30.0, gt=0, le=3600, description="a longer clip (s) is a wrong cut")
+    ratio: float = Field(
+        4.0,
+        gt=1,
+        le=1000,
+        description="so is one this many times as long or as short as the label file says (and 0.5 s off)",
+    )
     wrong_cuts: Literal["withhold", "keep"] = Field(
         "withhold", description="sound and picture of wrong cuts: recorded as absent (wrong_cut), or used"
     )
@@ -65,6 +71,16 @@ class FeaturesSettings(Settings):
     )
     labels: list[str] = Field([], description="label names in index order; empty: those found, sorted")
     test: float = Field(0.2, gt=0, lt=0.9, description="share of dialogues to test on, if no split is given")
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: list[str]) -> list[str]:
+        for place, name in enumerate(labels):
+            if not name.strip() or name != name.strip():
+                raise ValueError(f"the label name {name!r} is empty, or has blanks around it")
+            if name in labels[:place]:
+                raise ValueError(f"the label name {name!r} stands twice")
+        return labels
 
 
 class FolderSettings(FeaturesSettings):

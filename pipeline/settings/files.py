@@ -53,8 +53,13 @@ def read_source(path: Path) -> Source:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines = dict(_lines(root, name, ()))
         values = yaml.safe_load(text)
+        # half a character, which JSON can spell, is no text
+        json.dumps(values, ensure_ascii=False, default=str).encode()
     except yaml.YAMLError as error:
         raise PipelineError(_unreadable(name, text, error)) from None
+    except (ValueError, RecursionError) as error:
+        # a date that is none, a number of thousands of digits, half a character, an anchor within itself
+        raise PipelineError(f"{name}: holds a value that cannot be read ({error}). Mend it.") from None
     if values is None:
         values = {}
     if not isinstance(values, Mapping):

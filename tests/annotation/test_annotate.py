@@ -27,6 +27,7 @@ from pipeline.annotation import film, perception
 from pipeline.annotation.facts import EMBEDDED_NOTICE
 from pipeline.core import artefacts, media
 from pipeline.core.errors import PipelineError
+from pipeline.corpora import subtitles
 from pipeline.model import load
 from pipeline.settings.annotate import AnnotateSettings, FilmSettings
 
@@ -213,6 +214,42 @@ def test_a_score_is_written_and_drawn(tmp_path, talk):
     assert [line["score"] for line in lines] == rows["score"].to_list()
     assert "notice" not in lines[0] and set(rows["notice"]) == {None}
     assert len(pysubs2.load(str(tmp_path / "out" / "annotations.srt"))) == 2
+
+
+@pytest.mark.fault("subtitles", "a cue without a length in an annotated video", "it is judged by its words")
+def test_a_cue_without_a_length_is_judged_by_its_words(model, talk, tmp_path):
+    plain = model.annotate(talk, trees.write_text(tmp_path / "a.vtt", VTT), settings=UNDRAWN)
+    odd = VTT + "\n00:03.500 --> 00:03.500\n<v Ann>Yes\n"
+    rows = model.annotate(talk, trees.write_text(tmp_path / "b.vtt", odd), tmp_path / "out", settings=UNDRAWN)
+    assert rows["modalities"].to_list()[2] == "text"
+    assert rows.row(2, named=True)["reason_audio"] == rows.row(2, named=True)["reason_visual"] == "no_length"
+    # what the others are read from is as it was
+    for column in ("start", "end", "speaker", "text", "modalities"):
+        assert rows[column][:2].equals(plain[column])
+
+
+@pytest.mark.fault("subtitles", "a time of 1e9 s in an annotated video", "it ends with the video")
+@pytest.mark.fault("subtitles", "a cue far after the end of the video", "out_of_range; its words are read")
+def test_absurd_times_end_with_the_video(model, talk, tmp_path):
+    told = "start,end,text\n0.5,1e9,Words\n1e9,2e9,later\n1e300,1e301,never\n"
+    rows = model.annotate(talk, trees.write_text(tmp_path / "t.csv", told), tmp_path / "out")
+    assert rows["end"][0] == pytest.approx(media.probe(talk).duration, abs=0.1)
+    assert rows["reason_audio"].to_list() == [None, "out_of_range", "out_of_range"]
+    assert rows["reason_visual"].to_list()[1:] == ["out_of_range"] * 2
+    assert set(rows["reason_text"]) == {None}
+
+
+@pytest.mark.fault("names", "`talk.en.vtt` beside `talk.mp4` in annotating", "it is the transcript")
+def test_what_was_repaired_of_a_transcript_is_told(model, talk, tmp_path):
+    video = Path(shutil.copy(talk, tmp_path / "talk.mp4"))
+    trees.write_text(
+        tmp_path / "talk.en.vtt", VTT.replace("\n\n00:02", "\n00:02").replace("2.200 -->", "2.200 ->")
+    )
+    rows = model.annotate(video, out=tmp_path / "out", settings=UNDRAWN)
+    assert rows["speaker"].to_list() == ["Ann", "Ben"]
+    about = json.loads((tmp_path / "out" / "about.json").read_text())
+    assert about["repaired"] == {subtitles.UNPARTED: 1, subtitles.ARROWS: 1}
+    assert about["transcript"].endswith("talk.en.vtt")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,22 @@
 """IEMOCAP: protocols, folds and crops on a tree of its layout."""
 
+import logging
 import shutil
+import wave
 
 import fixture_trees as trees
 import polars as pl
 import pytest
 
 from pipeline import manifest
+from pipeline.core import media
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.corpora import CORPORA
 from pipeline.corpora import iemocap
+
+
+def kind(said, ends, *values):
+    return pytest.param(*values, marks=pytest.mark.fault("labels", said, ends))
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +170,34 @@ def test_strict_counts_name_what_differs(base):
         ("\tneu\t", "\tnue\t", r"Ses01F_impro01\.txt, line \d+: unknown label 'nue'"),
         ("_F001\tfru", "_F000\tfru", r"Ses01F_impro01\.txt, line \d+: .*second time"),
         ("Ses01F_impro01_F000", "Ses01F_impro02_F000", "is not an utterance of the dialogue Ses01F_impro01"),
+        kind(
+            "IEMOCAP: a turn that ends before it begins",
+            "refused, with its line",
+            "[0.0000 - 1.0000]",
+            "[1.0000 - 0.5000]",
+            r"Ses01F_impro01\.txt, line \d+: ends at 0\.5 s, starts at 1\.0 s",
+        ),
+        kind(
+            "IEMOCAP: a turn without its label",
+            "refused, with its line",
+            "\tneu\t",
+            "\t",
+            r"Ses01F_impro01\.txt, line \d+: .* is not a turn",
+        ),
+        kind(
+            "IEMOCAP: a time that is no number",
+            "refused, with its line",
+            "[0.0000",
+            "[0:00",
+            r"Ses01F_impro01\.txt, line \d+: '0:00' is not a number",
+        ),
+        kind(
+            "IEMOCAP: a time of 400 digits",
+            "refused, with its line",
+            "1.0000]",
+            "9" * 400 + "]",
+            r"Ses01F_impro01\.txt, line \d+: .* is too large a number",
+        ),
     ],
 )
 def test_faulty_label_files_are_named_with_line(base, tmp_path, old, new, message):
@@ -185,3 +220,97 @@ def test_missing_trees_are_named(base, tmp_path):
     shutil.rmtree(tmp_path / "Session1" / "dialog" / "avi")
     with pytest.raises(PipelineError, match="no usable media"):
         iemocap.read(trees.settings("iemocap", tmp_path), [])
+
+
+def write_sound(path, seconds):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(b"\x00\x10" * round(16_000 * seconds))
+
+
+@pytest.fixture
+def words_and_labels(base, tmp_path):
+    """Two sessions without their videos."""
+    for name in ("Session1", "Session5"):
+        shutil.copytree(base / name, tmp_path / name)
+        shutil.rmtree(tmp_path / name / "dialog" / "avi")
+    return tmp_path
+
+
+@pytest.mark.fault("corpora", "IEMOCAP: blanks for tabs in EmoEvaluation", "read as the tabs")
+def test_blanks_for_tabs_lose_no_dialogue(base, tmp_path):
+    source = base / "Session1" / "dialog" / "EmoEvaluation"
+    for path in source.glob("Ses*.txt"):
+        text = path.read_text().replace("\t", "    ")
+        trees.write_text(tmp_path / "Session1" / "dialog" / "EmoEvaluation" / path.name, text)
+    copied = iemocap.evaluated("session1", tmp_path / "Session1")
+    whole = iemocap.evaluated("session1", base / "Session1")
+    assert [(turn.utterance, turn.start, turn.code) for turn in copied] == [
+        (turn.utterance, turn.start, turn.code) for turn in whole
+    ]
+
+
+@pytest.mark.fault("corpora", "IEMOCAP: a file of labels without a turn", "refused, with its name")
+def test_a_file_without_a_turn_is_named(tmp_path):
+    path = tmp_path / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
+    trees.write_text(path, "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n")
+    with pytest.raises(PipelineError, match=r"Ses01F_impro01\.txt: there is no turn in it"):
+        iemocap.evaluated("session1", tmp_path / "Session1")
+
+
+@pytest.mark.fault("corpora", "IEMOCAP: a line of a transcript that cannot be read", "no_text, with its line")
+def test_a_line_of_a_transcript_that_cannot_be_read_is_logged(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    text = "Ses01F_impro01_F000 [006.2901-008.2357]: One\u2028more\nSes01F_impro01_M000: two\nF: (laughs)\n"
+    trees.write_text(tmp_path / "dialog" / "transcriptions" / "Ses01F_impro01.txt", text)
+    assert iemocap.transcripts(tmp_path) == {"Ses01F_impro01_F000": "One\u2028more"}
+    assert "Ses01F_impro01.txt, line 2: 'Ses01F_impro01_M000: two' is no line of a transcript" in caplog.text
+
+
+@pytest.mark.fault("corpora", "IEMOCAP: no videos, but the cut sounds", "faces are absent: no_video_stream")
+def test_without_videos_the_cut_sounds_are_read(words_and_labels, caplog):
+    caplog.set_level(logging.INFO)
+    for turn in iemocap.evaluated("session1", words_and_labels / "Session1"):
+        path = words_and_labels / "Session1" / "sentences" / "wav" / turn.dialogue / f"{turn.utterance}.wav"
+        write_sound(path, 0.75)
+    corpus = iemocap.read(trees.settings("iemocap", words_and_labels), [])
+    manifest.check(corpus)
+    heard = corpus.rows.filter(group="session1")
+    assert heard["media"].str.ends_with(".wav").all()
+    assert set(zip(heard["start"], heard["end"], strict=True)) == {(0.0, 0.75)}
+    # of the other session nothing is there, and its rows keep the names of the videos
+    assert corpus.rows.filter(group="session5")["media"].str.ends_with(".avi").all()
+    assert "7 turns have no video that can be opened; their sound files are read" in caplog.text
+    media_of = trees.Path(heard["media"][0])
+    with pytest.raises(media.MediaAbsence) as lack:
+        next(media.frames(media_of, [0.0]))
+    assert lack.value.reason == "no_video_stream"
+    assert len(media.audio(media_of)) == 12_000
+
+
+@pytest.mark.fault("corpora", "IEMOCAP: no videos, but the sounds of whole dialogues", "faces are absent")
+def test_without_videos_the_sound_of_a_dialogue_is_read(words_and_labels):
+    write_sound(words_and_labels / "Session1" / "dialog" / "wav" / "Ses01F_impro01.wav", 3.0)
+    rows = iemocap.read(trees.settings("iemocap", words_and_labels), []).rows.filter(
+        dialogue="Ses01F_impro01"
+    )
+    assert rows["media"].str.ends_with("dialog/wav/Ses01F_impro01.wav").all()
+    assert rows["start"].to_list() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.fault("corpora", "IEMOCAP: a turn of 1e9 s", "drawn back to what its file holds")
+@pytest.mark.fault("corpora", "IEMOCAP: a turn that ends where it begins", "no_length")
+def test_absurd_times_of_turns(base, tmp_path):
+    for name in ("Session1", "Session5"):
+        shutil.copytree(base / name, tmp_path / name)
+    path = tmp_path / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
+    text = path.read_text().replace("[2.0000 - 3.0000]", "[2.0000 - 1000000000]")
+    path.write_text(text.replace("[1.0000 - 2.0000]", "[1.0000 - 1.0000]"))
+    corpus = iemocap.read(trees.settings("iemocap", tmp_path), [])
+    manifest.check(corpus)
+    rows = corpus.rows.filter(dialogue="Ses01F_impro01")
+    assert rows["withheld"].to_list() == [None, "no_length", None]
+    assert rows["end"].to_list() == pytest.approx([1.0, 1.001, 3.0], abs=0.1)

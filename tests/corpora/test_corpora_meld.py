@@ -1,5 +1,7 @@
 """MELD: a tree with its traps, read with and without media."""
 
+import logging
+
 import fixture_trees as trees
 import polars as pl
 import pytest
@@ -7,6 +9,10 @@ import pytest
 from pipeline import manifest
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import meld
+
+
+def kind(said, ends, *values):
+    return pytest.param(*values, marks=pytest.mark.fault("labels", said, ends))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +132,41 @@ def test_one_fold(base, corpus):
         (",0,1,1,1,", ",0,0,1,1,", r"train_sent_emo.csv, row 3: .*second time.*row 2"),
         ("00:01:00,000", "a minute", "row 2, column StartTime: 'a minute' is not a time"),
         (",0,1,1,1,", ",zero,1,1,1,", "row 3, column Dialogue_ID: 'zero' is not a number"),
+        kind(
+            "MELD: an id that is no whole number",
+            "refused, with row and column",
+            ",0,1,1,1,",
+            ",0.5,1,1,1,",
+            "row 3, column Dialogue_ID: '0.5' is not a whole number",
+        ),
+        kind(
+            "MELD: an id of 400 digits",
+            "refused, with row and column",
+            ",0,1,1,1,",
+            f",{'9' * 400},1,1,1,",
+            "row 3, column Dialogue_ID: .* is too large",
+        ),
+        kind(
+            "MELD: a line that ends before it begins",
+            "refused, with its row",
+            "00:01:00,000",
+            "00:02:00,000",
+            r"row 2: ends at 61\.0 s, starts at 120\.0 s",
+        ),
+        kind(
+            "MELD: a column that stands twice",
+            "refused, with its name",
+            "Sr No.,",
+            "Emotion,",
+            "the column 'Emotion' stands twice",
+        ),
+        kind(
+            "MELD: a row with a cell too many",
+            "refused, with its row",
+            ",joy,",
+            ",joy,joy,",
+            "row 2: 12 cells, the header has 11",
+        ),
     ],
 )
 def test_faulty_label_files_are_named_with_row(base, tmp_path, old, new, message):
@@ -153,3 +194,34 @@ def test_no_usable_media_is_one_error(base, tmp_path):
 def test_a_wrong_folder_names_the_key(folder):
     with pytest.raises(PipelineError, match=r"corpus\.folder"):
         meld.read(trees.settings("meld", folder), [])
+
+
+def lengths(tmp_path, *clips):
+    """A corpus whose train clips last so long (s) each, for lines of so many seconds."""
+    for part, table in meld.TABLES.items():
+        own = clips if part == "train" else [(1.0, 1.0)]
+        lines = [trees.MELD_HEAD]
+        for number, (told, clip) in enumerate(own):
+            lines.append(trees.meld_line(number, "Hi", "joy", 0, number, told))
+            trees.write_clip(tmp_path / meld.TREES[part] / f"dia0_utt{number}.mp4", clip)
+        trees.write_text(tmp_path / table, "\n".join(lines) + "\n")
+    return tmp_path
+
+
+@pytest.mark.fault("labels", "MELD: a clip six times as long as its line", "wrong_cut, listed and counted")
+@pytest.mark.fault("labels", "MELD: a clip a fifth as long as its line", "wrong_cut, listed and counted")
+@pytest.mark.fault("labels", "MELD: a clip a little longer than its line", "listed and counted, and used")
+@pytest.mark.fault("labels", "MELD: a line of 0 s", "its clip is used as it is")
+def test_clips_are_held_to_the_length_of_their_line(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    told = [(1.0, 6.0), (1.0, 0.2), (1.0, 1.0), (1.0, 2.0), (0.0, 1.0), (0.2, 0.6)]
+    base = lengths(tmp_path, *told)
+    rows = meld.read(trees.settings("meld", base), []).rows.filter(dialogue="train_dia0")
+    assert rows["withheld"].to_list() == ["wrong_cut", "wrong_cut", None, None, None, None]
+    assert "3 clips differ from the label file by more than 0.5 s; 2 are wrong cuts" in caplog.text
+    listed = [line for line in caplog.messages if line.startswith("meld: differs: train_dia0_utt")]
+    assert [line.partition("utt")[2][0] for line in listed] == ["0", "1", "3"]
+    wide = meld.read(trees.settings("meld", base, meld={"ratio": 5.5}), []).rows["withheld"]
+    assert wide.to_list().count("wrong_cut") == 1
+    kept = meld.read(trees.settings("meld", base, meld={"wrong_cuts": "keep"}), []).rows["withheld"]
+    assert kept.null_count() == len(kept)

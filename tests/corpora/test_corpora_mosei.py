@@ -1,9 +1,11 @@
 """CMU-MOSEI: both trees, both kinds of labels, strange ids, folds."""
 
 import json
+import shutil
 
 import fixture_trees as trees
 import h5py
+import numpy as np
 import pytest
 
 from pipeline import manifest
@@ -13,6 +15,10 @@ from pipeline.corpora import mosei, mosei_labels
 
 def settings(base, **keys):
     return trees.settings("mosei", base, mosei={"folds": trees.pinned(base / "folds.json")} | keys)
+
+
+def kind(said, ends, *values):
+    return pytest.param(*values, marks=pytest.mark.fault("labels", said, ends))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +118,22 @@ def test_fold_files_of_each_form(tmp_path, suffix):
         ("f.json", '{"train": ["a"], "test": ["a"]}', "'a' stands in two folds"),
         ("f.csv", "video,split\na,practice\n", "'practice'"),
         ("f.csv", "clip,split\na,train\n", "no column 'video'"),
+        kind(
+            "CMU-MOSEI: a fold without a name of a video",
+            "refused",
+            "f.csv",
+            "video,split\n,train\n",
+            "no name",
+        ),
+        kind(
+            "CMU-MOSEI: folds that are no lists",
+            "refused",
+            "f.json",
+            '{"train": "abc"}',
+            "no object of lists",
+        ),
+        kind("CMU-MOSEI: folds of other JSON", "refused", "f.json", "[1]", "no object of lists"),
+        kind("CMU-MOSEI: folds nested without end", "refused", "f.json", "[" * 100_000, "not a fold file"),
     ],
 )
 def test_faulty_fold_files(tmp_path, name, text, message):
@@ -134,6 +156,12 @@ def test_folds_must_be_named_and_be_the_right_ones(base):
         ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,much\n", "row 2, column Answer.sentiment: 'much'"),
         ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0,1\na,0,7\n", r"row 3: 7 is not within -3\.\.3"),
         ("Input.VIDEO_ID,Input.CLIP,Answer.sentiment\n,0,1\n", "row 2, column Input.VIDEO_ID: empty"),
+        kind(
+            "CMU-MOSEI: a clip that is no whole number",
+            "refused, with row and column",
+            "Input.VIDEO_ID,Input.CLIP,Answer.sentiment\na,0.5,1\n",
+            r"row 2, column Input\.CLIP: '0\.5' is not a whole number",
+        ),
     ],
 )
 def test_faulty_label_files_are_named_with_row(tmp_path, text, message):
@@ -193,3 +221,97 @@ def test_strict_counts_name_what_differs(base):
     own = settings(base).model_copy(update={"counts": "strict"})
     with pytest.raises(PipelineError, match=r"train clips: 5 instead of 16326"):
         mosei.read(own, [])
+
+
+def packed(path, intervals, features):
+    with h5py.File(path, "w") as file:
+        group = file.create_group("All Labels/data/9")
+        group["intervals"], group["features"] = intervals, features
+    return path
+
+
+@pytest.mark.fault(
+    "labels", "CMU-MOSEI: a segment labelled twice with other scores in a .csd", "refused, with both"
+)
+def test_a_segment_with_two_scores_is_named(tmp_path):
+    times = {("9", 0): (0.0, 2.0)}
+    same = packed(tmp_path / "a.csd", [[0.0, 2.0]] * 2, [[1.0], [1.0]])
+    assert mosei_labels.from_csd(same, times) == {("9", 0): 1.0}
+    other = packed(tmp_path / "b.csd", [[0.0, 2.0]] * 2, [[1.0], [-1.0]])
+    with pytest.raises(PipelineError, match=r"b\.csd, video 9, 0 s to 2 s: labelled twice, 1 and -1"):
+        mosei_labels.from_csd(other, times)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "features"),
+    [
+        kind(
+            "CMU-MOSEI: more labels than times in a .csd", "refused, with the video", [[0, 1]], [[1.0], [2.0]]
+        ),
+        kind(
+            "CMU-MOSEI: times that are no pairs in a .csd",
+            "refused, with the video",
+            [[0], [1]],
+            [[1.0], [2.0]],
+        ),
+        kind("CMU-MOSEI: labels without a column in a .csd", "refused, with the video", [[0, 1]], [[]]),
+        kind("CMU-MOSEI: text for times in a .csd", "refused", [[b"a", b"b"]], [[1.0]]),
+    ],
+)
+def test_a_csd_of_other_shapes_is_named(tmp_path, intervals, features):
+    with pytest.raises(PipelineError, match=r"a\.csd: not a computational sequence"):
+        mosei_labels.from_csd(packed(tmp_path / "a.csd", intervals, features), {})
+
+
+@pytest.mark.fault(
+    "labels", "CMU-MOSEI: times that are NaN in a .csd", "a label without a line, counted in the log"
+)
+def test_a_label_without_a_time_is_left_out(tmp_path):
+    path = packed(tmp_path / "a.csd", [[np.nan, np.nan], [0, 2]], [[3.0], [1.0]])
+    assert mosei_labels.from_csd(path, {("9", 0): (0.0, 2.0)}) == {("9", 0): 1.0}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        kind(
+            "CMU-MOSEI: a time of 400 digits",
+            "refused, with its line",
+            f"a___0___2.0___{'9' * 400}___Hi",
+            "too large",
+        ),
+        kind(
+            "CMU-MOSEI: a clip of 1e300",
+            "refused, with its line",
+            "a___1e300___2.0___3.0___Hi",
+            "not a whole number",
+        ),
+    ],
+)
+def test_a_faulty_line_of_a_transcript_is_named(tmp_path, line, message):
+    trees.write_text(tmp_path / "Transcript" / "Combined" / "a.txt", f"a___1___0___1___Hi\u2028you\n{line}\n")
+    with pytest.raises(PipelineError, match=rf"a\.txt, line 2: .*{message}"):
+        mosei.transcripts(tmp_path)
+
+
+@pytest.mark.fault("text", "CMU-MOSEI: U+2028 within the words", "every word stays")
+def test_words_may_hold_a_separator_of_lines(tmp_path):
+    trees.write_text(tmp_path / "Transcript" / "Combined" / "a.txt", "a___1___0___1___Hi\u2028you\x1cthere\n")
+    assert mosei.transcripts(tmp_path)["a", 1].text == "Hi\u2028you\x1cthere"
+
+
+@pytest.mark.fault("labels", "CMU-MOSEI: a segment that ends before it begins", "refused, with its line")
+@pytest.mark.fault("labels", "CMU-MOSEI: a segment of 1e9 s in a whole video", "drawn back to its video")
+def test_a_segment_ends_with_its_video(full, tmp_path):
+    copied = shutil.copytree(full, tmp_path / "corpus", symlinks=True)
+    path = next((copied / "Raw" / "Transcript").rglob("_abc.txt"))
+    path.write_text(path.read_text().replace("___2.00___", "___1000000000___"))
+    with h5py.File(copied / "CMU_MOSEI_Labels.csd", "a") as file:
+        file["All Labels/data/_abc/intervals"][1, 1] = 1e9
+    row = by_name(mosei.read(settings(copied), []))["_abc_1"]
+    assert (row["start"], row["end"]) == (pytest.approx(0.8), pytest.approx(4.0, abs=0.1))
+    path.write_text(path.read_text().replace("___1000000000___", "___0.50___"))
+    with h5py.File(copied / "CMU_MOSEI_Labels.csd", "a") as file:
+        file["All Labels/data/_abc/intervals"][1, 1] = 0.5
+    with pytest.raises(PipelineError, match=r"_abc\.txt, line 2: ends at 0\.5 s, starts at 0\.8 s"):
+        mosei.read(settings(copied), [])
