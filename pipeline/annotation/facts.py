@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.settings.base import Settings
@@ -57,6 +58,22 @@ class ModelFacts(Settings):
     extraction: ExtractionFacts
     encoders: dict[str, EncoderFacts]
     notice: str = Field(description="what must be said at every use; empty: nothing")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _last_layer_as_it_was(cls, raw: dict) -> dict:
+        """A folder of before `final_norm` was made from the state before that norm."""
+        told = raw.get("extraction")
+        if not isinstance(told, dict):
+            return raw  # a fault that the fields will name
+        former = dict(told)
+        for name in MODALITIES:
+            own = told.get(name)
+            if isinstance(own, dict) and "final_norm" not in own:
+                # the output of a face encoder was always taken where it was the only layer
+                only = name == "visual" and own.get("layers", [-1]) == [-1]
+                former[name] = own | {"final_norm": only}
+        return raw | {"extraction": former}
 
     @model_validator(mode="before")
     @classmethod

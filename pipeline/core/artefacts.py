@@ -190,8 +190,11 @@ def save_json(path: Path, facts: Mapping) -> None:
 def load_json(path: Path) -> dict:
     """Read a JSON object; raises PipelineError if it is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError(f"an object is expected, not {type(facts).__name__}")
+        return facts
+    except (OSError, ValueError, RecursionError) as error:
         raise PipelineError(
             f"{path}: cannot be read as JSON ({error}). Delete it and rerun the stage that writes it."
         ) from error
