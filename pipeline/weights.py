@@ -20,8 +20,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor
 
-from pipeline.core import artefacts, stage
+from pipeline.core import artefacts, seals, stage
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import OWN
 from pipeline.core.registries import encoders
 from pipeline.encoders.loading import from_folder, model_from_folder, tokenizer_from_folder
 from pipeline.settings.base import Settings
@@ -118,9 +119,9 @@ def convert_hub(source: Path, target: Path) -> None:
     model = model_from_folder(source, kind)
     model.save_pretrained(target)
     if (source / "preprocessor_config.json").is_file():
-        settings = artefacts.load_json(source / "preprocessor_config.json")
+        settings = artefacts.load_json(source / "preprocessor_config.json", source=OWN)
         if "image_mean" in settings:
-            artefacts.save_json(target / "preprocessor_config.json", settings)
+            artefacts.save_json(target / "preprocessor_config.json", settings, seal=False)
         else:
             from_folder(AutoFeatureExtractor.from_pretrained, source).save_pretrained(target)
     else:
@@ -130,7 +131,7 @@ def convert_hub(source: Path, target: Path) -> None:
 def is_own(source: Path) -> bool:
     """Whether the files are of a kind that a module of this project loads as they are."""
     config = source / "config.json"
-    return config.is_file() and artefacts.load_json(config).get("model_type") in encoders.OWN
+    return config.is_file() and artefacts.load_json(config, source=OWN).get("model_type") in encoders.OWN
 
 
 def convert_facenet(path: Path, target: Path) -> None:
@@ -148,7 +149,9 @@ def convert_facenet(path: Path, target: Path) -> None:
         ) from error
     fitted(kept, path)
     save_file(kept, str(target / "model.safetensors"))
-    artefacts.save_json(target / "config.json", {"model_type": "inception_resnet_v1", "source": path.name})
+    artefacts.save_json(
+        target / "config.json", {"model_type": "inception_resnet_v1", "source": path.name}, seal=False
+    )
 
 
 def run(params: Params, *, folder: Path) -> None:
@@ -180,6 +183,7 @@ def run(params: Params, *, folder: Path) -> None:
             shutil.copytree(source, target, dirs_exist_ok=True)
         else:
             convert_hub(pinned_alone(weights, source, Path(spare)), target)
+        seals.seal_folder(target)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ from pydantic import Field, ValidationError, model_validator
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import Source
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.media import MediaSettings
 from pipeline.training import former
 
 FORMAT = 1  # of the folder; raised when an older one can no longer be read
 MAKE = "snakemake --cores all model"
+EXPORTED = Source(f"Copy the model's folder again, or export it anew: {MAKE}")
 EMBEDDED_NOTICE = (
     "This model was trained on the embedded corpus of drawn faces and synthetic voices. What it says of real "
     "people means nothing."
@@ -35,6 +38,7 @@ class ExtractionFacts(Settings):
     """The settings under which the training features were made."""
 
     faces: FacesSettings
+    media: MediaSettings = MediaSettings()
     text: TextSettings
     audio: AudioSettings
     visual: VisualSettings
@@ -91,7 +95,7 @@ def read_facts(folder: Path) -> ModelFacts:
         raise PipelineError(
             f"{folder}: not an exported model, for it holds no config.json. Make one with: {MAKE}"
         )
-    raw = artefacts.load_json(path)
+    raw = artefacts.load_json(path, source=EXPORTED)
     if raw.get("format") != FORMAT:
         raise PipelineError(
             f"{path}: the folder has format {raw.get('format')!r}, this version reads {FORMAT}. Export the "

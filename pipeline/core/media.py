@@ -5,12 +5,13 @@ file). A defect of a file raises `MediaAbsence` with one of the reasons of `core
 record the absence of one utterance and go on with the rest of its shard. Decoding uses one thread.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import av
 import numpy as np
@@ -20,15 +21,16 @@ from av.frame import Frame as AnyFrame
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, UNDECODABLE
+from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, TOO_LARGE, UNDECODABLE
 from pipeline.core.errors import PipelineError
+from pipeline.core.soundtrack import LONGEST_GAP, Census, Mending, mixed, on_the_clock, steady
 
 S = TypeVar("S", bound=Stream)
 F = TypeVar("F", bound=AnyFrame)
+TrackChoice: TypeAlias = Literal["audible", "first"]
 SAMPLE_RATE = 16_000
-
-# A gap or an overlap of sound shorter than this is jitter of the timestamps and not missing sound.
-_JITTER = 0.02
+MOST = 2000  # MB (10^6 bytes) of one file's sound, or of one picture
+SILENCE = -60.0  # a track below this level (dB) is not audible
 
 
 class MediaAbsence(PipelineError):
@@ -62,6 +64,31 @@ class Frame:
     time: float
     until: float
     picture: np.ndarray
+
+
+@dataclass(frozen=True)
+class Corrupt:
+    """In place of a picture from `time` on (s) that the decoder marks as corrupt."""
+
+    time: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The sound of a file as 16 kHz mono, and what was made of its tracks."""
+
+    samples: np.ndarray  # float32, sample k at k / 16000 s; zeros where it is damaged
+    damaged: tuple[tuple[float, float], ...]  # from, until (s): not finite, or far beyond full scale
+    index: int  # of the stream in its container
+    track: int  # which of the decodable tracks, from 1
+    tracks: int
+    mixture: str  # how one channel was made of two: a key of MIXTURES
+
+    @property
+    def choice(self) -> dict[str, int | str]:
+        """What was chosen, of a file that left a choice; else empty."""
+        chosen: dict[str, int | str] = {"track": self.track, "of": self.tracks} if self.tracks > 1 else {}
+        return chosen | ({"mixture": self.mixture} if self.mixture != "sum" else {})
 
 
 @contextmanager
@@ -114,17 +141,53 @@ def _decode(container: InputContainer, index: int, kind: type[F]) -> Iterator[tu
 
 def _pick(path: Path, kind: Literal["video", "audio"], missing: str) -> int:
     """The index (in the container) of the first stream of this kind that yields a frame."""
+    return _picks(path, kind, missing, most=1)[0]
+
+
+def _picks(path: Path, kind: Literal["video", "audio"], missing: str, most: int | None = None) -> list[int]:
+    """The indices (in the container) of the first `most` streams of this kind that yield a frame."""
     with _opened(path) as container:
         streams = container.streams.video if kind == "video" else container.streams.audio
         indices = [stream.index for stream in _decodable(streams)]
     if not indices:
         raise MediaAbsence(missing, path, f"the file has no {kind} stream with a decoder")
+    found: list[int] = []
     for index in indices:
         # a fresh container for each: some formats cannot be rewound
         with _opened(path) as container:
             if next(_decode(container, index, AnyFrame), None) is not None:
-                return index
-    raise MediaAbsence(UNDECODABLE, path, f"no frame of any {kind} stream can be decoded")
+                found.append(index)
+        if len(found) == most:
+            break
+    if not found:
+        raise MediaAbsence(UNDECODABLE, path, f"no frame of any {kind} stream can be decoded")
+    return found
+
+
+def _lasting(path: Path, besides: int) -> Callable[[float], bool]:
+    """Whether the other streams of a file last until a time (s); it is looked through when that is asked."""
+    length = cache(lambda: _length(path, besides))
+    return lambda time: time <= length() + 1
+
+
+def _length(path: Path, besides: int | None = None) -> float:
+    """Seconds until the last packet of the longest stream, without steps of more than `LONGEST_GAP`."""
+    lengths: dict[int, float] = {}
+    last: dict[int, float] = {}
+    with _opened(path) as container:
+        origin = _origin(container)
+        try:
+            for packet in container.demux():
+                stamp = packet.dts if packet.dts is not None else packet.pts
+                if stamp is None or packet.stream_index == besides or packet.time_base is None:
+                    continue
+                time, index = float(stamp * packet.time_base) - origin, packet.stream_index
+                step = time - last.get(index, 0.0)
+                lengths[index] = lengths.get(index, 0.0) + (step if 0 < step <= LONGEST_GAP else 0.0)
+                last[index] = time
+        except av.FFmpegError:
+            pass  # the damaged tail of a file just ends it
+    return max(lengths.values(), default=0.0)
 
 
 def _origin(container: InputContainer) -> float:
@@ -154,40 +217,57 @@ def _aspect(stream: VideoStream) -> float:
     return told if 0.2 <= told <= 5 else 1.0
 
 
-def _picture(frame: av.VideoFrame) -> np.ndarray:
-    """RGB pixels, turned upright as the display matrix asks."""
-    picture = frame.to_ndarray(format="rgb24")
+def _picture(frame: av.VideoFrame, aspect: float, path: Path, most: float) -> np.ndarray:
+    """RGB pixels, made square (`aspect`: width by height of one), turned upright as the display matrix asks.
+
+    Raises MediaAbsence (too_large) for a picture of more than `most` MB.
+    """
+    width = max(1, round(frame.width * max(aspect, 1.0)))
+    height = max(1, round(frame.height / min(aspect, 1.0)))
+    if 3 * width * height > most * 1e6:
+        raise MediaAbsence(TOO_LARGE, path, f"a picture of {width} x {height} px is larger than {most:g} MB")
+    if (width, height) != (frame.width, frame.height):
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    else:
+        picture = frame.to_ndarray(format="rgb24")
     turns = round((frame.rotation or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
 
-def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
-    """For each of the sorted `times`, the frame that a player would show; None outside the stream.
+def frames(path: Path, times: Iterable[float], *, most: float = MOST) -> Iterator[Frame | Corrupt | None]:
+    """For each of the sorted `times`, the frame that a player would show; None from the end of the stream on.
 
     A player shows the last frame that began at or before t (before the first frame: the first one). The
     file is decoded once, from its beginning: a seek is not exact in every format. A frame that serves
-    several times in a row is the same object.
+    several times in a row is the same object. `times` are asked for as they are needed.
 
-    Raises MediaAbsence (file_missing, undecodable, no_video_stream) before the first frame.
+    Raises MediaAbsence (file_missing, undecodable, no_video_stream) before the first frame, and too_large at
+    a picture of more than `most` MB.
     """
-    if any(later < earlier for earlier, later in pairwise(times)):
-        raise ValueError("times must be sorted")
     index = _pick(path, "video", NO_VIDEO)
     with _opened(path) as container:
-        stream = container.streams[index]
-        rate = float(stream.average_rate or 0)
-        wanted = iter(times)
+        stream = container.streams.get(index)[0]
+        if not isinstance(stream, VideoStream):
+            raise TypeError(f"{path}: stream {index} holds no pictures")
+        rate, aspect = float(stream.average_rate or 0), _aspect(stream)
+        wanted = _ascending(times)
         time = next(wanted, None)
         shown: tuple[float, av.VideoFrame] | None = None
         step = 1 / rate if rate > 0 else 0.04
-        result: Frame | None = None
-        for begins, frame in _decode(container, index, av.VideoFrame):
+        result: Frame | Corrupt | None = None
+
+        def made(begins: float, frame: av.VideoFrame, until: float) -> Frame | Corrupt:
+            if frame.is_corrupt:
+                return Corrupt(begins)
+            return Frame(begins, until, _picture(frame, aspect, path, most))
+
+        for begins, frame in steady(_decode(container, index, av.VideoFrame), _lasting(path, index)):
             # an edit list can leave a first frame before 0; a damaged file, one that goes back
             if shown is not None and begins <= shown[0]:
                 continue
             while time is not None and shown is not None and time < begins - 1e-6:
                 if result is None or result.time != shown[0]:
-                    result = Frame(shown[0], begins, _picture(shown[1]))
+                    result = made(*shown, begins)
                 yield result
                 time = next(wanted, None)
             if time is None:
@@ -201,9 +281,39 @@ def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
         end = shown[0] + max(step, 1 / rate if rate > 0 else 0.0) + 1e-6
         while time is not None:
             if time <= end and (result is None or result.time != shown[0]):
-                result = Frame(shown[0], end, _picture(shown[1]))
+                result = made(*shown, end)
             yield result if time <= end else None
             time = next(wanted, None)
+
+
+def _ascending(times: Iterable[float]) -> Iterator[float]:
+    """The times; raises ValueError at one that is smaller than the one before."""
+    last = float("-inf")
+    for time in times:
+        if time < last:
+            raise ValueError("times must be sorted")
+        last = time
+        yield time
+
+
+def first_picture(path: Path, *, most: float = MOST) -> Frame:
+    """The first picture that is not corrupt; raises MediaAbsence as `frames`, undecodable if all are."""
+    number = 0
+    for shown in frames(path, (0.04 * step for step in range(1_000_000)), most=most):
+        if isinstance(shown, Frame):
+            return shown
+        if shown is None:
+            break
+        number += 1
+    raise MediaAbsence(UNDECODABLE, path, f"all pictures of the first {0.04 * number:.2f} s are corrupt")
+
+
+def length(path: Path) -> float:
+    """Seconds that a file really holds: until the last packet of its longest stream.
+
+    Steps of its timestamps of more than ten minutes are wrong ones and do not count. Raises MediaAbsence.
+    """
+    return _length(path)
 
 
 def picture_length(path: Path) -> float:
@@ -213,76 +323,142 @@ def picture_length(path: Path) -> float:
     """
     index = _pick(path, "video", NO_VIDEO)
     with _opened(path) as container:
-        return max(begins for begins, _ in _decode(container, index, av.VideoFrame))
+        pictures = steady(_decode(container, index, av.VideoFrame), _lasting(path, index))
+        return max(begins for begins, _ in pictures)
 
 
-def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
-    """The first decodable track piece by piece: float32 (channels, samples) and its rate, without gaps.
+def sound(
+    path: Path, layout: str, *, index: int | None = None, mixture: str = "sum", census: Census | None = None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """A track piece by piece: float32 (channels, samples) and its rate, without gaps.
 
-    layout: `mono` or `stereo`; other channels are mixed (5.1, too). The first sample is at 0 s of the media's
-    clock; gaps between timestamps are silence, overlaps are left out.
+    layout: `mono` or `stereo`; other channels are mixed (5.1, too); index: of the stream, else the first that
+    can be decoded; mixture: how one channel is made of two; census: where their pieces are counted. The first
+    sample is at 0 s of the media's clock; gaps between timestamps are silence, overlaps are left out, jumps
+    that nothing else in the file bears out are not followed (`on_the_clock`). Samples that are not finite, or
+    far beyond full scale, stay.
+
     Raises MediaAbsence (file_missing, undecodable, no_audio_track) before the first piece.
     """
-    index = _pick(path, "audio", NO_AUDIO)
-    channels = len(av.AudioLayout(layout).channels)
-    cursor, rate, mixer, begun = 0, 0, None, False
+    index = _pick(path, "audio", NO_AUDIO) if index is None else index
     with _opened(path) as container:
-        for time, frame in _decode(container, index, av.AudioFrame):
-            if mixer is None:
-                rate = frame.sample_rate
-                mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            begins = round(time * rate)
-            try:
-                mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
-            except (av.FFmpegError, ValueError):
-                # layout or rate changed on the way: a new mixer, to the first rate
-                mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-                mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
-            samples = np.concatenate(mixed, axis=1) if mixed else np.zeros((channels, 0), np.float32)
-            if begins > cursor + (_JITTER * rate if begun else 0):
-                # a damaged timestamp can leave a gap of hours
-                for first in range(cursor, begins, rate):
-                    yield np.zeros((channels, min(rate, begins - first)), np.float32), rate
-                cursor = begins
-            elif begins < cursor - (_JITTER * rate if begun else 0):
-                samples = samples[:, cursor - begins :]
-            begun = True
-            yield np.nan_to_num(samples, posinf=0.0, neginf=0.0), rate
-            cursor += samples.shape[1]
-    if not begun or rate <= 0:
-        raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
+        decoded = _decode(container, index, av.AudioFrame)
+        first = next(decoded, None)
+        if first is None or first[1].sample_rate <= 0:
+            raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
+        rate = first[1].sample_rate
+        pair = layout == "mono" and len(first[1].layout.channels) == 2
+
+        def pieces() -> Iterator[tuple[float, np.ndarray]]:
+            planes = _resampled([first], decoded, "stereo" if pair else layout, rate)
+            for time, samples in planes:
+                if not pair:
+                    yield time, samples
+                    continue
+                if census is not None:
+                    census.add(np.nan_to_num(samples, posinf=0.0, neginf=0.0))
+                yield time, mixed(samples, mixture)
+
+        for piece in on_the_clock(pieces(), rate, _lasting(path, index)):
+            yield piece, rate
 
 
-def _speech(path: Path) -> Iterator[np.ndarray]:
-    """The sound as 16 kHz mono, piece by piece: float32 (samples,)."""
-    stream = None
-    for piece, rate in sound(path, "mono"):
+def _resampled(
+    begun: Sequence[tuple[float, av.AudioFrame]],
+    decoded: Iterable[tuple[float, av.AudioFrame]],
+    layout: str,
+    rate: int,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames (those begun, then the rest) as float32 (channels, samples) in one layout and at one rate."""
+    channels = len(av.AudioLayout(layout).channels)
+    mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+    for time, frame in chain(begun, decoded):
+        try:
+            planes = [piece.to_ndarray() for piece in mixer.resample(frame)]
+        except (av.FFmpegError, ValueError):
+            # layout or rate changed on the way: a new mixer, to the first rate
+            mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+            planes = [piece.to_ndarray() for piece in mixer.resample(frame)]
+        yield time, np.concatenate(planes, axis=1) if planes else np.zeros((channels, 0), np.float32)
+
+
+def _speech(
+    pieces: Iterable[tuple[np.ndarray, int]], damaged: list[tuple[float, float]]
+) -> Iterator[np.ndarray]:
+    """One channel as 16 kHz, piece by piece: float32 (samples,); `damaged` gets where there was no sound."""
+    stream = mend = None
+    for piece, rate in pieces:
+        mend = mend or Mending(rate)
+        whole = mend(piece)[0]
         if rate == SAMPLE_RATE:
-            yield piece[0]
+            yield whole
             continue
         if stream is None:
             stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, np.float32, quality="HQ")
-        if piece.shape[1]:
-            yield stream.resample_chunk(piece[0].copy())
+        if len(whole):
+            yield stream.resample_chunk(whole.copy())
     if stream is not None:
         yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    if mend is not None:
+        damaged += mend.damaged
+
+
+def hear(
+    path: Path, spool: Path | None = None, *, track: TrackChoice = "audible", most: float = MOST
+) -> Heard:
+    """The whole sound of a file as 16 kHz mono.
+
+    Channels are mixed down (5.1, too); two that cancel (counter-phase) are not summed. track: `audible`, the
+    first decodable track that is not silent throughout (if all are: the first), or `first`. With `spool` the
+    samples go to that file and are read from it as they are needed, so that a long film needs no more memory
+    than a short one. Raises MediaAbsence (file_missing, undecodable, no_audio_track), and too_large for sound
+    of more than `most` MB (16 kHz mono is 230 MB an hour).
+    """
+    indices = _picks(path, "audio", NO_AUDIO, most=1 if track == "first" else None)
+    found: Heard | None = None
+    for number, index in enumerate(indices, start=1):
+        found = _hear(path, spool, index, most, (number, len(indices)))
+        if len(indices) == 1 or level(found.samples) >= SILENCE:
+            return found
+    return _hear(path, spool, indices[0], most, (1, len(indices)))
+
+
+def _hear(path: Path, spool: Path | None, index: int, most: float, place: tuple[int, int]) -> Heard:
+    """One track, with the mixture that its channels need."""
+    census, mixture = Census(), "sum"
+    for _ in range(2):
+        damaged: list[tuple[float, float]] = []
+        pieces = sound(path, "mono", index=index, mixture=mixture, census=census)
+        samples = _gathered(_speech(pieces, damaged), path, spool, most)
+        if census.best == mixture:
+            break
+        mixture = census.best
+    return Heard(samples, tuple(damaged), index, *place, mixture)
+
+
+def _gathered(pieces: Iterable[np.ndarray], path: Path, spool: Path | None, most: float) -> np.ndarray:
+    """All pieces as one array, in memory or in the file `spool`; raises MediaAbsence."""
+    held, size = bytearray(), 0
+    with nullcontext() if spool is None else open(spool, "wb") as file:
+        for piece in pieces:
+            data = np.ascontiguousarray(piece, np.float32).tobytes()
+            size += len(data)
+            if size > most * 1e6:
+                raise MediaAbsence(
+                    TOO_LARGE, path, f"its sound is more than {most:g} MB (16 kHz, one channel)"
+                )
+            if file is None:
+                held += data
+            else:
+                file.write(data)
+    if not size:
+        raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
+    return np.frombuffer(held, np.float32) if spool is None else np.memmap(spool, np.float32, "r")
 
 
 def audio(path: Path, spool: Path | None = None) -> np.ndarray:
-    """The whole sound of a file as 16 kHz mono: float32 (samples,), sample k at k / 16000 s.
-
-    Channels are mixed down (5.1, too); gaps between timestamps are silence. With `spool` the samples go to
-    that file and are read from it as they are needed, so that a long film needs no more memory than a short
-    one. Raises MediaAbsence (file_missing, undecodable, no_audio_track).
-    """
-    if spool is None:
-        return np.concatenate(list(_speech(path)))
-    with open(spool, "wb") as file:
-        for piece in _speech(path):
-            file.write(np.ascontiguousarray(piece, np.float32).tobytes())
-    if not spool.stat().st_size:
-        raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
-    return np.memmap(spool, np.float32, "r")
+    """The samples of `hear`: float32 (samples,), sample k at k / 16000 s."""
+    return hear(path, spool).samples
 
 
 def cut(sound: np.ndarray, start: float, end: float, path: Path) -> np.ndarray:

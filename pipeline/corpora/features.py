@@ -19,6 +19,7 @@ from polars.datatypes import DataTypeClass
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import OWN
 from pipeline.corpora import reading
 from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.rows import Corpus, own_splits
@@ -52,8 +53,8 @@ def index(folder: Path) -> tuple[Path, pl.DataFrame]:
     if path.suffix == ".csv":
         table = reading.read_csv(path, needed)
     else:
-        artefacts.load_table(path, needed)
-        table = artefacts.load_table(path)
+        artefacts.load_table(path, needed, source=OWN)
+        table = artefacts.load_table(path, source=OWN)
     table = table.with_columns(pl.col(*needed).cast(pl.String))
     for row, (utterance, dialogue) in enumerate(table.select(*needed).iter_rows()):
         if not utterance or not dialogue:
@@ -165,7 +166,7 @@ def arrays(folder: Path, modality: str) -> tuple[Path, dict[str, np.ndarray]] | 
     path = one_of(folder, modality, ARRAYS)
     if path is None:
         return None
-    found = artefacts.load_tensors(path) if path.suffix == ".safetensors" else _archive(path)
+    found = artefacts.load_tensors(path, source=OWN) if path.suffix == ".safetensors" else _archive(path)
     pooled = found.get("pooled")
     if pooled is None or pooled.ndim != 2 or pooled.dtype.kind not in "fiu" or not pooled.shape[1]:
         shape = "nothing" if pooled is None else f"{pooled.dtype} {pooled.shape}"

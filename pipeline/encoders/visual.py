@@ -12,6 +12,7 @@ from transformers import AutoConfig, PreTrainedModel
 from pipeline.core import artefacts
 from pipeline.core.device import mixed_precision
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import ENCODER
 from pipeline.encoders.loading import (
     checked_layers,
     from_folder,
@@ -91,10 +92,7 @@ def load(folder: Path, settings: VisualSettings, device: torch.device) -> Visual
     Raises PipelineError if its preprocessor_config.json does not say size, mean and deviation.
     """
     path = folder / "preprocessor_config.json"
-    facts = artefacts.load_json(path)
-    missing = [key for key in ("size", "image_mean", "image_std") if key not in facts]
-    if missing:
-        raise PipelineError(f"{path}: no {missing[0]}; save the model's image processor into this folder.")
+    facts = artefacts.load_json(path, ("size", "image_mean", "image_std"), source=ENCODER)
     side = side_of(facts["size"])
     if not side:
         raise PipelineError(
