@@ -71,7 +71,7 @@ def run(
     Raises PipelineError if the scores do not hold the variant.
     """
     trained = checkpoint.describe(weights)
-    known = artefacts.load_json(dataset / "facts.json")
+    known = artefacts.load_json(dataset / "facts.json", ["corpus", "task", "labels"])
     embedded = known["corpus"] == "embedded"
     facts = ModelFacts(
         format=FORMAT,

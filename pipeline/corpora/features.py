@@ -9,8 +9,9 @@ See docs/corpora/features.md.
 
 import zlib
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import polars as pl
@@ -28,6 +29,7 @@ from pipeline.settings.corpus import CorpusSettings
 ARRAYS = (".safetensors", ".npz")
 FOLD = "split_"
 MOST = 2**31 - 1  # the largest position
+MOST_BYTES = 2**36  # of one array: 64 GiB, more than a corpus has; a small archive can unpack to any size
 
 
 def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -143,15 +145,41 @@ def folds(table: pl.DataFrame) -> tuple[str, ...]:
     return names or ("main",)
 
 
+def _check_sizes(path: Path) -> None:
+    """Raise ValueError if an array of an .npz declares another size than the archive holds of it."""
+    with ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if not entry.filename.endswith(".npy"):
+                continue
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                read = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }
+                if version not in read:
+                    continue
+                shape, _, kind = read[version](file)
+                declared, held = prod(shape) * kind.itemsize, entry.file_size - file.tell()
+            if not kind.hasobject and declared != held:
+                raise ValueError(
+                    f"{entry.filename} declares {shape} of {kind}, {declared} bytes, and holds {held}"
+                )
+            if held > MOST_BYTES:
+                raise ValueError(f"{entry.filename} declares {shape} of {kind}, more than {MOST_BYTES} bytes")
+
+
 def _archive(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz; raises PipelineError if it is none, is damaged, or would need pickle."""
     try:
+        if is_zipfile(path):
+            _check_sizes(path)
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
             raise ValueError("a single array, as numpy.save writes it")
         with file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, RuntimeError, BadZipFile, zlib.error) as error:
         raise PipelineError(
             f"{path}: cannot be read as .npz without pickle ({error}). Write it by numpy.savez with "
             "plain number arrays."

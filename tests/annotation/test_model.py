@@ -95,6 +95,7 @@ def test_the_notice_is_said_at_every_load(folder, caplog):
     assert EMBEDDED_NOTICE in caplog.text
 
 
+@pytest.mark.fault("weights", "features of another width than a model reads", "`predict` stops, naming both")
 def test_features_of_another_width_are_refused(folder):
     arrays, available = features(2)
     with pytest.raises(PipelineError, match=r"audio features of shape \(2, 3\).*\(2, 16\)"):
@@ -106,11 +107,19 @@ def change(folder, **keys):
     path.write_text(json.dumps(json.loads(path.read_text()) | keys))
 
 
+@pytest.mark.fault(
+    "weights", "a folder that is no exported model", "the load stops, and says how to make one"
+)
 def test_a_folder_that_is_no_model_says_how_to_make_one(tmp_path):
     with pytest.raises(PipelineError, match=r"no config\.json.*snakemake --cores all model"):
         load(tmp_path)
 
 
+@pytest.mark.fault(
+    "weights",
+    "an exported model of another format, or whose parts are of several models",
+    "the load stops, naming the file",
+)
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
@@ -133,6 +142,7 @@ def test_a_model_from_before_detectors_were_told_apart_loads(copy):
     assert load(copy).facts.extraction.faces.detector == "mtcnn"
 
 
+@pytest.mark.fault("weights", "an exported model whose encoder is another", "annotate stops, naming the file")
 def test_a_changed_encoder_is_refused(copy):
     model = load(copy)
     model.encoder_folder("text")
@@ -141,6 +151,11 @@ def test_a_changed_encoder_is_refused(copy):
         model.encoder_folder("text")
 
 
+@pytest.mark.fault(
+    "weights",
+    "an exported model without its public encoder",
+    "annotate stops with the command that fetches it",
+)
 def test_a_public_encoder_that_is_not_there_is_named_with_the_command_that_fetches_it(copy):
     weights = {"name": "some/encoder", "revision": "0" * 40, "files": {}}
     change(
@@ -151,6 +166,9 @@ def test_a_public_encoder_that_is_not_there_is_named_with_the_command_that_fetch
         load(copy).encoder_folder("audio")
 
 
+@pytest.mark.fault(
+    "weights", "a model of given features is to annotate a video", "annotate stops, and says why"
+)
 def test_a_model_of_given_features_reads_no_video(copy):
     change(copy, encoders={name: {"source": "none", "files": {}} for name in MODALITIES})
     with pytest.raises(PipelineError, match="extracted elsewhere"):
