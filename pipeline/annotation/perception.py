@@ -21,6 +21,7 @@ from pipeline.core import absence, media
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
+from pipeline.core.soundtrack import LONGEST_GAP
 from pipeline.corpora import transcripts
 from pipeline.extraction import faces
 from pipeline.extraction.feature_table import FeatureTable
@@ -102,7 +103,7 @@ def open_video(path: Path, spool: Path, reading: MediaSettings) -> Video:
             "with a tool that can read it, or give another file."
         )
     duration = max(declared.duration, 0.0 if sound is None else len(sound.samples) / media.SAMPLE_RATE)
-    if duration > media.LONGEST_GAP:
+    if duration > LONGEST_GAP:
         # a wrong timestamp must not make hours of nothing
         held = max(media.length(path), 0.0 if sound is None else len(sound.samples) / media.SAMPLE_RATE)
         duration = duration if duration <= held + 1 else held

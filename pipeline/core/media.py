@@ -5,40 +5,32 @@ file). A defect of a file raises `MediaAbsence` with one of the reasons of `core
 record the absence of one utterance and go on with the rest of its shard. Decoding uses one thread.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
-from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 import av
 import numpy as np
-import soxr
-from av.container import InputContainer
-from av.frame import Frame as AnyFrame
-from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, TOO_LARGE, UNDECODABLE
 from pipeline.core.errors import PipelineError
-from pipeline.core.soundtrack import LONGEST_GAP, Census, Mending, mixed, on_the_clock, steady
+from pipeline.core.soundtrack import (
+    SAMPLE_RATE,
+    Census,
+    mixed,
+    on_the_clock,
+    resampled,
+    speech,
+    steady,
+)
+from pipeline.core.streams import MediaAbsence, decodable, decode, lasted, lasting, opened, pick, picks
 
-S = TypeVar("S", bound=Stream)
-F = TypeVar("F", bound=AnyFrame)
 TrackChoice: TypeAlias = Literal["audible", "first"]
-SAMPLE_RATE = 16_000
 MOST = 2000  # MB (10^6 bytes) of one file's sound, or of one picture
 SILENCE = -60.0  # a track below this level (dB) is not audible
-
-
-class MediaAbsence(PipelineError):
-    """A medium that cannot give what was asked; `reason` is one of the names of `core.absence`."""
-
-    def __init__(self, reason: str, path: Path, detail: str) -> None:
-        super().__init__(f"{path}: {reason}: {detail}")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -91,115 +83,11 @@ class Heard:
         return chosen | ({"mixture": self.mixture} if self.mixture != "sum" else {})
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    """Open a container, or raise MediaAbsence."""
-    path = Path(path)
-    if not path.is_file():
-        raise MediaAbsence(FILE_MISSING, path, "there is no such file")
-    try:
-        # absolute: FFmpeg takes a name with a colon for an address
-        container = av.open(str(path.absolute()), metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaAbsence(UNDECODABLE, path, f"not a media file that can be opened ({error})") from error
-    with container:
-        yield container
-
-
-def _decodable(streams: Iterable[S]) -> list[S]:
-    """Those of the streams that have a decoder, without cover pictures."""
-    return [
-        stream
-        for stream in streams
-        if stream.codec_context is not None and not stream.disposition & av.stream.Disposition.attached_pic
-    ]
-
-
-def _decode(container: InputContainer, index: int, kind: type[F]) -> Iterator[tuple[float, F]]:
-    """(time it begins at, frame) of a stream of this kind, stepping over damaged packets.
-
-    The damaged tail of a file just ends it.
-    """
-    stream, origin = container.streams[index], _origin(container)
-    stream.codec_context.thread_count = 1
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError:
-            return
-        try:
-            frames = packet.decode()
-        except (av.FFmpegError, ValueError):
-            continue
-        for frame in frames:
-            if isinstance(frame, kind) and frame.time is not None:
-                yield frame.time - origin, frame
-
-
-def _pick(path: Path, kind: Literal["video", "audio"], missing: str) -> int:
-    """The index (in the container) of the first stream of this kind that yields a frame."""
-    return _picks(path, kind, missing, most=1)[0]
-
-
-def _picks(path: Path, kind: Literal["video", "audio"], missing: str, most: int | None = None) -> list[int]:
-    """The indices (in the container) of the first `most` streams of this kind that yield a frame."""
-    with _opened(path) as container:
-        streams = container.streams.video if kind == "video" else container.streams.audio
-        indices = [stream.index for stream in _decodable(streams)]
-    if not indices:
-        raise MediaAbsence(missing, path, f"the file has no {kind} stream with a decoder")
-    found: list[int] = []
-    for index in indices:
-        # a fresh container for each: some formats cannot be rewound
-        with _opened(path) as container:
-            if next(_decode(container, index, AnyFrame), None) is not None:
-                found.append(index)
-        if len(found) == most:
-            break
-    if not found:
-        raise MediaAbsence(UNDECODABLE, path, f"no frame of any {kind} stream can be decoded")
-    return found
-
-
-def _lasting(path: Path, besides: int) -> Callable[[float], bool]:
-    """Whether the other streams of a file last until a time (s); it is looked through when that is asked."""
-    length = cache(lambda: _length(path, besides))
-    return lambda time: time <= length() + 1
-
-
-def _length(path: Path, besides: int | None = None) -> float:
-    """Seconds until the last packet of the longest stream, without steps of more than `LONGEST_GAP`."""
-    lengths: dict[int, float] = {}
-    last: dict[int, float] = {}
-    with _opened(path) as container:
-        origin = _origin(container)
-        try:
-            for packet in container.demux():
-                stamp = packet.dts if packet.dts is not None else packet.pts
-                if stamp is None or packet.stream_index == besides or packet.time_base is None:
-                    continue
-                time, index = float(stamp * packet.time_base) - origin, packet.stream_index
-                step = time - last.get(index, 0.0)
-                lengths[index] = lengths.get(index, 0.0) + (step if 0 < step <= LONGEST_GAP else 0.0)
-                last[index] = time
-        except av.FFmpegError:
-            pass  # the damaged tail of a file just ends it
-    return max(lengths.values(), default=0.0)
-
-
-def _origin(container: InputContainer) -> float:
-    """The container's start time in seconds; a negative one is encoder priming and is left as it is."""
-    return max(0.0, (container.start_time or 0) / av.time_base)
-
-
 def probe(path: Path) -> Probe:
     """What a file declares, without decoding it. Raises MediaAbsence if it cannot be opened."""
-    with _opened(path) as container:
-        video = next(iter(_decodable(container.streams.video)), None)
-        audio = next(iter(_decodable(container.streams.audio)), None)
+    with opened(path) as container:
+        video = next(iter(decodable(container.streams.video)), None)
+        audio = next(iter(decodable(container.streams.audio)), None)
         return Probe(
             duration=(container.duration or 0) / av.time_base,
             width=video.codec_context.width if video else None,
@@ -244,8 +132,8 @@ def frames(path: Path, times: Iterable[float], *, most: float = MOST) -> Iterato
     Raises MediaAbsence (file_missing, undecodable, no_video_stream) before the first frame, and too_large at
     a picture of more than `most` MB.
     """
-    index = _pick(path, "video", NO_VIDEO)
-    with _opened(path) as container:
+    index = pick(path, "video", NO_VIDEO)
+    with opened(path) as container:
         stream = container.streams.get(index)[0]
         if not isinstance(stream, VideoStream):
             raise TypeError(f"{path}: stream {index} holds no pictures")
@@ -261,7 +149,7 @@ def frames(path: Path, times: Iterable[float], *, most: float = MOST) -> Iterato
                 return Corrupt(begins)
             return Frame(begins, until, _picture(frame, aspect, path, most))
 
-        for begins, frame in steady(_decode(container, index, av.VideoFrame), _lasting(path, index)):
+        for begins, frame in steady(decode(container, index, av.VideoFrame), lasting(path, index)):
             # an edit list can leave a first frame before 0; a damaged file, one that goes back
             if shown is not None and begins <= shown[0]:
                 continue
@@ -313,7 +201,7 @@ def length(path: Path) -> float:
 
     Steps of its timestamps of more than ten minutes are wrong ones and do not count. Raises MediaAbsence.
     """
-    return _length(path)
+    return lasted(path)
 
 
 def picture_length(path: Path) -> float:
@@ -321,9 +209,9 @@ def picture_length(path: Path) -> float:
 
     Raises MediaAbsence (file_missing, undecodable, no_video_stream).
     """
-    index = _pick(path, "video", NO_VIDEO)
-    with _opened(path) as container:
-        pictures = steady(_decode(container, index, av.VideoFrame), _lasting(path, index))
+    index = pick(path, "video", NO_VIDEO)
+    with opened(path) as container:
+        pictures = steady(decode(container, index, av.VideoFrame), lasting(path, index))
         return max(begins for begins, _ in pictures)
 
 
@@ -340,9 +228,9 @@ def sound(
 
     Raises MediaAbsence (file_missing, undecodable, no_audio_track) before the first piece.
     """
-    index = _pick(path, "audio", NO_AUDIO) if index is None else index
-    with _opened(path) as container:
-        decoded = _decode(container, index, av.AudioFrame)
+    index = pick(path, "audio", NO_AUDIO) if index is None else index
+    with opened(path) as container:
+        decoded = decode(container, index, av.AudioFrame)
         first = next(decoded, None)
         if first is None or first[1].sample_rate <= 0:
             raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
@@ -350,7 +238,7 @@ def sound(
         pair = layout == "mono" and len(first[1].layout.channels) == 2
 
         def pieces() -> Iterator[tuple[float, np.ndarray]]:
-            planes = _resampled([first], decoded, "stereo" if pair else layout, rate)
+            planes = resampled([first], decoded, "stereo" if pair else layout, rate)
             for time, samples in planes:
                 if not pair:
                     yield time, samples
@@ -359,48 +247,8 @@ def sound(
                     census.add(np.nan_to_num(samples, posinf=0.0, neginf=0.0))
                 yield time, mixed(samples, mixture)
 
-        for piece in on_the_clock(pieces(), rate, _lasting(path, index)):
+        for piece in on_the_clock(pieces(), rate, lasting(path, index)):
             yield piece, rate
-
-
-def _resampled(
-    begun: Sequence[tuple[float, av.AudioFrame]],
-    decoded: Iterable[tuple[float, av.AudioFrame]],
-    layout: str,
-    rate: int,
-) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames (those begun, then the rest) as float32 (channels, samples) in one layout and at one rate."""
-    channels = len(av.AudioLayout(layout).channels)
-    mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-    for time, frame in chain(begun, decoded):
-        try:
-            planes = [piece.to_ndarray() for piece in mixer.resample(frame)]
-        except (av.FFmpegError, ValueError):
-            # layout or rate changed on the way: a new mixer, to the first rate
-            mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            planes = [piece.to_ndarray() for piece in mixer.resample(frame)]
-        yield time, np.concatenate(planes, axis=1) if planes else np.zeros((channels, 0), np.float32)
-
-
-def _speech(
-    pieces: Iterable[tuple[np.ndarray, int]], damaged: list[tuple[float, float]]
-) -> Iterator[np.ndarray]:
-    """One channel as 16 kHz, piece by piece: float32 (samples,); `damaged` gets where there was no sound."""
-    stream = mend = None
-    for piece, rate in pieces:
-        mend = mend or Mending(rate)
-        whole = mend(piece)[0]
-        if rate == SAMPLE_RATE:
-            yield whole
-            continue
-        if stream is None:
-            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, np.float32, quality="HQ")
-        if len(whole):
-            yield stream.resample_chunk(whole.copy())
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    if mend is not None:
-        damaged += mend.damaged
 
 
 def hear(
@@ -414,7 +262,7 @@ def hear(
     than a short one. Raises MediaAbsence (file_missing, undecodable, no_audio_track), and too_large for sound
     of more than `most` MB (16 kHz mono is 230 MB an hour).
     """
-    indices = _picks(path, "audio", NO_AUDIO, most=1 if track == "first" else None)
+    indices = picks(path, "audio", NO_AUDIO, most=1 if track == "first" else None)
     found: Heard | None = None
     for number, index in enumerate(indices, start=1):
         found = _hear(path, spool, index, most, (number, len(indices)))
@@ -429,7 +277,7 @@ def _hear(path: Path, spool: Path | None, index: int, most: float, place: tuple[
     for _ in range(2):
         damaged: list[tuple[float, float]] = []
         pieces = sound(path, "mono", index=index, mixture=mixture, census=census)
-        samples = _gathered(_speech(pieces, damaged), path, spool, most)
+        samples = _gathered(speech(pieces, damaged), path, spool, most)
         if census.best == mixture:
             break
         mixture = census.best

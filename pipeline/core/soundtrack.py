@@ -1,10 +1,15 @@
 """What is made of the pieces of a track: their place on the clock, one channel of two, damaged samples."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+import av
 import numpy as np
+import soxr
+
+SAMPLE_RATE = 16_000  # of all sound that is encoded
 
 # A gap or an overlap of sound shorter than this (s) is jitter of the timestamps and not missing sound.
 JITTER = 0.02
@@ -142,3 +147,43 @@ class Mending:
             samples = np.where(wrong, np.float32(0), samples)
         self.cursor += samples.shape[1]
         return samples
+
+
+def resampled(
+    begun: Sequence[tuple[float, av.AudioFrame]],
+    decoded: Iterable[tuple[float, av.AudioFrame]],
+    layout: str,
+    rate: int,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames (those begun, then the rest) as float32 (channels, samples) in one layout and at one rate."""
+    channels = len(av.AudioLayout(layout).channels)
+    mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+    for time, frame in chain(begun, decoded):
+        try:
+            planes = [piece.to_ndarray() for piece in mixer.resample(frame)]
+        except (av.FFmpegError, ValueError):
+            # layout or rate changed on the way: a new mixer, to the first rate
+            mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+            planes = [piece.to_ndarray() for piece in mixer.resample(frame)]
+        yield time, np.concatenate(planes, axis=1) if planes else np.zeros((channels, 0), np.float32)
+
+
+def speech(
+    pieces: Iterable[tuple[np.ndarray, int]], damaged: list[tuple[float, float]]
+) -> Iterator[np.ndarray]:
+    """One channel as 16 kHz, piece by piece: float32 (samples,); `damaged` gets where there was no sound."""
+    stream = mend = None
+    for piece, rate in pieces:
+        mend = mend or Mending(rate)
+        whole = mend(piece)[0]
+        if rate == SAMPLE_RATE:
+            yield whole
+            continue
+        if stream is None:
+            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, np.float32, quality="HQ")
+        if len(whole):
+            yield stream.resample_chunk(whole.copy())
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    if mend is not None:
+        damaged += mend.damaged

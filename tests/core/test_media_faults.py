@@ -131,9 +131,10 @@ def test_a_jump_of_the_pictures_is_not_followed(tmp_path, hours):
         stream.codec_context.bit_rate = 2_000_000
         for k in range(30):
             frame = av.VideoFrame.from_ndarray(numbered(k), format="rgb24")
-            frame.pts, frame.time_base = k + hours * HOUR * FPS * (k >= 10), Fraction(1, FPS)
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode())
+            frame.pts, frame.time_base = k, Fraction(1, FPS)
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = k + hours * HOUR * FPS * (k >= 10)
+                file.mux(packet)
     shown = list(media.frames(path, [0.55, 1.25, 2.55, 2.95, 9.0]))
     assert [number_of(frame.picture) for frame in shown[:4]] == [5, 12, 25, 29]
     assert shown[4] is None
