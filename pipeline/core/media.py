@@ -30,7 +30,7 @@ from pipeline.core.streams import MediaAbsence, decodable, decode, lasted, lasti
 
 TrackChoice: TypeAlias = Literal["audible", "first"]
 MOST = 2000  # MB (10^6 bytes) of one file's sound, or of one picture
-SILENCE = -60.0  # a track below this level (dB) is not audible
+SILENCE = -60.0  # a track whose every second is below this level (dB) is not audible
 
 
 @dataclass(frozen=True)
@@ -266,9 +266,15 @@ def hear(
     found: Heard | None = None
     for number, index in enumerate(indices, start=1):
         found = _hear(path, spool, index, most, (number, len(indices)))
-        if len(indices) == 1 or level(found.samples) >= SILENCE:
+        if len(indices) == 1 or _audible(found.samples):
             return found
     return _hear(path, spool, indices[0], most, (1, len(indices)))
+
+
+def _audible(samples: np.ndarray) -> bool:
+    """Whether any second of a sound is louder than `SILENCE`."""
+    seconds = range(0, len(samples), SAMPLE_RATE)
+    return any(level(samples[first : first + SAMPLE_RATE]) >= SILENCE for first in seconds)
 
 
 def _hear(path: Path, spool: Path | None, index: int, most: float, place: tuple[int, int]) -> Heard:
@@ -309,12 +315,18 @@ def audio(path: Path, spool: Path | None = None) -> np.ndarray:
     return hear(path, spool).samples
 
 
+def span(sound: np.ndarray, start: float, end: float) -> tuple[int, int]:
+    """First sample of start ... end (s) and the one after the last; neither lies far behind the sound."""
+    limit = len(sound) / SAMPLE_RATE + 1
+    return round(min(max(0.0, start), limit) * SAMPLE_RATE), round(min(end, limit) * SAMPLE_RATE)
+
+
 def cut(sound: np.ndarray, start: float, end: float, path: Path) -> np.ndarray:
     """The samples of start ... end (s) out of `audio(path)`; a negative start is clamped to 0.
 
     Raises MediaAbsence(out_of_range) if the file ends before `start`.
     """
-    first, last = round(max(0.0, start) * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    first, last = span(sound, start, end)
     if first >= len(sound) or last <= first:
         seconds = len(sound) / SAMPLE_RATE
         raise MediaAbsence(

@@ -204,6 +204,10 @@ def test_an_end_far_behind_the_file_costs_nothing(tmp_path, end):
     reasons, detector = seen(path, [(0.5, 1.5), (1.0, end), (end / 2, end)])
     assert reasons == [absence.NO_FACE, absence.NO_FACE, absence.OUT_OF_RANGE]
     assert len(detector.sizes) < 12
+    sound = voice()[0]
+    np.testing.assert_array_equal(media.cut(sound, 1.0, end, path), sound[RATE:])
+    with pytest.raises(media.MediaAbsence, match=absence.OUT_OF_RANGE):
+        media.cut(sound, end / 2, end, path)
 
 
 WRONG = {"1e30": 1e30, "NaN": np.nan, "infinity": -np.inf, "5000 times full scale": 5000.0}

@@ -24,6 +24,7 @@ from transformers import (
 
 from pipeline import weights
 from pipeline.annotation.facts import read_facts
+from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
@@ -331,9 +332,9 @@ def test_a_model_of_before_reads_the_layer_that_it_was_trained_on(tmp_path):
     """Folders that say nothing of `final_norm` were made from the state before it."""
     folder = fixture_model.write_model(tmp_path / "model")
     path = folder / "config.json"
-    raw = json.loads(path.read_text())
+    raw = artefacts.load_json(path)
     for own in raw["extraction"].values():
         own.pop("final_norm", None)
-    path.write_text(json.dumps(raw))
+    artefacts.save_json(path, raw)
     told = read_facts(folder).extraction
     assert (told.text.final_norm, told.audio.final_norm, told.visual.final_norm) == (False, False, True)
