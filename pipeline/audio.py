@@ -6,14 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.core import absence, artefacts, media, stage
+from pipeline.core import absence, media, stage
 from pipeline.core.device import prepare
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.sound import heard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.encoders import AudioSettings
+from pipeline.settings.media import MediaSettings
 
 log = logging.getLogger("pipeline")
 
@@ -24,12 +26,14 @@ class Params(ComputeSettings):
     """Settings of the stage."""
 
     encoder: AudioSettings = AudioSettings()
+    media: MediaSettings = MediaSettings()
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
     """Encode the sound of one shard, one media file at a time; an interrupted shard goes on by pieces."""
     device = prepare(params.device, params.threads)
-    table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "withheld"])
+    check_generated(shard)
+    table = load_shard(shard, ["utterance", "media", "start", "end", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
     model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
@@ -38,7 +42,9 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
         names = [row["utterance"] for rows in piece for row in rows]
         part = FeatureTable(names, model.dimension, params.encoder.frames)
         for rows in piece:
-            sounds, reasons = heard(rows, params.encoder, model.shortest)
+            sounds, reasons, choice = heard(rows, params.encoder, params.media, model.shortest)
+            if choice:
+                part.notes[rows[0]["media"]] = choice
             for name, reason in reasons:
                 part.absent(name, reason)
             for (name, _), frames in zip(sounds, model.encode([sound for _, sound in sounds]), strict=True):

@@ -49,7 +49,7 @@ def run(params: Params, *, dataset: Path, conflicts: Path) -> None:
         dataset / "utterances.parquet", ["row", "dialogue", "split", "label", "score"]
     )
     available = artefacts.load_tensors(dataset / "features.safetensors", ["available"])["available"] > 0
-    task = artefacts.load_json(dataset / "facts.json")["task"]
+    task = artefacts.load_json(dataset / "facts.json", ["task"])["task"]
     table = choose_donors(utterances, available, task, params.conflict, params.seed)
     artefacts.save_table(conflicts, table)
 

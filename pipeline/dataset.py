@@ -15,6 +15,8 @@ from pipeline.training import normalisation
 
 log = logging.getLogger("pipeline")
 
+SUMMARY = ("corpus", "task", "labels", "timed")  # what is taken over of the facts of the manifest
+
 
 class Params(DatasetSettings):
     """Settings of the dataset stage; the fold is in its inputs."""
@@ -108,14 +110,14 @@ def run(
         dimensions[modality] = int(features.shape[1])
         table = table.with_columns(index["reason"].alias(f"reason_{modality}"))
     arrays["available"] = np.stack(available, 1).astype(np.uint8)
-    known = artefacts.load_json(facts)
+    known = artefacts.load_json(facts, SUMMARY)
     absent = count_absences(table)
     order = ["row", "utterance", "dialogue", "position", "speaker", "split", "label", "score"]
     with artefacts.replacing_folder(folder) as target:
         artefacts.save_tensors(target / "features.safetensors", arrays)
         reasons = [f"reason_{modality}" for modality in MODALITIES]
         artefacts.save_table(target / "utterances.parquet", table.select(*order, *reasons))
-        summary = {key: known[key] for key in ("corpus", "task", "labels", "timed")}
+        summary = {key: known[key] for key in SUMMARY}
         artefacts.save_json(target / "facts.json", summary | {"dimensions": dimensions, "absent": absent})
     for split, counts in absent.items():
         log.info("%s: %d utterances, absent: %s", split, table.filter(split=split).height, counts)

@@ -11,13 +11,15 @@ from pydantic import Field
 from models.modalities import MODALITIES
 from pipeline.annotation.card import model_card
 from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
-from pipeline.core import artefacts, stage
+from pipeline.core import artefacts, seals, stage
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import source_of
 from pipeline.evaluation.results import Results
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.media import MediaSettings
 from pipeline.settings.report import ReportSettings
 from pipeline.training import checkpoint
 from pipeline.training.normalisation import stored
@@ -34,6 +36,7 @@ class Params(Settings):
     seed: int = Field(0, ge=0, description="its training seed")
     encoders: EncodersSettings = Field(EncodersSettings(), description="how the features were made")
     faces: FacesSettings = Field(FacesSettings(), description="how the faces were found")
+    media: MediaSettings = Field(MediaSettings(), description="how media files were read")
     report: ReportSettings = Field(ReportSettings(), description="main metric of the card's table")
 
 
@@ -43,6 +46,7 @@ def encoder_facts(params: Params, folders: Sequence[Path]) -> dict[str, EncoderF
         return {name: EncoderFacts(source="none", files={}) for name in MODALITIES}
     found = {}
     for name, folder in zip(MODALITIES, folders, strict=True):
+        seals.check_folder(folder, source_of(folder))
         files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
         if params.encoders.standins:
             found[name] = EncoderFacts(source="included", files=files)
@@ -67,7 +71,7 @@ def run(
     Raises PipelineError if the scores do not hold the variant.
     """
     trained = checkpoint.describe(weights)
-    known = artefacts.load_json(dataset / "facts.json")
+    known = artefacts.load_json(dataset / "facts.json", ["corpus", "task", "labels"])
     embedded = known["corpus"] == "embedded"
     facts = ModelFacts(
         format=FORMAT,
@@ -84,6 +88,7 @@ def run(
         shape=trained.shape,
         extraction=ExtractionFacts(
             faces=params.faces,
+            media=params.media,
             text=params.encoders.text,
             audio=params.encoders.audio,
             visual=params.encoders.visual,

@@ -12,9 +12,11 @@ from pipeline.core import artefacts, media, stage
 from pipeline.core.device import prepare
 from pipeline.core.registries import detectors
 from pipeline.extraction.faces import CROPS, absent, of_files
+from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.media import MediaSettings
 
 log = logging.getLogger("pipeline")
 
@@ -25,6 +27,7 @@ class Params(ComputeSettings):
     """Settings of the stage."""
 
     faces: FacesSettings = FacesSettings()
+    media: MediaSettings = MediaSettings()
 
 
 UTTERANCES = {
@@ -48,13 +51,14 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     device = prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
     detector = detectors.detector(params.faces.detector).load(params.faces, device)
-    table = artefacts.load_table(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
+    check_generated(shard)
+    table = load_shard(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
     kept_back = table.filter(pl.col("withheld").is_not_null()).to_dicts()
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
 
     def found(piece: list[list[dict[str, Any]]]) -> Piece:
-        utterances, boxes, crops = of_files(piece, detector)
+        utterances, boxes, crops = of_files(piece, detector, params.media)
         return {"crops": _stacked(crops, params.faces)}, {"utterances": utterances, "boxes": boxes}
 
     inputs = [shard, *(Path(rows[0]["media"]) for rows in files)]

@@ -26,7 +26,7 @@ class Params(Settings):
 def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder: Path) -> None:
     """Write `robustness`, `conditions` and, where a channel can be swapped, `donor_bias` and `trade`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
-    metric = params.report.main(artefacts.load_json(facts)["task"])
+    metric = params.report.main(artefacts.load_json(facts, ["task"])["task"])
     with drawing(folder) as target:
         save(robustness(results, metric), target, "robustness")
         save(conditions(results, metric), target, "conditions")

@@ -6,11 +6,12 @@ import numpy as np
 from pydantic import Field
 
 from models.modalities import Modality
-from pipeline.core import absence, artefacts, stage
+from pipeline.core import absence, stage
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import features as layout
 from pipeline.corpora import reading
 from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.shard import load_shard
 from pipeline.settings.base import Settings
 
 
@@ -60,7 +61,7 @@ def _flags(path: Path, available: np.ndarray) -> np.ndarray:
 
 def run(params: Params, *, shard: Path, features: Path, index: Path) -> None:
     """Write the rows of one shard; what was not given is absent, with that reason."""
-    names = artefacts.load_table(shard, ["utterance"])["utterance"].to_list()
+    names = load_shard(shard, ["utterance"])["utterance"].to_list()
     folder = reading.located(params.folder)
     found = layout.arrays(folder, params.modality)
     if found is None:

@@ -26,7 +26,7 @@ def run(params: Params, *, manifest: Path, dataset: list[Path], folder: Path) ->
     """Write `targets`, `lengths` and `absences`; of several folds the splits of the first are shown."""
     spans = artefacts.load_table(manifest, ["utterance", "start", "end"])
     table = artefacts.load_table(dataset[0] / "utterances.parquet").join(spans, on="utterance", how="left")
-    facts = artefacts.load_json(dataset[0] / "facts.json")
+    facts = artefacts.load_json(dataset[0] / "facts.json", ["corpus", "labels", "timed"])
     note = f"{facts['corpus']}, {table.height} utterances"
     if len(dataset) > 1:
         note += f", splits of fold {dataset[0].parent.name}"

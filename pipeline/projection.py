@@ -34,7 +34,7 @@ def run(params: Params, *, dataset: Path, states: Path, facts: Path, folder: Pat
     Raises PipelineError if the states are those of another dataset.
     """
     found = artefacts.load_table(states)
-    told = artefacts.load_json(dataset / "facts.json")
+    told = artefacts.load_json(dataset / "facts.json", ["task", "labels"])
     made = artefacts.load_json(facts)
     column = "label" if told["task"] == "classification" else "score"
     truth = artefacts.load_table(dataset / "utterances.parquet", ["row", column])

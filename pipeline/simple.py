@@ -57,6 +57,7 @@ class Row:
 def run(params: Params, *, dataset: Path, masks: Path, conflicts: Path, simple: Path) -> None:
     """Write the predictions of all three rows for the test split, every condition."""
     data, frozen = Dataset.load(dataset), Frozen.load(dataset, masks, conflicts)
+    data.require_targets()
     target = Target.of(data)
     views, swaps = list(families.views(frozen)), list(families.swaps(frozen))
     test = Split.of(data, "test", target)

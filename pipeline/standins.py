@@ -16,7 +16,7 @@ from pydantic import Field
 from transformers.utils import logging as transformers_logging
 
 from models.modalities import MODALITIES
-from pipeline.core import artefacts, stage
+from pipeline.core import artefacts, seals, stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
@@ -68,6 +68,7 @@ def _text(params: Params, texts: list[str], folder: Path) -> None:
     with artefacts.replacing_folder(folder) as temporary:
         size = standin_networks.save_tokenizer(temporary, texts, settings.vocabulary)
         standin_networks.new_roberta(settings, size, params.seed).save_pretrained(str(temporary))
+        seals.seal_folder(temporary)
 
 
 def _audio(params: Params, folder: Path, device: torch.device) -> None:
@@ -80,6 +81,7 @@ def _audio(params: Params, folder: Path, device: torch.device) -> None:
     with artefacts.replacing_folder(folder) as temporary:
         network.save_pretrained(str(temporary))
         standin_networks.save_audio_processor(temporary)
+        seals.seal_folder(temporary)
     log.info("audio done after %.1f s", time.monotonic() - start)
 
 
@@ -96,6 +98,7 @@ def _visual(params: Params, folder: Path, device: torch.device) -> None:
     with artefacts.replacing_folder(folder) as temporary:
         network.save_pretrained(str(temporary))
         standin_networks.save_image_processor(temporary, settings.side)
+        seals.seal_folder(temporary)
     log.info("visual done after %.1f s", time.monotonic() - start)
 
 

@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Write `{name}.md`, `.html`, `.tex` and `.csv` for every table, and `summary.txt`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
-    corpus = artefacts.load_json(facts)
+    corpus = artefacts.load_json(facts, ["corpus", "task", "labels"])
     classes = corpus["task"] == "classification"
     context = Context(
         results,

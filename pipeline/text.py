@@ -3,11 +3,12 @@
 import logging
 from pathlib import Path
 
-from pipeline.core import absence, artefacts, stage
+from pipeline.core import absence, stage
 from pipeline.core.device import prepare
 from pipeline.core.registries import encoders
 from pipeline.encoders.loading import by_length
 from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.shard import load_shard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.encoders import TextSettings
@@ -29,7 +30,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     An interrupted shard goes on by pieces.
     """
     device = prepare(params.device, params.threads)
-    table = artefacts.load_table(shard, ["utterance", "text"])
+    table = load_shard(shard, ["utterance", "text"])
     model = encoders.encoder("text", encoder).load(encoder, params.encoder, device)
     output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
     spoken = [(name, text) for name, text in table.iter_rows() if text is not None and text.strip()]

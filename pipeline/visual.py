@@ -9,6 +9,7 @@ from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.shard import load_shard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.encoders import VisualSettings
@@ -28,7 +29,7 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
     An interrupted shard goes on by pieces. Raises PipelineError if the faces belong to another shard.
     """
     device = prepare(params.device, params.threads)
-    names = artefacts.load_table(shard, ["utterance"])["utterance"].to_list()
+    names = load_shard(shard, ["utterance"])["utterance"].to_list()
     found = artefacts.load_table(faces / "utterances.parquet", ["utterance", "reason", "crops"])
     owners = artefacts.load_table(faces / "crops.parquet", ["utterance"])["utterance"].to_list()
     crops = artefacts.load_tensors(faces / "crops.safetensors", ["crops"])["crops"]

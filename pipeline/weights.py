@@ -8,6 +8,7 @@ one of the published formats is pinned, no other is read. A kind of this project
 
 import logging
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,12 +18,13 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import save_file
-from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoFeatureExtractor
 
-from pipeline.core import artefacts, stage
+from pipeline.core import artefacts, seals, stage
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import OWN
 from pipeline.core.registries import encoders
-from pipeline.encoders.loading import from_folder
+from pipeline.encoders.loading import from_folder, model_from_folder, tokenizer_from_folder
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import WeightsSettings
 
@@ -113,31 +115,43 @@ def pinned_alone(weights: WeightsSettings, source: Path, spare: Path) -> Path:
 
 def convert_hub(source: Path, target: Path) -> None:
     """Save model and tokenizer or feature extractor the way every encoder folder is laid out."""
-    kind = artefacts.load_json(source / "config.json").get("model_type")
-    options = {"add_pooling_layer": False} if kind in ("roberta", "bert", "xlm-roberta") else {}
-    from_folder(AutoModel.from_pretrained, source, dtype=torch.float32, **options).save_pretrained(target)
+    kind = from_folder(AutoConfig.from_pretrained, source).model_type
+    model = model_from_folder(source, kind)
+    model.save_pretrained(target)
     if (source / "preprocessor_config.json").is_file():
-        settings = artefacts.load_json(source / "preprocessor_config.json")
+        settings = artefacts.load_json(source / "preprocessor_config.json", source=OWN)
         if "image_mean" in settings:
-            artefacts.save_json(target / "preprocessor_config.json", settings)
+            artefacts.save_json(target / "preprocessor_config.json", settings, seal=False)
         else:
             from_folder(AutoFeatureExtractor.from_pretrained, source).save_pretrained(target)
     else:
-        from_folder(AutoTokenizer.from_pretrained, source).save_pretrained(target)
+        tokenizer_from_folder(source, model).save_pretrained(target)
 
 
 def is_own(source: Path) -> bool:
     """Whether the files are of a kind that a module of this project loads as they are."""
     config = source / "config.json"
-    return config.is_file() and artefacts.load_json(config).get("model_type") in encoders.OWN
+    return config.is_file() and artefacts.load_json(config, source=OWN).get("model_type") in encoders.OWN
 
 
 def convert_facenet(path: Path, target: Path) -> None:
-    """Save InceptionResnetV1 without its classifier."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    kept = {name: value.contiguous() for name, value in state.items() if not name.startswith("logits.")}
+    """Save InceptionResnetV1 without its classifier; raises PipelineError if the file is another."""
+    # here, for no other weights need that package
+    from pipeline.encoders.inception import fitted
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        kept = {name: value.contiguous() for name, value in state.items() if not name.startswith("logits.")}
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as weights of torch ({next(iter(str(error).splitlines()), '')}). Fetch "
+            "it again, or place the right file."
+        ) from error
+    fitted(kept, path)
     save_file(kept, str(target / "model.safetensors"))
-    artefacts.save_json(target / "config.json", {"model_type": "inception_resnet_v1", "source": path.name})
+    artefacts.save_json(
+        target / "config.json", {"model_type": "inception_resnet_v1", "source": path.name}, seal=False
+    )
 
 
 def run(params: Params, *, folder: Path) -> None:
@@ -169,6 +183,7 @@ def run(params: Params, *, folder: Path) -> None:
             shutil.copytree(source, target, dirs_exist_ok=True)
         else:
             convert_hub(pinned_alone(weights, source, Path(spare)), target)
+        seals.seal_folder(target)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ rule export:
                 seed=int(wildcards.seed),
                 encoders=CFG.encoders,
                 faces=CFG.faces,
+                media=CFG.media,
                 report=CFG.report,
             ),
         ),

@@ -30,7 +30,7 @@ rule faces:
         **made_by(
             "pipeline.faces",
             detectors.DETECTORS[CFG.faces.detector],
-            cfg=dict(faces=CFG.faces, **COMPUTE),
+            cfg=dict(faces=CFG.faces, media=CFG.media, **COMPUTE),
         ),
     shell:
         "python -m pipeline.faces --params {params.cfg:q} --shard {input.shard:q}"
@@ -90,7 +90,7 @@ rule audio:
         **made_by(
             "pipeline.audio",
             *loaders("audio"),
-            cfg=dict(encoder=CFG.encoders.audio, **COMPUTE),
+            cfg=dict(encoder=CFG.encoders.audio, media=CFG.media, **COMPUTE),
             unread=["encoder.weights"],
         ),
     shell:

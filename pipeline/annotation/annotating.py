@@ -47,7 +47,7 @@ def annotate(
     if out is not None:
         out = replaceable(Path(out), [video] if transcript is None else [video, Path(transcript)])
     with tempfile.TemporaryDirectory() as spare:
-        opened = perception.open_video(video, Path(spare) / "sound")
+        opened = perception.open_video(video, Path(spare) / "sound", model.facts.extraction.media)
         told = Path(transcript) if transcript is not None else siblings.one_beside(video)
         seen = perception.perceive(model, opened, told, settings.speech, prepare(device, threads), threads)
         if not seen.available.any():
@@ -124,6 +124,7 @@ def about(model: ExportedModel, video: Video, transcript: Path | None, seen: Per
         "repaired": seen.repaired,
         "sound": video.deaf or "present",
         "picture": video.blind or "present",
+        "choice": {} if video.heard is None else video.heard.choice,
         "missing": {
             name: dict(Counter(reason for reason in seen.reasons[name] if reason is not None))
             for name in MODALITIES

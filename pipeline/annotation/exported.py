@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from models.batch import Batch
 from models.modalities import MODALITIES
 from models.network import Network
-from pipeline.annotation.facts import MAKE, ModelFacts, read_facts
+from pipeline.annotation.facts import EXPORTED, MAKE, ModelFacts, read_facts
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
@@ -150,8 +150,8 @@ def load(folder: Path | str) -> ExportedModel:
     """
     folder = Path(folder)
     facts = read_facts(folder)
-    network, _ = checkpoint.load_network(folder / "weights.safetensors")
-    arrays = artefacts.load_tensors(folder / "normalisation.safetensors")
+    network, _ = checkpoint.load_network(folder / "weights.safetensors", EXPORTED)
+    arrays = artefacts.load_tensors(folder / "normalisation.safetensors", source=EXPORTED)
     whole = [name for name in MODALITIES if {f"{name}_mean", f"{name}_scale"} <= arrays.keys()]
     known = {name: stored(arrays, name) for name in whole}
     widths = {name: len(known[name].mean) if name in known else None for name in MODALITIES}

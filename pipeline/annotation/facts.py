@@ -5,15 +5,19 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import Source
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings, WeightsSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.media import MediaSettings
 from pipeline.training import former
 
 FORMAT = 1  # of the folder; raised when an older one can no longer be read
 MAKE = "snakemake --cores all model"
+EXPORTED = Source(f"Copy the model's folder again, or export it anew: {MAKE}")
 EMBEDDED_NOTICE = (
     "This model was trained on the embedded corpus of drawn faces and synthetic voices. What it says of real "
     "people means nothing."
@@ -34,6 +38,7 @@ class ExtractionFacts(Settings):
     """The settings under which the training features were made."""
 
     faces: FacesSettings
+    media: MediaSettings = MediaSettings()
     text: TextSettings
     audio: AudioSettings
     visual: VisualSettings
@@ -60,6 +65,22 @@ class ModelFacts(Settings):
 
     @model_validator(mode="before")
     @classmethod
+    def _last_layer_as_it_was(cls, raw: dict) -> dict:
+        """A folder of before `final_norm` was made from the state before that norm."""
+        told = raw.get("extraction")
+        if not isinstance(told, dict):
+            return raw  # a fault that the fields will name
+        former = dict(told)
+        for name in MODALITIES:
+            own = told.get(name)
+            if isinstance(own, dict) and "final_norm" not in own:
+                # the output of a face encoder was always taken where it was the only layer
+                only = name == "visual" and own.get("layers", [-1]) == [-1]
+                former[name] = own | {"final_norm": only}
+        return raw | {"extraction": former}
+
+    @model_validator(mode="before")
+    @classmethod
     def _network_has_a_name(cls, raw: dict) -> dict:
         if not isinstance(raw.get("shape"), dict):
             return raw  # a fault that the fields will name
@@ -74,7 +95,7 @@ def read_facts(folder: Path) -> ModelFacts:
         raise PipelineError(
             f"{folder}: not an exported model, for it holds no config.json. Make one with: {MAKE}"
         )
-    raw = artefacts.load_json(path)
+    raw = artefacts.load_json(path, source=EXPORTED)
     if raw.get("format") != FORMAT:
         raise PipelineError(
             f"{path}: the folder has format {raw.get('format')!r}, this version reads {FORMAT}. Export the "

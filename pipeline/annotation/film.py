@@ -16,6 +16,7 @@ from pipeline.annotation.perception import Video
 from pipeline.core import artefacts, media
 from pipeline.core.movie import AAC_RATES, Movie, Picture, Sound
 from pipeline.core.progress import progress
+from pipeline.core.soundtrack import Mending
 from pipeline.settings.annotate import FilmSettings
 
 USUAL = 25.0  # pictures a second of a file that has none, or does not tell
@@ -23,11 +24,12 @@ SLOWEST = 10.0  # what is drawn moves, even where the pictures of a file stand f
 BLANK = (640, 360)  # size of the picture of a file that has none (px)
 
 
-def heard(path: Path, layout: str, rate: int) -> Iterator[np.ndarray]:
-    """The sound of a file at `rate`, piece by piece: float32 (channels, samples)."""
+def heard(path: Path, index: int, layout: str, rate: int) -> Iterator[np.ndarray]:
+    """The sound of a stream at `rate`, piece by piece: float32 (channels, samples)."""
     channels = 2 if layout == "stereo" else 1
     stream = None
-    for piece, own in media.sound(path, layout):
+    for raw, own in media.sound(path, layout, index=index):
+        piece = Mending(own)(raw)
         if own == rate:
             yield piece
             continue
@@ -40,13 +42,6 @@ def heard(path: Path, layout: str, rate: int) -> Iterator[np.ndarray]:
     if stream is not None:
         nothing = np.zeros((0, channels) if channels > 1 else 0, np.float32)
         yield stream.resample_chunk(nothing, last=True).reshape(-1, channels).T
-
-
-def displayed(own: tuple[int, int], facts: media.Probe) -> tuple[float, float]:
-    """The size at which a player shows a decoded picture of `own` (width, height): its pixels as squares."""
-    width, height = own
-    turned = own != (facts.width, facts.height) and own == (facts.height, facts.width)
-    return (width, height * facts.aspect) if turned else (width * facts.aspect, height)
 
 
 def even_size(width: float, height: float, settings: FilmSettings) -> tuple[int, int]:
@@ -75,11 +70,9 @@ def draw(
     count = max(1, round(video.duration * rate))
     times = [float((k + 0.5) / rate) for k in range(count)]
     pictures = media.frames(video.path, times) if video.blind is None else repeat(None)
-    # the decoded picture may stand upright where the file says it lies
-    first = next(media.frames(video.path, [0.0])) if video.blind is None else None
+    first = media.first_picture(video.path) if video.blind is None else None
     own = BLANK if first is None else (first.picture.shape[1], first.picture.shape[0])
-    across, down = displayed(own, facts) if video.blind is None else own
-    width, height = even_size(across, down, settings)
+    width, height = even_size(own[0], own[1], settings)
     painter = Painter(
         rows.to_dicts(),
         boxes,
@@ -90,9 +83,11 @@ def draw(
         width,
         (width / own[0], height / own[1]),
     )
-    channels = 0 if video.sound is None else min(facts.channels or 1, 2)
+    channels = 0 if video.heard is None else min(facts.channels or 1, 2)
     sound_rate = facts.sample_rate if facts.sample_rate in AAC_RATES else 48_000
-    pieces = heard(video.path, "stereo" if channels > 1 else "mono", sound_rate) if channels else iter(())
+    pieces: Iterator[np.ndarray] = iter(())
+    if video.heard is not None:
+        pieces = heard(video.path, video.heard.index, "stereo" if channels > 1 else "mono", sound_rate)
     how = cv2.INTER_AREA if width < own[0] else cv2.INTER_LINEAR
     with artefacts.replacing(path) as temporary:
         picture = Picture(rate, width, height + painter.band, quantiser=settings.quality)
@@ -101,7 +96,7 @@ def draw(
                 while channels and movie.heard < time and (piece := next(pieces, None)) is not None:
                     movie.add_sound(piece)
                 small: np.ndarray
-                if shown is None:
+                if not isinstance(shown, media.Frame):
                     small = np.full((height, width, 3), GROUND, np.uint8)
                 else:
                     small = cv2.resize(shown.picture, (width, height), interpolation=how)

@@ -21,11 +21,13 @@ from pipeline.core import absence, media
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
+from pipeline.core.soundtrack import LONGEST_GAP
 from pipeline.corpora import times, transcripts
 from pipeline.extraction import faces
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.extraction.sound import utterance_sound
 from pipeline.settings.annotate import SpeechSettings
+from pipeline.settings.media import MediaSettings
 from pipeline.speech import activity
 
 log = logging.getLogger("pipeline")
@@ -50,9 +52,14 @@ class Video:
 
     path: Path
     duration: float  # s, of the longest stream
-    sound: np.ndarray | None
+    heard: media.Heard | None
     deaf: str  # empty if there is sound
     blind: str | None  # reason why there is no picture
+
+    @property
+    def sound(self) -> np.ndarray | None:
+        """Float32 (samples,), 16 kHz."""
+        return None if self.heard is None else self.heard.samples
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Perceived:
         return np.array([[reason is None for reason in self.reasons[name]] for name in MODALITIES]).T
 
 
-def open_video(path: Path, spool: Path) -> Video:
+def open_video(path: Path, spool: Path, reading: MediaSettings) -> Video:
     """Read the sound (onto disk, into `spool`) and find out whether there is a picture.
 
     Raises PipelineError if the file is missing, cannot be read, holds neither, or has no length.
@@ -84,11 +91,11 @@ def open_video(path: Path, spool: Path) -> Video:
         raise PipelineError(f"{lack}. Give a video that a player can open.") from lack
     sound, deaf, blind = None, "", None
     try:
-        sound = media.audio(path, spool)
+        sound = media.hear(path, spool, track=reading.track, most=reading.megabytes)
     except media.MediaAbsence as lack:
         deaf = lack.reason
     try:
-        next(media.frames(path, [0.0]))
+        media.first_picture(path, most=reading.megabytes)
     except media.MediaAbsence as lack:
         blind = lack.reason
     if sound is None and blind is not None:
@@ -96,7 +103,11 @@ def open_video(path: Path, spool: Path) -> Video:
             f"{path}: it holds neither picture ({blind}) nor sound ({deaf}) that can be decoded. Convert it "
             "with a tool that can read it, or give another file."
         )
-    duration = max(declared.duration, 0.0 if sound is None else len(sound) / media.SAMPLE_RATE)
+    duration = max(declared.duration, 0.0 if sound is None else len(sound.samples) / media.SAMPLE_RATE)
+    if duration > LONGEST_GAP:
+        # a wrong timestamp must not make hours of nothing
+        held = max(media.length(path), 0.0 if sound is None else len(sound.samples) / media.SAMPLE_RATE)
+        duration = duration if duration <= held + 1 else held
     if duration <= 0:
         duration = media.picture_length(path)
     if duration <= 0:
@@ -247,7 +258,7 @@ def _voices(
     model: ExportedModel, video: Video, rows: list[dict], table: FeatureTable, device: torch.device
 ) -> None:
     """Encode how it was said."""
-    if video.sound is None:
+    if video.heard is None:
         _all_absent(table, video.deaf)
         return
     encoder = _encoder(model, "audio", device)
@@ -256,7 +267,7 @@ def _voices(
         heard = []
         for row in part:
             try:
-                piece = utterance_sound(video.sound, row, settings, encoder.shortest, video.path)
+                piece = utterance_sound(video.heard, row, settings, encoder.shortest, video.path)
                 heard.append((row["utterance"], piece))
             except media.MediaAbsence as lack:
                 table.absent(row["utterance"], lack.reason)
@@ -286,7 +297,8 @@ def _faces(
     if not used:
         return boxes
     # the utterances come in the order of their ends, none is left out
-    for found in progress(faces.of_file(used, sound, detector), "faces", total=len(used)):
+    budget = model.facts.extraction.media.megabytes
+    for found in progress(faces.of_file(used, sound, detector, budget), "faces", total=len(used)):
         name, reason = found.facts["utterance"], found.facts["reason"]
         if reason is not None:
             table.absent(name, reason)

@@ -12,6 +12,8 @@ NO_AUDIO = "no_audio_track"
 OUT_OF_RANGE = "out_of_range"  # the medium ends before the utterance begins
 SILENT = "silent"
 TOO_SHORT = "too_short"
+TOO_LARGE = "too_large"  # of what the settings let one file take of the memory
+DAMAGED = "damaged"  # samples within it are no sound
 WRONG_CUT = "wrong_cut"  # the clip holds more than the utterance, or less (MELD)
 NO_LENGTH = "no_length"  # the transcript or label file ends the utterance where it begins
 # of words and faces

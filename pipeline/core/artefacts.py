@@ -1,7 +1,8 @@
 """The one door for what the pipeline writes: safetensors for arrays, Parquet for tables, JSON for facts.
 
 Every writer fills a temporary name in the folder of its target and renames it, so that a reader (or a
-second writer after an unlock) never sees half a file. The contents are described in docs/artefacts.md.
+second writer after an unlock) never sees half a file, and holds a checksum that every reader checks
+(core/seals.py). The contents are described in docs/artefacts.md.
 """
 
 import errno
@@ -12,14 +13,20 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from pipeline.core import seals
 from pipeline.core.digests import facts_digest, file_digest  # noqa: F401
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import Source, source_of
+
+# what polars raises where its own code fails, as on some damaged files; it is no Exception
+PANIC: type[BaseException] = pl.exceptions.PanicException
 
 
 @contextmanager
@@ -98,8 +105,9 @@ def save_tensors(
     # not ascontiguousarray, which turns a scalar into a vector
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as temporary:
-        save_file(arrays, str(temporary), metadata=dict(metadata or {}))
+        save_file(arrays, str(temporary), metadata={**(metadata or {}), seals.KEY: seals.EMPTY})
         _sort_header(temporary)
+        seals.seal(temporary)
 
 
 def _sort_header(path: Path) -> None:
@@ -116,88 +124,115 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(size))
 
 
-def load_tensors(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def load_tensors(
+    path: Path, names: Sequence[str] | None = None, *, source: Source | None = None
+) -> dict[str, np.ndarray]:
     """Read named arrays (all, or just `names`).
 
+    source: where the file comes from, if its place does not tell.
     Raises PipelineError if the file is missing, damaged, or lacks a name.
     """
-    path = Path(path)
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            known = set(file.keys())
-            wanted = sorted(known) if names is None else list(names)
-            missing = [name for name in wanted if name not in known]
-            if missing:
-                raise PipelineError(
-                    f"{path}: no array named {missing[0]!r}; it holds {sorted(known)[:8]}. "
-                    "Delete the file and rerun the stage that writes it."
-                )
-            return {name: file.get_tensor(name) for name in wanted}
-    except (OSError, SafetensorError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as safetensors ({error}). Delete it and rerun the stage that writes it."
-        ) from error
+    path, source = Path(path), source or source_of(path)
+    with _readable(path, "safetensors", source), safe_open(str(path), framework="numpy") as file:
+        known = set(file.keys())
+        wanted = sorted(known) if names is None else list(names)
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise PipelineError(
+                f"{path}: no array named {missing[0]!r}; it holds {sorted(known)[:8]}. {source.mend}"
+            )
+        return {name: file.get_tensor(name) for name in wanted}
 
 
-def load_metadata(path: Path) -> dict[str, str]:
-    """The string metadata of a safetensors file."""
+def load_metadata(path: Path, *, source: Source | None = None) -> dict[str, str]:
+    """The string metadata of a safetensors file; raises PipelineError if it is missing or damaged."""
+    path, source = Path(path), source or source_of(path)
+    with _readable(path, "safetensors", source), safe_open(str(path), framework="numpy") as file:
+        return {name: text for name, text in (file.metadata() or {}).items() if name != seals.KEY}
+
+
+@contextmanager
+def _readable(path: Path, kind: str, source: Source) -> Iterator[None]:
+    """Check a file before the block reads it; raises PipelineError if either fails."""
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as safetensors ({error}). Delete it and rerun the stage that writes it."
-        ) from error
+        seals.check(path, source)
+        yield
+    except (OSError, ValueError, TypeError, SafetensorError, pl.exceptions.PolarsError, PANIC) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PipelineError(f"{path}: cannot be read as {kind} ({said}). {source.mend}") from error
 
 
 def save_table(path: Path, table: pl.DataFrame) -> None:
     """Write a table as Parquet."""
     with replacing(path) as temporary:
-        table.write_parquet(temporary, compression="zstd", statistics=False)
+        table.write_parquet(
+            temporary, compression="zstd", statistics=False, metadata={seals.KEY: seals.EMPTY}
+        )
+        seals.seal(temporary)
 
 
-def load_table(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read a Parquet table (all columns, or just `columns`).
+def load_table(
+    path: Path,
+    columns: Sequence[str] | Mapping[str, Any] | None = None,
+    *,
+    source: Source | None = None,
+) -> pl.DataFrame:
+    """Read a Parquet table (all columns, or just `columns`; of these polars types, if they are given).
 
-    Raises PipelineError if the file is missing, damaged, or lacks a column.
+    source: where the file comes from, if its place does not tell. Raises PipelineError if the file is
+    missing, damaged, or lacks a column, or one has another type.
     """
-    try:
+    path, source = Path(path), source or source_of(path)
+    with _readable(path, "Parquet", source):
         table = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as Parquet ({error}). Delete it and rerun the stage that writes it."
-        ) from error
     if columns is None:
         return table
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise PipelineError(
-            f"{path}: no column {missing[0]!r}; it has {table.columns}. "
-            "Delete the file and rerun the stage that writes it."
-        )
-    return table.select(columns)
+        raise PipelineError(f"{path}: no column {missing[0]!r}; it has {table.columns}. {source.mend}")
+    if isinstance(columns, Mapping):
+        for name, kind in columns.items():
+            if table.schema[name] not in (kind, pl.Null):
+                raise PipelineError(
+                    f"{path}, column {name}: {table.schema[name]}, expected {kind}. {source.mend}"
+                )
+        table = table.cast({name: kind for name, kind in columns.items() if table.schema[name] == pl.Null})
+    return table.select(*columns)
 
 
-def save_json(path: Path, facts: Mapping) -> None:
-    """Write small facts as JSON, keys sorted, numbers finite."""
+def save_json(path: Path, facts: Mapping, *, seal: bool = True) -> None:
+    """Write small facts as JSON, keys sorted, numbers finite; `seal` false: without a checksum among them."""
     with replacing(path) as temporary:
         temporary.write_text(
-            json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
+            json.dumps(
+                seals.sealed_facts(facts) if seal else facts,
+                indent=1,
+                sort_keys=True,
+                ensure_ascii=False,
+                allow_nan=False,
+            )
+            + "\n",
             encoding="utf-8",
         )
 
 
-def load_json(path: Path) -> dict:
-    """Read a JSON object; raises PipelineError if it is missing or damaged."""
+def load_json(path: Path, keys: Sequence[str] = (), *, source: Source | None = None) -> dict:
+    """Read a JSON object; `source`: where the file comes from, if its place does not tell.
+
+    Raises PipelineError if the file is missing, damaged, or lacks one of `keys`.
+    """
+    path, source = Path(path), source or source_of(path)
     try:
-        facts = json.loads(Path(path).read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(facts, dict):
             raise ValueError(f"an object is expected, not {type(facts).__name__}")
-        return facts
     except (OSError, ValueError, RecursionError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as JSON ({error}). Delete it and rerun the stage that writes it."
-        ) from error
+        raise PipelineError(f"{path}: cannot be read as JSON ({error}). {source.mend}") from error
+    facts = seals.opened_facts(facts, path, source)
+    missing = [key for key in keys if key not in facts]
+    if missing:
+        raise PipelineError(f"{path}: no key {missing[0]!r}; it has {sorted(facts)[:12]}. {source.mend}")
+    return facts
 
 
 def save_text(path: Path, text: str) -> None:

@@ -6,37 +6,31 @@ record the absence of one utterance and go on with the rest of its shard. Decodi
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias
 
 import av
 import numpy as np
-import soxr
-from av.container import InputContainer
-from av.frame import Frame as AnyFrame
-from av.stream import Stream
 from av.video.stream import VideoStream
 
-from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, UNDECODABLE
+from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, TOO_LARGE, UNDECODABLE
 from pipeline.core.errors import PipelineError
+from pipeline.core.soundtrack import (
+    SAMPLE_RATE,
+    Census,
+    mixed,
+    on_the_clock,
+    resampled,
+    speech,
+    steady,
+)
+from pipeline.core.streams import MediaAbsence, decodable, decode, lasted, lasting, opened, pick, picks
 
-S = TypeVar("S", bound=Stream)
-F = TypeVar("F", bound=AnyFrame)
-SAMPLE_RATE = 16_000
-
-# A gap or an overlap of sound shorter than this is jitter of the timestamps and not missing sound.
-_JITTER = 0.02
-
-
-class MediaAbsence(PipelineError):
-    """A medium that cannot give what was asked; `reason` is one of the names of `core.absence`."""
-
-    def __init__(self, reason: str, path: Path, detail: str) -> None:
-        super().__init__(f"{path}: {reason}: {detail}")
-        self.reason = reason
+TrackChoice: TypeAlias = Literal["audible", "first"]
+MOST = 2000  # MB (10^6 bytes) of one file's sound, or of one picture
+SILENCE = -60.0  # a track whose every second is below this level (dB) is not audible
 
 
 @dataclass(frozen=True)
@@ -64,79 +58,36 @@ class Frame:
     picture: np.ndarray
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    """Open a container, or raise MediaAbsence."""
-    path = Path(path)
-    if not path.is_file():
-        raise MediaAbsence(FILE_MISSING, path, "there is no such file")
-    try:
-        # absolute: FFmpeg takes a name with a colon for an address
-        container = av.open(str(path.absolute()), metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaAbsence(UNDECODABLE, path, f"not a media file that can be opened ({error})") from error
-    with container:
-        yield container
+@dataclass(frozen=True)
+class Corrupt:
+    """In place of a picture from `time` on (s) that the decoder marks as corrupt."""
+
+    time: float
 
 
-def _decodable(streams: Iterable[S]) -> list[S]:
-    """Those of the streams that have a decoder, without cover pictures."""
-    return [
-        stream
-        for stream in streams
-        if stream.codec_context is not None and not stream.disposition & av.stream.Disposition.attached_pic
-    ]
+@dataclass(frozen=True)
+class Heard:
+    """The sound of a file as 16 kHz mono, and what was made of its tracks."""
 
+    samples: np.ndarray  # float32, sample k at k / 16000 s; zeros where it is damaged
+    damaged: tuple[tuple[float, float], ...]  # from, until (s): not finite, or far beyond full scale
+    index: int  # of the stream in its container
+    track: int  # which of the decodable tracks, from 1
+    tracks: int
+    mixture: str  # how one channel was made of two: a key of MIXTURES
 
-def _decode(container: InputContainer, index: int, kind: type[F]) -> Iterator[tuple[float, F]]:
-    """(time it begins at, frame) of a stream of this kind, stepping over damaged packets.
-
-    The damaged tail of a file just ends it.
-    """
-    stream, origin = container.streams[index], _origin(container)
-    stream.codec_context.thread_count = 1
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError:
-            return
-        try:
-            frames = packet.decode()
-        except (av.FFmpegError, ValueError):
-            continue
-        for frame in frames:
-            if isinstance(frame, kind) and frame.time is not None:
-                yield frame.time - origin, frame
-
-
-def _pick(path: Path, kind: Literal["video", "audio"], missing: str) -> int:
-    """The index (in the container) of the first stream of this kind that yields a frame."""
-    with _opened(path) as container:
-        streams = container.streams.video if kind == "video" else container.streams.audio
-        indices = [stream.index for stream in _decodable(streams)]
-    if not indices:
-        raise MediaAbsence(missing, path, f"the file has no {kind} stream with a decoder")
-    for index in indices:
-        # a fresh container for each: some formats cannot be rewound
-        with _opened(path) as container:
-            if next(_decode(container, index, AnyFrame), None) is not None:
-                return index
-    raise MediaAbsence(UNDECODABLE, path, f"no frame of any {kind} stream can be decoded")
-
-
-def _origin(container: InputContainer) -> float:
-    """The container's start time in seconds; a negative one is encoder priming and is left as it is."""
-    return max(0.0, (container.start_time or 0) / av.time_base)
+    @property
+    def choice(self) -> dict[str, int | str]:
+        """What was chosen, of a file that left a choice; else empty."""
+        chosen: dict[str, int | str] = {"track": self.track, "of": self.tracks} if self.tracks > 1 else {}
+        return chosen | ({"mixture": self.mixture} if self.mixture != "sum" else {})
 
 
 def probe(path: Path) -> Probe:
     """What a file declares, without decoding it. Raises MediaAbsence if it cannot be opened."""
-    with _opened(path) as container:
-        video = next(iter(_decodable(container.streams.video)), None)
-        audio = next(iter(_decodable(container.streams.audio)), None)
+    with opened(path) as container:
+        video = next(iter(decodable(container.streams.video)), None)
+        audio = next(iter(decodable(container.streams.audio)), None)
         return Probe(
             duration=(container.duration or 0) / av.time_base,
             width=video.codec_context.width if video else None,
@@ -154,40 +105,57 @@ def _aspect(stream: VideoStream) -> float:
     return told if 0.2 <= told <= 5 else 1.0
 
 
-def _picture(frame: av.VideoFrame) -> np.ndarray:
-    """RGB pixels, turned upright as the display matrix asks."""
-    picture = frame.to_ndarray(format="rgb24")
+def _picture(frame: av.VideoFrame, aspect: float, path: Path, most: float) -> np.ndarray:
+    """RGB pixels, made square (`aspect`: width by height of one), turned upright as the display matrix asks.
+
+    Raises MediaAbsence (too_large) for a picture of more than `most` MB.
+    """
+    width = max(1, round(frame.width * max(aspect, 1.0)))
+    height = max(1, round(frame.height / min(aspect, 1.0)))
+    if 3 * width * height > most * 1e6:
+        raise MediaAbsence(TOO_LARGE, path, f"a picture of {width} x {height} px is larger than {most:g} MB")
+    if (width, height) != (frame.width, frame.height):
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    else:
+        picture = frame.to_ndarray(format="rgb24")
     turns = round((frame.rotation or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
 
-def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
-    """For each of the sorted `times`, the frame that a player would show; None outside the stream.
+def frames(path: Path, times: Iterable[float], *, most: float = MOST) -> Iterator[Frame | Corrupt | None]:
+    """For each of the sorted `times`, the frame that a player would show; None from the end of the stream on.
 
     A player shows the last frame that began at or before t (before the first frame: the first one). The
     file is decoded once, from its beginning: a seek is not exact in every format. A frame that serves
-    several times in a row is the same object.
+    several times in a row is the same object. `times` are asked for as they are needed.
 
-    Raises MediaAbsence (file_missing, undecodable, no_video_stream) before the first frame.
+    Raises MediaAbsence (file_missing, undecodable, no_video_stream) before the first frame, and too_large at
+    a picture of more than `most` MB.
     """
-    if any(later < earlier for earlier, later in pairwise(times)):
-        raise ValueError("times must be sorted")
-    index = _pick(path, "video", NO_VIDEO)
-    with _opened(path) as container:
-        stream = container.streams[index]
-        rate = float(stream.average_rate or 0)
-        wanted = iter(times)
+    index = pick(path, "video", NO_VIDEO)
+    with opened(path) as container:
+        stream = container.streams.get(index)[0]
+        if not isinstance(stream, VideoStream):
+            raise TypeError(f"{path}: stream {index} holds no pictures")
+        rate, aspect = float(stream.average_rate or 0), _aspect(stream)
+        wanted = _ascending(times)
         time = next(wanted, None)
         shown: tuple[float, av.VideoFrame] | None = None
         step = 1 / rate if rate > 0 else 0.04
-        result: Frame | None = None
-        for begins, frame in _decode(container, index, av.VideoFrame):
+        result: Frame | Corrupt | None = None
+
+        def made(begins: float, frame: av.VideoFrame, until: float) -> Frame | Corrupt:
+            if frame.is_corrupt:
+                return Corrupt(begins)
+            return Frame(begins, until, _picture(frame, aspect, path, most))
+
+        for begins, frame in steady(decode(container, index, av.VideoFrame), lasting(path, index)):
             # an edit list can leave a first frame before 0; a damaged file, one that goes back
             if shown is not None and begins <= shown[0]:
                 continue
             while time is not None and shown is not None and time < begins - 1e-6:
                 if result is None or result.time != shown[0]:
-                    result = Frame(shown[0], begins, _picture(shown[1]))
+                    result = made(*shown, begins)
                 yield result
                 time = next(wanted, None)
             if time is None:
@@ -201,9 +169,39 @@ def frames(path: Path, times: Sequence[float]) -> Iterator[Frame | None]:
         end = shown[0] + max(step, 1 / rate if rate > 0 else 0.0) + 1e-6
         while time is not None:
             if time <= end and (result is None or result.time != shown[0]):
-                result = Frame(shown[0], end, _picture(shown[1]))
+                result = made(*shown, end)
             yield result if time <= end else None
             time = next(wanted, None)
+
+
+def _ascending(times: Iterable[float]) -> Iterator[float]:
+    """The times; raises ValueError at one that is smaller than the one before."""
+    last = float("-inf")
+    for time in times:
+        if time < last:
+            raise ValueError("times must be sorted")
+        last = time
+        yield time
+
+
+def first_picture(path: Path, *, most: float = MOST) -> Frame:
+    """The first picture that is not corrupt; raises MediaAbsence as `frames`, undecodable if all are."""
+    number = 0
+    for shown in frames(path, (0.04 * step for step in range(1_000_000)), most=most):
+        if isinstance(shown, Frame):
+            return shown
+        if shown is None:
+            break
+        number += 1
+    raise MediaAbsence(UNDECODABLE, path, f"all pictures of the first {0.04 * number:.2f} s are corrupt")
+
+
+def length(path: Path) -> float:
+    """Seconds that a file really holds: until the last packet of its longest stream.
+
+    Steps of its timestamps of more than ten minutes are wrong ones and do not count. Raises MediaAbsence.
+    """
+    return lasted(path)
 
 
 def picture_length(path: Path) -> float:
@@ -211,78 +209,116 @@ def picture_length(path: Path) -> float:
 
     Raises MediaAbsence (file_missing, undecodable, no_video_stream).
     """
-    index = _pick(path, "video", NO_VIDEO)
-    with _opened(path) as container:
-        return max(begins for begins, _ in _decode(container, index, av.VideoFrame))
+    index = pick(path, "video", NO_VIDEO)
+    with opened(path) as container:
+        pictures = steady(decode(container, index, av.VideoFrame), lasting(path, index))
+        return max(begins for begins, _ in pictures)
 
 
-def sound(path: Path, layout: str) -> Iterator[tuple[np.ndarray, int]]:
-    """The first decodable track piece by piece: float32 (channels, samples) and its rate, without gaps.
+def sound(
+    path: Path, layout: str, *, index: int | None = None, mixture: str = "sum", census: Census | None = None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """A track piece by piece: float32 (channels, samples) and its rate, without gaps.
 
-    layout: `mono` or `stereo`; other channels are mixed (5.1, too). The first sample is at 0 s of the media's
-    clock; gaps between timestamps are silence, overlaps are left out.
+    layout: `mono` or `stereo`; other channels are mixed (5.1, too); index: of the stream, else the first that
+    can be decoded; mixture: how one channel is made of two; census: where their pieces are counted. The first
+    sample is at 0 s of the media's clock; gaps between timestamps are silence, overlaps are left out, jumps
+    that nothing else in the file bears out are not followed (`on_the_clock`). Samples that are not finite, or
+    far beyond full scale, stay.
+
     Raises MediaAbsence (file_missing, undecodable, no_audio_track) before the first piece.
     """
-    index = _pick(path, "audio", NO_AUDIO)
-    channels = len(av.AudioLayout(layout).channels)
-    cursor, rate, mixer, begun = 0, 0, None, False
-    with _opened(path) as container:
-        for time, frame in _decode(container, index, av.AudioFrame):
-            if mixer is None:
-                rate = frame.sample_rate
-                mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            begins = round(time * rate)
-            try:
-                mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
-            except (av.FFmpegError, ValueError):
-                # layout or rate changed on the way: a new mixer, to the first rate
-                mixer = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-                mixed = [piece.to_ndarray() for piece in mixer.resample(frame)]
-            samples = np.concatenate(mixed, axis=1) if mixed else np.zeros((channels, 0), np.float32)
-            if begins > cursor + (_JITTER * rate if begun else 0):
-                # a damaged timestamp can leave a gap of hours
-                for first in range(cursor, begins, rate):
-                    yield np.zeros((channels, min(rate, begins - first)), np.float32), rate
-                cursor = begins
-            elif begins < cursor - (_JITTER * rate if begun else 0):
-                samples = samples[:, cursor - begins :]
-            begun = True
-            yield np.nan_to_num(samples, posinf=0.0, neginf=0.0), rate
-            cursor += samples.shape[1]
-    if not begun or rate <= 0:
+    index = pick(path, "audio", NO_AUDIO) if index is None else index
+    with opened(path) as container:
+        decoded = decode(container, index, av.AudioFrame)
+        first = next(decoded, None)
+        if first is None or first[1].sample_rate <= 0:
+            raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
+        rate = first[1].sample_rate
+        pair = layout == "mono" and len(first[1].layout.channels) == 2
+
+        def pieces() -> Iterator[tuple[float, np.ndarray]]:
+            planes = resampled([first], decoded, "stereo" if pair else layout, rate)
+            for time, samples in planes:
+                if not pair:
+                    yield time, samples
+                    continue
+                if census is not None:
+                    census.add(np.nan_to_num(samples, posinf=0.0, neginf=0.0))
+                yield time, mixed(samples, mixture)
+
+        for piece in on_the_clock(pieces(), rate, lasting(path, index)):
+            yield piece, rate
+
+
+def hear(
+    path: Path, spool: Path | None = None, *, track: TrackChoice = "audible", most: float = MOST
+) -> Heard:
+    """The whole sound of a file as 16 kHz mono.
+
+    Channels are mixed down (5.1, too); two that cancel (counter-phase) are not summed. track: `audible`, the
+    first decodable track that is not silent throughout (if all are: the first), or `first`. With `spool` the
+    samples go to that file and are read from it as they are needed, so that a long film needs no more memory
+    than a short one. Raises MediaAbsence (file_missing, undecodable, no_audio_track), and too_large for sound
+    of more than `most` MB (16 kHz mono is 230 MB an hour).
+    """
+    indices = picks(path, "audio", NO_AUDIO, most=1 if track == "first" else None)
+    found: Heard | None = None
+    for number, index in enumerate(indices, start=1):
+        found = _hear(path, spool, index, most, (number, len(indices)))
+        if len(indices) == 1 or _audible(found.samples):
+            return found
+    return _hear(path, spool, indices[0], most, (1, len(indices)))
+
+
+def _audible(samples: np.ndarray) -> bool:
+    """Whether any second of a sound is louder than `SILENCE`."""
+    seconds = range(0, len(samples), SAMPLE_RATE)
+    return any(level(samples[first : first + SAMPLE_RATE]) >= SILENCE for first in seconds)
+
+
+def _hear(path: Path, spool: Path | None, index: int, most: float, place: tuple[int, int]) -> Heard:
+    """One track, with the mixture that its channels need."""
+    census, mixture = Census(), "sum"
+    for _ in range(2):
+        damaged: list[tuple[float, float]] = []
+        pieces = sound(path, "mono", index=index, mixture=mixture, census=census)
+        samples = _gathered(speech(pieces, damaged), path, spool, most)
+        if census.best == mixture:
+            break
+        mixture = census.best
+    return Heard(samples, tuple(damaged), index, *place, mixture)
+
+
+def _gathered(pieces: Iterable[np.ndarray], path: Path, spool: Path | None, most: float) -> np.ndarray:
+    """All pieces as one array, in memory or in the file `spool`; raises MediaAbsence."""
+    held, size = bytearray(), 0
+    with nullcontext() if spool is None else open(spool, "wb") as file:
+        for piece in pieces:
+            data = np.ascontiguousarray(piece, np.float32).tobytes()
+            size += len(data)
+            if size > most * 1e6:
+                raise MediaAbsence(
+                    TOO_LARGE, path, f"its sound is more than {most:g} MB (16 kHz, one channel)"
+                )
+            if file is None:
+                held += data
+            else:
+                file.write(data)
+    if not size:
         raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
-
-
-def _speech(path: Path) -> Iterator[np.ndarray]:
-    """The sound as 16 kHz mono, piece by piece: float32 (samples,)."""
-    stream = None
-    for piece, rate in sound(path, "mono"):
-        if rate == SAMPLE_RATE:
-            yield piece[0]
-            continue
-        if stream is None:
-            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, np.float32, quality="HQ")
-        if piece.shape[1]:
-            yield stream.resample_chunk(piece[0].copy())
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    return np.frombuffer(held, np.float32) if spool is None else np.memmap(spool, np.float32, "r")
 
 
 def audio(path: Path, spool: Path | None = None) -> np.ndarray:
-    """The whole sound of a file as 16 kHz mono: float32 (samples,), sample k at k / 16000 s.
+    """The samples of `hear`: float32 (samples,), sample k at k / 16000 s."""
+    return hear(path, spool).samples
 
-    Channels are mixed down (5.1, too); gaps between timestamps are silence. With `spool` the samples go to
-    that file and are read from it as they are needed, so that a long film needs no more memory than a short
-    one. Raises MediaAbsence (file_missing, undecodable, no_audio_track).
-    """
-    if spool is None:
-        return np.concatenate(list(_speech(path)))
-    with open(spool, "wb") as file:
-        for piece in _speech(path):
-            file.write(np.ascontiguousarray(piece, np.float32).tobytes())
-    if not spool.stat().st_size:
-        raise MediaAbsence(UNDECODABLE, path, "no sound can be decoded")
-    return np.memmap(spool, np.float32, "r")
+
+def span(sound: np.ndarray, start: float, end: float) -> tuple[int, int]:
+    """First sample of start ... end (s) and the one after the last; neither lies far behind the sound."""
+    limit = len(sound) / SAMPLE_RATE + 1
+    return round(min(max(0.0, start), limit) * SAMPLE_RATE), round(min(end, limit) * SAMPLE_RATE)
 
 
 def cut(sound: np.ndarray, start: float, end: float, path: Path) -> np.ndarray:
@@ -290,7 +326,7 @@ def cut(sound: np.ndarray, start: float, end: float, path: Path) -> np.ndarray:
 
     Raises MediaAbsence(out_of_range) if the file ends before `start`.
     """
-    first, last = round(max(0.0, start) * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    first, last = span(sound, start, end)
     if first >= len(sound) or last <= first:
         seconds = len(sound) / SAMPLE_RATE
         raise MediaAbsence(

@@ -10,8 +10,9 @@ See docs/corpora/features.md.
 import logging
 import zlib
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ import polars as pl
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import OWN
 from pipeline.corpora import reading, tables
 from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.rows import Corpus, own_splits
@@ -29,6 +31,7 @@ log = logging.getLogger("pipeline")
 ARRAYS = (".safetensors", ".npz")
 FOLD = "split_"
 ROW = " row"  # a column of ours for the number of the row
+MOST_BYTES = 2**36  # of one array: 64 GiB, more than a corpus has; a small archive can unpack to any size
 
 
 def one_of(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -161,15 +164,41 @@ def folds(table: pl.DataFrame) -> tuple[str, ...]:
     return names or ("main",)
 
 
+def _check_sizes(path: Path) -> None:
+    """Raise ValueError if an array of an .npz declares another size than the archive holds of it."""
+    with ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if not entry.filename.endswith(".npy"):
+                continue
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                read = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }
+                if version not in read:
+                    continue
+                shape, _, kind = read[version](file)
+                declared, held = prod(shape) * kind.itemsize, entry.file_size - file.tell()
+            if not kind.hasobject and declared != held:
+                raise ValueError(
+                    f"{entry.filename} declares {shape} of {kind}, {declared} bytes, and holds {held}"
+                )
+            if held > MOST_BYTES:
+                raise ValueError(f"{entry.filename} declares {shape} of {kind}, more than {MOST_BYTES} bytes")
+
+
 def _archive(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz; raises PipelineError if it is none, is damaged, or would need pickle."""
     try:
+        if is_zipfile(path):
+            _check_sizes(path)
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
             raise ValueError("a single array, as numpy.save writes it")
         with file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, RuntimeError, BadZipFile, zlib.error) as error:
         raise PipelineError(
             f"{path}: cannot be read as .npz without pickle ({error}). Write it by numpy.savez with "
             "plain number arrays."
@@ -184,7 +213,7 @@ def arrays(folder: Path, modality: str) -> tuple[Path, dict[str, np.ndarray]] | 
     path = one_of(folder, modality, ARRAYS)
     if path is None:
         return None
-    found = artefacts.load_tensors(path) if path.suffix == ".safetensors" else _archive(path)
+    found = artefacts.load_tensors(path, source=OWN) if path.suffix == ".safetensors" else _archive(path)
     pooled = found.get("pooled")
     if pooled is None or pooled.ndim != 2 or pooled.dtype.kind not in "fiu" or not pooled.shape[1]:
         shape = "nothing" if pooled is None else f"{pooled.dtype} {pooled.shape}"

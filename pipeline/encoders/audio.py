@@ -11,12 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoFeatureExtractor, PreTrainedModel
 
 from pipeline.core import media
 from pipeline.core.device import mixed_precision
 from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
+from pipeline.encoders.loading import (
+    by_length,
+    checked_layers,
+    from_folder,
+    hidden_states,
+    mean_layers,
+    model_from_folder,
+)
 from pipeline.settings.encoders import AudioSettings
 
 
@@ -97,19 +104,29 @@ class AudioEncoder:
             reach = torch.arange(values.shape[1])
             options["attention_mask"] = (reach < torch.tensor(lengths)[:, None]).long().to(self.device)
         with mixed_precision(self.device):
-            states = self.model(values.to(self.device), output_hidden_states=True, **options).hidden_states
+            output = self.model(values.to(self.device), output_hidden_states=True, **options)
+        states = hidden_states(output, self.settings.final_norm)
         pooled = mean_layers(states, self.layers).cpu().numpy()
         return [row[: self._frames(length)] for row, length in zip(pooled, lengths, strict=True)]
 
 
 def load(folder: Path, settings: AudioSettings, device: torch.device) -> AudioEncoder:
-    """Load a local folder in float32; raises PipelineError if it does not read 16 kHz waveforms."""
+    """Load a local folder in float32.
+
+    Raises PipelineError if its parts do not fit each other, or it does not read 16 kHz waveforms.
+    """
+    config = from_folder(AutoConfig.from_pretrained, folder)
     extractor = from_folder(AutoFeatureExtractor.from_pretrained, folder)
-    model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32)
     rate = getattr(extractor, "sampling_rate", None)
-    if rate != media.SAMPLE_RATE or not hasattr(model.config, "conv_stride"):
+    if rate != media.SAMPLE_RATE or not hasattr(config, "conv_stride"):
         raise PipelineError(
             f"{folder}: expected an encoder of 16 kHz waveforms with a convolutional front (wav2vec 2.0, "
-            f"HuBERT, WavLM, data2vec), found {model.config.model_type} at {rate} Hz."
+            f"HuBERT, WavLM, data2vec), found {config.model_type} at {rate} Hz."
         )
+    if getattr(config, "add_adapter", False):
+        raise PipelineError(
+            f"{folder}: this encoder has an adapter behind its layers, so its output is that of no layer. "
+            "Save the model without it (add_adapter: false), or take the weights that it was made from."
+        )
+    model = model_from_folder(folder, config.model_type)
     return AudioEncoder(extractor, model.to(device).eval(), settings, device)

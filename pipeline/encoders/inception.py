@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from facenet_pytorch import InceptionResnetV1
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.core.errors import PipelineError
+from pipeline.encoders.loading import not_finite
 from pipeline.encoders.visual import VisualEncoder
 from pipeline.settings.encoders import VisualSettings
 
@@ -35,15 +37,31 @@ class InceptionEncoder(VisualEncoder):
         return self.model(pixels)
 
 
+def fitted(state: dict[str, Tensor], path: Path) -> InceptionResnetV1:
+    """The network with these parameters; raises PipelineError, naming `path`, if they do not fit."""
+    model = InceptionResnetV1(pretrained=None, classify=False)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise PipelineError(
+            f"{path}: not the weights of InceptionResnetV1 ({' '.join(str(error).split())[:300]}). Fetch or "
+            "place the right file, and rerun the stage weights."
+        ) from error
+    if spoilt := not_finite(model):
+        raise PipelineError(
+            f"{path}: {spoilt[0]} holds numbers that are not finite. Fetch or place the right file, and "
+            "rerun the stage weights."
+        )
+    return model
+
+
 def load(folder: Path, settings: VisualSettings, device: torch.device) -> InceptionEncoder:
     """Load a local folder; raises PipelineError if its weights do not fit."""
-    model = InceptionResnetV1(pretrained=None, classify=False)
     path = folder / "model.safetensors"
     try:
-        model.load_state_dict(load_file(str(path)), strict=True)
-    except (OSError, RuntimeError) as error:
+        state = load_file(str(path))
+    except (OSError, SafetensorError) as error:
         raise PipelineError(
-            f"{path}: not the weights of InceptionResnetV1 ({str(error).splitlines()[0]}). "
-            "Delete the folder and rerun the stage weights."
+            f"{path}: cannot be read as safetensors ({error}). Delete the folder and rerun the stage weights."
         ) from error
-    return InceptionEncoder(model, settings, device)
+    return InceptionEncoder(fitted(state, path), settings, device)

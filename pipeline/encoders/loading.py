@@ -1,28 +1,141 @@
 """What the encoders share: loading a local folder, the average of layers, pieces of a batch."""
 
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from pipeline.core.errors import PipelineError
 
 logging.disable_progress_bar()  # of weights that load in a moment; it would tear the job's log
 
+# what a published file may hold beside the encoder, by the first words of their names: heads of pretraining
+# and of classifiers, and what only they use
+LEFT_OVER = (
+    *("lm_head", "cls", "classifier", "pre_classifier", "score", "qa_outputs", "pooler", "dropout"),
+    *(
+        "quantizer",
+        "project_q",
+        "project_hid",
+        "projector",
+        "layer_weights",
+        "final_proj",
+        "label_embs_concat",
+    ),
+    *("decoder", "mask_token", "embeddings.position_ids", "embeddings.mask_token"),
+)
+# what a published file may lack, for no hidden state depends on it: masks of training, the pooled sentence
+LACKING = ("masked_spec_embed", "mask_token", "embeddings.mask_token", "pooler", "embeddings.position_ids")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
+REMEDY = (
+    "It must be a folder as save_pretrained writes it; delete it and rerun the stage standins or weights, or "
+    "place the right files in weights/."
+)
+
 
 def from_folder(loader: Callable[..., Any], folder: Path, **options: Any) -> Any:
     """`loader(folder)`, of local files only; raises PipelineError if the folder lacks what it needs."""
     try:
         return loader(str(folder), local_files_only=True, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError),
+        *(SafetensorError, pickle.UnpicklingError),
+    ) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PipelineError(f"{folder}: cannot be loaded ({said}). {REMEDY}") from error
+
+
+def model_from_folder(folder: Path, kind: str) -> Any:
+    """The model of a local folder in float32, all of whose parameters are those of the folder.
+
+    kind: the `model_type` of its config.json. Raises PipelineError, with the names, for parameters that are
+    missing, left over, of another shape or not finite; heads and other unused ones (`LEFT_OVER`, `LACKING`)
+    may differ.
+    """
+    options = {"add_pooling_layer": False} if kind in ("roberta", "bert", "xlm-roberta") else {}
+    model, told = from_folder(
+        AutoModel.from_pretrained,
+        folder,
+        dtype=torch.float32,
+        output_loading_info=True,
+        # what does not fit is named below
+        ignore_mismatched_sizes=True,
+        **options,
+    )
+    missing = _used(told["missing_keys"], LACKING)
+    # a counter of training batches that no evaluation reads
+    missing = [name for name in missing if not name.endswith(".num_batches_tracked")]
+    left = _used(told["unexpected_keys"], LEFT_OVER, getattr(model, "base_model_prefix", ""))
+    shapes = [str(found[0]) if isinstance(found, tuple) else str(found) for found in told["mismatched_keys"]]
+    faults = [
+        ("it lacks {}, which would be filled with random numbers", missing),
+        ("config.json does not know {}", left),
+        ("config.json gives another shape to {}", sorted(shapes)),
+        ("not finite is {}", not_finite(model)),
+    ]
+    said = [text.format(_few(names)) for text, names in faults if names]
+    if said:
         raise PipelineError(
-            f"{folder}: cannot be loaded ({str(error).splitlines()[0]}). It must be a folder as "
-            "save_pretrained writes it; delete it and rerun the stage standins or weights."
+            f"{folder}: these weights do not fit a model of the kind {kind}: {'; '.join(said)}. {REMEDY}"
+        )
+    return model
+
+
+def _used(names: Collection[str], unused: Sequence[str], prefix: str = "") -> list[str]:
+    """Those of the names that begin with none of `unused`, with or without the `prefix`."""
+    bare = {name: name.removeprefix(f"{prefix}.") if prefix else name for name in names}
+    return sorted(
+        name
+        for name, short in bare.items()
+        if not any(short == start or short.startswith(f"{start}.") for start in unused)
+    )
+
+
+def not_finite(model: nn.Module) -> list[str]:
+    """Names of the parameters and buffers that hold NaN or infinity."""
+    return [
+        name
+        for name, value in model.state_dict().items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def tokenizer_from_folder(folder: Path, model: Any) -> Any:
+    """The tokenizer of a local folder that goes with its `model`.
+
+    Raises PipelineError if the model reads no text, the tokenizer's files are missing (the library would make
+    one that knows no word), or it has more tokens than the model.
+    """
+    try:
+        embeddings = model.get_input_embeddings().num_embeddings
+    except (NotImplementedError, AttributeError) as error:
+        raise PipelineError(
+            f"{folder}: a model of the kind {model.config.model_type} reads no text. If it reads sound or "
+            "pictures, its preprocessor_config.json is missing: place it there, too."
         ) from error
+    if not any(next(folder.glob(name), None) for name in TOKENIZERS):
+        raise PipelineError(
+            f"{folder}: the tokenizer is missing: there is none of {', '.join(TOKENIZERS)}. {REMEDY}"
+        )
+    tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
+    if not len(tokenizer.all_special_ids) < len(tokenizer) <= embeddings:
+        raise PipelineError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens ({len(tokenizer.all_special_ids)} of them "
+            f"special) and the model knows {embeddings}, so they are not of one encoder. {REMEDY}"
+        )
+    return tokenizer
 
 
 def checked_layers(layers: Sequence[int], count: int, key: str) -> list[int]:
@@ -34,6 +147,17 @@ def checked_layers(layers: Sequence[int], count: int, key: str) -> list[int]:
                 f"(0 ... {count - 1}, or -1 for the last)."
             )
     return list(layers)
+
+
+def hidden_states(output: Any, final_norm: bool) -> list[Float[Tensor, "..."]]:
+    """The hidden states of a model's output, the embedding first; the last one is the encoder's own output.
+
+    final_norm: false gives the last one as the last layer leaves it, before the norm that follows in some
+    models, as earlier versions of this project took it.
+    """
+    states = list(output.hidden_states)
+    # some models count the state before their last norm as the last one
+    return [*states[:-1], output.last_hidden_state] if final_norm else states
 
 
 def mean_layers(states: Sequence[Float[Tensor, "..."]], layers: Sequence[int]) -> Float[Tensor, "..."]:

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.core.device import mixed_precision
-from pipeline.encoders.loading import by_length, checked_layers, from_folder, mean_layers
+from pipeline.encoders.loading import (
+    by_length,
+    checked_layers,
+    from_folder,
+    hidden_states,
+    mean_layers,
+    model_from_folder,
+    tokenizer_from_folder,
+)
 from pipeline.settings.encoders import TextSettings
 
 
@@ -52,7 +60,8 @@ class TextEncoder:
             rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
             batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
             with mixed_precision(self.device):
-                states = self.model(**batch, output_hidden_states=True).hidden_states
+                output = self.model(**batch, output_hidden_states=True)
+            states = hidden_states(output, self.settings.final_norm)
             pooled = mean_layers(states, self.layers).cpu().numpy()
             for place, row, length in zip(places, pooled, (lengths[p] for p in places), strict=True):
                 # padding may stand on either side; the mask says where the tokens are
@@ -63,9 +72,8 @@ class TextEncoder:
 
 
 def load(folder: Path, settings: TextSettings, device: torch.device) -> TextEncoder:
-    """Load a local folder in float32."""
+    """Load a local folder in float32; raises PipelineError if its parts do not fit each other."""
     config = from_folder(AutoConfig.from_pretrained, folder)
-    options = {"add_pooling_layer": False} if config.model_type in ("roberta", "bert", "xlm-roberta") else {}
-    tokenizer = from_folder(AutoTokenizer.from_pretrained, folder)
-    model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32, **options)
+    model = model_from_folder(folder, config.model_type)
+    tokenizer = tokenizer_from_folder(folder, model)
     return TextEncoder(tokenizer, model.to(device).eval(), settings, device)

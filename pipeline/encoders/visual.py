@@ -7,12 +7,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.core import artefacts
 from pipeline.core.device import mixed_precision
 from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import checked_layers, from_folder, mean_layers
+from pipeline.core.origins import ENCODER
+from pipeline.encoders.loading import (
+    checked_layers,
+    from_folder,
+    hidden_states,
+    mean_layers,
+    model_from_folder,
+)
 from pipeline.settings.encoders import VisualSettings
 
 
@@ -58,9 +65,12 @@ class VisualEncoder:
         return (pixels - self.mean) / self.scale
 
     def _pooled(self, pixels: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n d"]:
-        last = self.settings.layers == [-1]
+        last = self.settings.layers == [-1] and self.settings.final_norm
         output = self.model(pixels, output_hidden_states=not last)
-        states = output.last_hidden_state if last else mean_layers(output.hidden_states, self.layers)
+        if last:
+            states = output.last_hidden_state
+        else:
+            states = mean_layers(hidden_states(output, self.settings.final_norm), self.layers)
         # (n, d, h, w) of a convolutional model, (n, tokens, d) of a transformer
         return states.mean((2, 3)) if states.ndim == 4 else states.mean(1)
 
@@ -82,15 +92,13 @@ def load(folder: Path, settings: VisualSettings, device: torch.device) -> Visual
     Raises PipelineError if its preprocessor_config.json does not say size, mean and deviation.
     """
     path = folder / "preprocessor_config.json"
-    facts = artefacts.load_json(path)
-    missing = [key for key in ("size", "image_mean", "image_std") if key not in facts]
-    if missing:
-        raise PipelineError(f"{path}: no {missing[0]}; save the model's image processor into this folder.")
+    facts = artefacts.load_json(path, ("size", "image_mean", "image_std"), source=ENCODER)
     side = side_of(facts["size"])
     if not side:
         raise PipelineError(
             f"{path}: its size names {', '.join(facts['size']) or 'nothing'}, and height or shortest_edge is "
             "needed. Save an image processor that scales to a square into this folder."
         )
-    model = from_folder(AutoModel.from_pretrained, folder, dtype=torch.float32)
+    config = from_folder(AutoConfig.from_pretrained, folder)
+    model = model_from_folder(folder, config.model_type)
     return VisualEncoder(model.to(device).eval(), side, facts, settings, device)

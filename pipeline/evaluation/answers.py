@@ -77,7 +77,7 @@ def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
     parts, views, trains, rows, dialogues = [], [], [], 0, 0
     tested: dict[str, str] = {}
     for number, (dataset, path) in enumerate(zip(datasets, conflicts, strict=True)):
-        facts = artefacts.load_json(dataset / "facts.json")
+        facts = artefacts.load_json(dataset / "facts.json", ["task", "labels"])
         column = "label" if facts["task"] == "classification" else "score"
         table = artefacts.load_table(
             dataset / "utterances.parquet", ["row", "utterance", "dialogue", "split", column]
@@ -87,6 +87,11 @@ def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
         labelled = table.filter(pl.col("split") == "train", pl.col("value").is_not_null())
         trains.append(labelled["value"].to_numpy())
         test = table.filter(pl.col("split") == "test").sort("row")
+        if not test["value"].is_not_null().any():
+            raise PipelineError(
+                f"{dataset}: not one of the {test.height} utterances of the test split has a {column}, so "
+                "nothing can be scored. Give them targets, or choose other splits (corpus in the config)."
+            )
         _tested_once(tested, dataset.parent.name, test["utterance"])
         _, dialogue = np.unique(test["dialogue"].to_numpy(), return_inverse=True)
         parts.append((np.full(test.height, number), test["row"], dialogue + dialogues, test["value"]))

@@ -3,7 +3,9 @@
 A file that cannot be read, or an utterance without a face, is a row with its reason and never an error.
 """
 
+import heapq
 import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +20,12 @@ from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.speaking import choose
 from pipeline.extraction.tracking import Crop, Track, Tracker
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.media import MediaSettings
 
 log = logging.getLogger("pipeline")
 
+
+MOST_LOOKS = 10**12  # whatever end a table gives an utterance
 
 CROPS = {
     "utterance": pl.String,
@@ -59,6 +64,7 @@ class Watch:
     waiting: list[View] = field(default_factory=list)
     sampled: int = 0
     found: int = 0
+    corrupt: int = 0  # pictures that the decoder marks so, where faces were to be looked for
     detected: float | None = None  # time of the last picture in which faces were looked for
 
     def look(self, view: View) -> None:
@@ -110,6 +116,8 @@ def sample_times(start: float, end: float, settings: FacesSettings) -> Iterator[
     every = 1 if settings.choice == "largest" else max(1, round(settings.motion_rate / settings.rate))
     step = 1 / (settings.rate * every)
     start = max(0.0, start)
+    # a table may end an utterance at 1e300 s; the file ends before so many looks
+    end = min(end, start + MOST_LOOKS * step)
     count = max(1, round((end - start) / step))
     step = (end - start) / count
     middle = min(every // 2, count // 2)
@@ -162,6 +170,8 @@ def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray) -> Foun
     row, settings = watch.row, watch.settings
     tracks = watch.tracker.tracks
     counts = {"frames": watch.sampled, "found": watch.found, "faces": len(tracks)}
+    if watch.sampled == 0 and watch.corrupt:
+        return Found(absent(row, absence.UNDECODABLE), [], [], [])
     if watch.sampled == 0:
         return Found(absent(row, absence.OUT_OF_RANGE), [], [], [])
     if not tracks:
@@ -176,21 +186,43 @@ def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray) -> Foun
     return Found(facts, rows, [crop.pixels for crop in kept], followed(name, chosen, corner))
 
 
-def sound_of(path: Path, settings: FacesSettings) -> np.ndarray | None:
+def sound_of(path: Path, settings: FacesSettings, reading: MediaSettings) -> np.ndarray | None:
     """The sound that a speaker is chosen by; None if the settings do not ask for it or the file has none."""
     if settings.choice != "mouth_motion":
         return None
     try:
-        return media.audio(path)
+        return media.hear(path, track=reading.track, most=reading.megabytes).samples
     except media.MediaAbsence as lack:
         log.info("%s: no sound to choose a speaker by (%s)", path, lack.reason)
         return None
 
 
-def of_file(rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Detector) -> Iterator[Found]:
+class Look(NamedTuple):
+    """One time at which an utterance is looked at; in order of the times."""
+
+    time: float  # s
+    which: int  # the utterance
+    looked_for: bool  # whether faces are
+    last: bool  # whether it is the utterance's last
+
+
+def looks(which: int, row: dict[str, Any], settings: FacesSettings) -> Iterator[Look]:
+    """The looks at one utterance, made as they are needed."""
+    times = sample_times(row["start"], row["end"], settings)
+    time, looked_for = next(times)
+    for later in times:
+        yield Look(time, which, looked_for, last=False)
+        time, looked_for = later
+    yield Look(time, which, looked_for, last=True)
+
+
+def of_file(
+    rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Detector, most: float = media.MOST
+) -> Iterator[Found]:
     """The faces of all utterances of one media file, in order of their ends.
 
-    sound: as from `sound_of`. Raises media.MediaAbsence before the first if the file gives no picture.
+    sound: as from `sound_of`; most: MB of a picture. Raises media.MediaAbsence before the first if the file
+    gives no picture.
     """
     settings = detector.settings
     path = Path(rows[0]["media"])
@@ -199,39 +231,47 @@ def of_file(rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Dete
         for which, row in enumerate(rows)
     }
     corners = [np.zeros(2) for _ in rows]
-    events = sorted(
-        (time, which, looked_for)
-        for which, row in enumerate(rows)
-        for time, looked_for in sample_times(row["start"], row["end"], settings)
-    )
-    last = {which: place for place, (_, which, _) in enumerate(events)}
+    asked: deque[Look] = deque()
+
+    def times() -> Iterator[float]:
+        # lazily, so that an end that a table puts hours behind the file costs nothing
+        for look in heapq.merge(*(looks(which, row, settings) for which, row in enumerate(rows))):
+            asked.append(look)
+            yield look.time
+
     views: dict[tuple, View] = {}
-    stream = media.frames(path, [time for time, _, _ in events])
-    for place, ((_, which, looked_for), frame) in enumerate(zip(events, stream, strict=True)):
-        watch, row = watches[which], rows[which]
-        if frame is not None:
+    for frame in media.frames(path, times(), most=most):
+        if frame is None:
+            break  # the file has ended
+        look = asked.popleft()
+        watch, row = watches[look.which], rows[look.which]
+        if isinstance(frame, media.Frame):
             region = tuple(row["crop"]) if row["crop"] is not None else None
             view = views.get((frame.time, region))
             if view is None:
-                picture, corners[which] = _region(frame.picture, row["crop"])
+                picture, corners[look.which] = _region(frame.picture, row["crop"])
                 middle = (frame.time + frame.until) / 2
                 view = View(frame.time, middle, picture, *detector.reduced(picture))
                 # overlapping utterances share pictures; older ones are not asked for again
                 views = {key: old for key, old in views.items() if key[0] == frame.time}
                 views[frame.time, region] = view
             elif region is not None:
-                corners[which] = _region(frame.picture, row["crop"])[1]
+                corners[look.which] = _region(frame.picture, row["crop"])[1]
             watch.look(view)
-            if looked_for:
+            if look.looked_for:
                 if view.faces is None:
                     view.faces = detector(view.small, view.scale)
                 watch.detect(view, view.faces)
-        if last[which] == place:
-            yield conclude(watches.pop(which), sound, corners[which])
+        else:
+            watch.corrupt += look.looked_for
+        if look.last:
+            yield conclude(watches.pop(look.which), sound, corners[look.which])
+    for which in sorted(watches, key=lambda which: (rows[which]["end"], which)):
+        yield conclude(watches[which], sound, corners[which])
 
 
 def of_files(
-    files: list[list[dict[str, Any]]], detector: Detector
+    files: list[list[dict[str, Any]]], detector: Detector, reading: MediaSettings
 ) -> tuple[list[dict], list[dict], list[np.ndarray]]:
     """Utterance rows, crop rows and crops of several media files; a file that cannot be read is absences."""
     utterances: dict[str, dict] = {}
@@ -239,8 +279,8 @@ def of_files(
     crops: list[np.ndarray] = []
     for rows in files:
         try:
-            sound = sound_of(Path(rows[0]["media"]), detector.settings)
-            for found in of_file(rows, sound, detector):
+            sound = sound_of(Path(rows[0]["media"]), detector.settings, reading)
+            for found in of_file(rows, sound, detector, reading.megabytes):
                 utterances[found.facts["utterance"]] = found.facts
                 boxes += found.rows
                 crops += found.crops

@@ -1,8 +1,10 @@
 """How the features of one modality and shard are written (docs/artefacts.md, Features)."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,6 +28,7 @@ class FeatureTable:
         self.count = [0] * len(utterances)
         self.reason: list[str | None] = ["not_processed"] * len(utterances)
         self.frames = [self._no_frames()] * len(utterances)
+        self.notes: dict[str, Any] = {}  # what is told in the metadata, by medium
 
     def add(self, utterance: str, frames: np.ndarray) -> None:
         """The unpooled features of one utterance: float32 (n >= 1, dimension), pooled by their mean.
@@ -50,11 +53,17 @@ class FeatureTable:
     def packed(self) -> Piece:
         """All that the table holds, as a piece of a larger one (`put`)."""
         arrays = {"pooled": self.pooled, "frames": np.concatenate([self._no_frames(), *self.frames])}
-        return arrays, {"utterances": self.utterances, "count": self.count, "reason": self.reason}
+        return arrays, {
+            "utterances": self.utterances,
+            "count": self.count,
+            "reason": self.reason,
+            "notes": self.notes,
+        }
 
     def put(self, piece: Piece) -> None:
         """Take over the utterances of a smaller table, as `packed` gave it."""
         arrays, facts = piece
+        self.notes |= facts["notes"]
         first = 0
         for own, name in enumerate(facts["utterances"]):
             place = self.place[name]
@@ -84,7 +93,9 @@ class FeatureTable:
             },
             schema=INDEX,
         )
-        artefacts.save_tensors(features, arrays)
+        artefacts.save_tensors(
+            features, arrays, {"notes": json.dumps(self.notes, sort_keys=True)} if self.notes else None
+        )
         artefacts.save_table(index, table)
         absences = dict(table["reason"].drop_nulls().value_counts(sort=True).iter_rows())
         log.info("%d utterances of %d features, absent: %s", len(table), self.dimension, absences)

@@ -8,18 +8,26 @@ import numpy as np
 
 from pipeline.core import absence, media
 from pipeline.settings.encoders import AudioSettings
+from pipeline.settings.media import MediaSettings
 
 log = logging.getLogger("pipeline")
 
 
 def utterance_sound(
-    sound: np.ndarray, row: dict[str, Any], settings: AudioSettings, fewest: int, path: Path
+    sound: media.Heard, row: dict[str, Any], settings: AudioSettings, fewest: int, path: Path
 ) -> np.ndarray:
     """The samples of one utterance, as they are encoded: float32 (samples,), at least `fewest`.
 
-    sound: as from media.audio. Raises media.MediaAbsence (out_of_range, silent, too_short).
+    Raises media.MediaAbsence (out_of_range, damaged, silent, too_short).
     """
-    piece = media.cut(sound, row["start"], row["end"], path)
+    piece = media.cut(sound.samples, row["start"], row["end"], path)
+    for first, last in sound.damaged:
+        if first < row["end"] and last > row["start"]:
+            raise media.MediaAbsence(
+                absence.DAMAGED,
+                path,
+                f"{row['utterance']}: what lies at {first:.3f}-{last:.3f} s is no sound",
+            )
     if media.level(piece) < settings.silence:
         raise media.MediaAbsence(absence.SILENT, path, f"{row['utterance']} is below {settings.silence} dB")
     if len(piece) < max(fewest, round(settings.shortest * media.SAMPLE_RATE)):
@@ -28,19 +36,21 @@ def utterance_sound(
 
 
 def heard(
-    rows: list[dict[str, Any]], settings: AudioSettings, fewest: int
-) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, str]]]:
-    """The sounds of one file's utterances, and the reasons of those that have none."""
+    rows: list[dict[str, Any]], settings: AudioSettings, reading: MediaSettings, fewest: int
+) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, str]], dict[str, int | str]]:
+    """The sounds of one file's utterances, the reasons of those that have none, and `Heard.choice`."""
     path = Path(rows[0]["media"])
     try:
-        sound = media.audio(path)
+        sound = media.hear(path, track=reading.track, most=reading.megabytes)
     except media.MediaAbsence as lack:
         log.info("%s", lack)
-        return [], [(row["utterance"], lack.reason) for row in rows]
+        return [], [(row["utterance"], lack.reason) for row in rows], {}
+    if sound.choice:
+        log.info("%s: %s", path, sound.choice)
     sounds, reasons = [], []
     for row in rows:
         try:
             sounds.append((row["utterance"], utterance_sound(sound, row, settings, fewest, path)))
         except media.MediaAbsence as lack:
             reasons.append((row["utterance"], lack.reason))
-    return sounds, reasons
+    return sounds, reasons, sound.choice

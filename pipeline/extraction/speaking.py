@@ -88,8 +88,8 @@ def speaking_score(track: Track, sound: np.ndarray, start: float, end: float) ->
         return 0.0
     patches = np.stack(track.patches)
     width = float(np.clip(np.median(np.diff(times)), 0.04, 0.1))
-    first = max(0, round(start * media.SAMPLE_RATE))
-    voice = envelope(sound[first : round(end * media.SAMPLE_RATE)], first / media.SAMPLE_RATE, times, width)
+    first, last = media.span(sound, start, end)
+    voice = envelope(sound[first:last], first / media.SAMPLE_RATE, times, width)
     fit = voice_fit(patches[MOUTH], voice)
     followed = 0.0 if fit is None else float(np.clip(3 * (fit - BORDER_FIT), -1, 1))
     moved = np.log2(max(motion(patches), 1e-6) / BORDER_MOTION)
@@ -106,7 +106,7 @@ def choose(
     largest = max(tracks, key=lambda track: (track.area(), -track.number))
     if settings.choice == "largest" or sound is None:
         return largest, None
-    if media.level(sound[max(0, round(start * media.SAMPLE_RATE)) : round(end * media.SAMPLE_RATE)]) < QUIET:
+    if media.level(sound[slice(*media.span(sound, start, end))]) < QUIET:
         return largest, None
     # a face seen for a moment has no evidence of its own, so it competes with its share of the time only
     longest = max(len(track.faces) for track in tracks)

@@ -20,7 +20,7 @@ def census_table(manifest: Path, datasets: Sequence[Path]) -> Table:
         joined = artefacts.load_table(folder / "utterances.parquet", columns).join(
             spans, on="utterance", how="left"
         )
-        timed = artefacts.load_json(folder / "facts.json")["timed"]
+        timed = artefacts.load_json(folder / "facts.json", ["timed"])["timed"]
         for split in SPLITS:
             part = joined.filter(pl.col("split") == split)
             if part.is_empty():

@@ -15,6 +15,7 @@ from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
 from pipeline.settings.faces import FacesSettings
 from pipeline.settings.learnt import Learnt
+from pipeline.settings.media import MediaSettings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
 from pipeline.settings.process import ProcessSettings
@@ -73,6 +74,7 @@ class Config(ComputeSettings, NamedSettings):
     standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
     encoders: EncodersSettings = Field(EncodersSettings(), description="how each encoder is run")
     faces: FacesSettings = Field(FacesSettings(), description="detection, choice and crops of faces")
+    media: MediaSettings = Field(MediaSettings(), description="how media files are read")
     dataset: DatasetSettings = Field(DatasetSettings(), description="how features are normalised")
     network: NetworkSettings = Field(NetworkSettings(), description="the network of teacher and student")
     training: TrainingSettings = Field(TrainingSettings(), description="optimisation and selection")

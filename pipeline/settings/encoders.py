@@ -33,7 +33,14 @@ class EncoderSettings(Settings):
     """What all three kinds of encoder share."""
 
     layers: list[Annotated[int, Field(ge=-100, le=100)]] = Field(
-        [-1], min_length=1, description="hidden states to average; 0 is the input embedding, -1 the last"
+        [-1],
+        min_length=1,
+        description="hidden states to average; 0 is the input embedding, -1 the encoder's output",
+    )
+    final_norm: bool = Field(
+        True,
+        description="the last one is the encoder's own output (`last_hidden_state`), after the norm that "
+        "follows the last layer in some models; false: before it",
     )
     batch: int = Field(8, ge=1, le=1024, description="inputs of one forward pass")
     frames: bool = Field(False, description="also store the unpooled features")

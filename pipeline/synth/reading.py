@@ -55,7 +55,7 @@ def load_corpus(latent: list[Path], dataset: Path) -> Corpus:
 
     Raises PipelineError if the labels are not the embedded corpus's or an utterance has no latent row.
     """
-    facts = artefacts.load_json(dataset / "facts.json")
+    facts = artefacts.load_json(dataset / "facts.json", ["labels"])
     if sorted(facts["labels"]) != sorted(EMOTIONS):
         raise PipelineError(
             f"{dataset / 'facts.json'}: labels {facts['labels']} are not those of the embedded corpus "

@@ -11,6 +11,7 @@ import torch
 from models.network import Network
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import Source
 from pipeline.training import former
 from pipeline.training.networks import name_of, rebuild
 
@@ -82,9 +83,9 @@ def save_network(
     artefacts.save_tensors(path, parameters or parameters_of(network), metadata)
 
 
-def describe(path: Path) -> Stored:
+def describe(path: Path, source: Source | None = None) -> Stored:
     """What a file says of its network; raises PipelineError if that cannot be read."""
-    metadata = artefacts.load_metadata(path)
+    metadata = artefacts.load_metadata(path, source=source)
     try:
         name, shape = former.described(metadata | {"shape": json.loads(metadata["shape"])})
         return Stored(name, shape, tuple(json.loads(metadata["shown"])), metadata)
@@ -95,10 +96,10 @@ def describe(path: Path) -> Stored:
         ) from error
 
 
-def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
+def load_network(path: Path, source: Source | None = None) -> tuple[Network, tuple[str, ...]]:
     """A network in eval mode on the CPU, and the modalities that it may ever see."""
-    stored = describe(path)
-    return _network(stored, artefacts.load_tensors(path), path), stored.shown
+    stored = describe(path, source)
+    return _network(stored, artefacts.load_tensors(path, source=source), path), stored.shown
 
 
 def load_notes(path: Path) -> dict:

@@ -1,5 +1,6 @@
 """The dataset folder in memory, and batches of whole dialogues from it."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.digests import facts_digest
 from pipeline.core.errors import PipelineError
+
+log = logging.getLogger("pipeline")
 
 COLUMNS = ("row", "utterance", "dialogue", "position", "speaker", "split", "label", "score")
 HELD_OUT = "held_out"  # the split of dialogues that a fold's teacher must not see
@@ -47,7 +50,7 @@ class Dataset:
         """
         tensors = artefacts.load_tensors(folder / "features.safetensors", [*MODALITIES, "available"])
         table = artefacts.load_table(folder / "utterances.parquet", COLUMNS)
-        facts = artefacts.load_json(folder / "facts.json")
+        facts = artefacts.load_json(folder / "facts.json", ["task", "labels"])
         _check(folder, tensors, table)
         return Dataset.build(table, facts, tensors)
 
@@ -111,6 +114,38 @@ class Dataset:
         """Dataset rows of the given splits, ascending."""
         wanted = torch.tensor([own in splits for own in self.split], dtype=torch.bool)
         return wanted[self.dialogue].nonzero()[:, 0]
+
+    def require_targets(self) -> None:
+        """Raise PipelineError if the training split holds nothing to learn; log classes that it lacks.
+
+        That is no target at all, or labels of one class alone.
+        """
+        rows = self.rows(["train"])
+        remedy = (
+            "Give utterances of its dialogues labels, check that the corpus's labels are read, or choose "
+            "other splits. Features alone need none: snakemake --cores all features"
+        )
+        if self.regression:
+            if not bool(torch.isfinite(self.score[rows]).any()):
+                raise PipelineError(
+                    f"split 'train': not one of its {len(rows)} utterances has a score, so nothing can be "
+                    f"learnt. {remedy}"
+                )
+            return
+        labels = self.label[rows]
+        names = self.facts["labels"]
+        counts = torch.bincount(labels[labels >= 0], minlength=len(names)).tolist()
+        found = [name for name, count in zip(names, counts, strict=True) if count]
+        if len(found) < 2:
+            what = f"is labelled other than {found[0]!r}" if found else "has a label"
+            raise PipelineError(
+                f"split 'train': not one of its {len(rows)} utterances {what}, so nothing can be learnt. "
+                f"{remedy}"
+            )
+        if lacking := [name for name in names if name not in found]:
+            log.info(
+                "split 'train': nothing can learn %s, for no utterance is so labelled", ", ".join(lacking)
+            )
 
     def holding_out(self, names: Collection[str]) -> "Dataset":
         """The same dataset with the given dialogues moved to the split `HELD_OUT`."""

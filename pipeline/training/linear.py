@@ -27,8 +27,12 @@ class Linear:
 
 def logistic(x: np.ndarray, y: np.ndarray, strength: float, classes: int) -> Linear:
     """Multinomial logistic regression of labels y (U,) on x (U, D)."""
-    model = LogisticRegression(C=strength, max_iter=500).fit(x, y)
     weights, offsets = np.zeros((x.shape[1], classes)), np.full(classes, RARE)
+    if len(found := np.unique(y)) < 2:
+        # a part of the dialogues may hold one class alone, of which nothing can be told apart
+        offsets[found] = 0.0
+        return Linear(weights, offsets)
+    model = LogisticRegression(C=strength, max_iter=500).fit(x, y)
     if len(model.classes_) == 2:
         weights[:, model.classes_] = np.stack([-model.coef_[0] / 2, model.coef_[0] / 2], axis=1)
         offsets[model.classes_] = [-model.intercept_[0] / 2, model.intercept_[0] / 2]

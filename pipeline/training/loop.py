@@ -56,7 +56,11 @@ def stream(seed: int, kind: int, epoch: int = 0) -> int:
 
 
 def build_network(dataset: Dataset, settings: NetworkSettings, seed: int) -> Network:
-    """The network that the settings name; seed and training split fix its initial parameters."""
+    """The network that the settings name; seed and training split fix its initial parameters.
+
+    Raises PipelineError if the training split holds nothing to learn.
+    """
+    dataset.require_targets()
     torch.manual_seed(stream(seed, INITIAL))
     network = networks.build(
         settings.name, dataset.dimensions, dataset.outputs, settings.keys_of(settings.name)
@@ -79,12 +83,16 @@ def options_of(
 
 
 def class_weights(dataset: Dataset, kind: str) -> torch.Tensor | None:
-    """Weights of the classes from the training split: None, or inversely to frequency with mean 1."""
+    """Weights of the classes from the training split: None, or inversely to frequency with mean 1.
+
+    A class that never occurs there has weight 1, and does not count in the mean.
+    """
     if kind == "none" or dataset.regression:
         return None
     label = dataset.label[dataset.rows(["train"])]
-    count = torch.bincount(label[label >= 0], minlength=dataset.outputs).clamp(min=1).float()
-    return count.sum() / (len(count) * count)
+    count = torch.bincount(label[label >= 0], minlength=dataset.outputs).float()
+    occurs = count > 0
+    return torch.where(occurs, count.sum() / (occurs.sum() * count.clamp(min=1)), 1.0)
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:

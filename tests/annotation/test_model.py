@@ -1,6 +1,5 @@
 """An exported model: it loads, predicts what its network says, and refuses what is not its own."""
 
-import json
 import shutil
 
 import numpy as np
@@ -9,10 +8,12 @@ import torch
 from fixture_model import LABELS, WIDTH, write_model
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from models.modalities import MODALITIES
 from pipeline.annotation.exported import pieces
 from pipeline.annotation.facts import EMBEDDED_NOTICE
+from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.model import load
 
@@ -95,6 +96,7 @@ def test_the_notice_is_said_at_every_load(folder, caplog):
     assert EMBEDDED_NOTICE in caplog.text
 
 
+@pytest.mark.fault("weights", "features of another width than a model reads", "`predict` stops, naming both")
 def test_features_of_another_width_are_refused(folder):
     arrays, available = features(2)
     with pytest.raises(PipelineError, match=r"audio features of shape \(2, 3\).*\(2, 16\)"):
@@ -103,14 +105,22 @@ def test_features_of_another_width_are_refused(folder):
 
 def change(folder, **keys):
     path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+    artefacts.save_json(path, artefacts.load_json(path) | keys)
 
 
+@pytest.mark.fault(
+    "weights", "a folder that is no exported model", "the load stops, and says how to make one"
+)
 def test_a_folder_that_is_no_model_says_how_to_make_one(tmp_path):
     with pytest.raises(PipelineError, match=r"no config\.json.*snakemake --cores all model"):
         load(tmp_path)
 
 
+@pytest.mark.fault(
+    "weights",
+    "an exported model of another format, or whose parts are of several models",
+    "the load stops, naming the file",
+)
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
@@ -127,12 +137,13 @@ def test_another_format_or_a_damaged_folder_is_named(copy, keys, said):
 
 
 def test_a_model_from_before_detectors_were_told_apart_loads(copy):
-    extraction = json.loads((copy / "config.json").read_text())["extraction"]
+    extraction = artefacts.load_json(copy / "config.json")["extraction"]
     assert extraction["faces"].pop("detector") == "mtcnn"
     change(copy, extraction=extraction)
     assert load(copy).facts.extraction.faces.detector == "mtcnn"
 
 
+@pytest.mark.fault("weights", "an exported model whose encoder is another", "annotate stops, naming the file")
 def test_a_changed_encoder_is_refused(copy):
     model = load(copy)
     model.encoder_folder("text")
@@ -141,6 +152,11 @@ def test_a_changed_encoder_is_refused(copy):
         model.encoder_folder("text")
 
 
+@pytest.mark.fault(
+    "weights",
+    "an exported model without its public encoder",
+    "annotate stops with the command that fetches it",
+)
 def test_a_public_encoder_that_is_not_there_is_named_with_the_command_that_fetches_it(copy):
     weights = {"name": "some/encoder", "revision": "0" * 40, "files": {}}
     change(
@@ -151,7 +167,38 @@ def test_a_public_encoder_that_is_not_there_is_named_with_the_command_that_fetch
         load(copy).encoder_folder("audio")
 
 
+@pytest.mark.fault(
+    "weights", "a model of given features is to annotate a video", "annotate stops, and says why"
+)
 def test_a_model_of_given_features_reads_no_video(copy):
     change(copy, encoders={name: {"source": "none", "files": {}} for name in MODALITIES})
     with pytest.raises(PipelineError, match="extracted elsewhere"):
         load(copy).encoder_folder("visual")
+
+
+@pytest.mark.fault(
+    "weights",
+    "a flipped bit in an exported model",
+    "the load stops: copy the folder again, or export it anew",
+)
+@pytest.mark.parametrize("name", ["weights.safetensors", "normalisation.safetensors", "config.json"])
+def test_a_flipped_bit_of_an_exported_model_is_noticed(copy, name):
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(PipelineError, match=rf"{name}.*(Copy the|export)"):
+        load(copy)
+
+
+def test_an_exported_model_without_checksums_loads_with_lines_in_the_log(copy, caplog):
+    """As versions of before wrote it."""
+    caplog.set_level("INFO", "pipeline")
+    expected = load(copy)
+    for name in ("weights.safetensors", "normalisation.safetensors"):
+        arrays, metadata = artefacts.load_tensors(copy / name), artefacts.load_metadata(copy / name)
+        save_file(arrays, copy / name, metadata=metadata)
+    artefacts.save_json(copy / "config.json", artefacts.load_json(copy / "config.json"), seal=False)
+    assert "no checksum" not in caplog.text
+    found = load(copy)
+    assert caplog.text.count("no checksum") == 3
+    assert found.facts == expected.facts

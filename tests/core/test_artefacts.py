@@ -23,6 +23,9 @@ def test_tensors_come_back_bit_for_bit(tmp_path):
     assert list(artefacts.load_tensors(path, ["b"])) == ["b"]
 
 
+@pytest.mark.fault(
+    "artefacts", "a stage fails while it writes", "the old artefact stays, nothing half is left"
+)
 @pytest.mark.parametrize("writer", ["replacing", "replacing_folder"])
 def test_a_failed_write_leaves_the_old_artefact_and_no_litter(tmp_path, writer):
     target = tmp_path / "artefact"
@@ -39,6 +42,9 @@ def test_a_failed_write_leaves_the_old_artefact_and_no_litter(tmp_path, writer):
     assert kept.read_text() == "old"
 
 
+@pytest.mark.fault(
+    "artefacts", "an artefact is missing, empty or garbage", "the stage stops; the file is named"
+)
 @pytest.mark.parametrize(
     ("load", "name"),
     [
@@ -57,6 +63,7 @@ def test_missing_and_damaged_files_are_named(tmp_path, load, name, content):
         load(path)
 
 
+@pytest.mark.fault("artefacts", "an artefact lacks an array or a column", "the stage stops, naming it")
 def test_missing_names_and_columns_are_named(tmp_path):
     artefacts.save_tensors(tmp_path / "x.safetensors", {"a": np.zeros(1)})
     with pytest.raises(PipelineError, match="'b'"):

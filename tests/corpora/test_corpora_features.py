@@ -1,6 +1,7 @@
 """Extracted features: the index, the arrays of both kinds, folds, and the stage that slices them."""
 
 import io
+import zipfile
 
 import fixture_trees as trees
 import numpy as np
@@ -57,12 +58,20 @@ def test_rows_go_to_their_utterances_in_any_order(tmp_path, suffix):
     assert table["reason"].to_list() == [None, "not_given"]
 
 
+@pytest.mark.fault(
+    "corpora", "extracted features without a file of one modality", "it is absent everywhere: not_given"
+)
 def test_a_modality_without_a_file_is_absent_everywhere(tmp_path):
     pooled, table = sliced(build(tmp_path), tmp_path, "visual", ["u5", "u0"])
     assert pooled.shape == (2, 1)
     assert table["reason"].to_list() == ["not_given", "not_given"]
 
 
+@pytest.mark.fault(
+    "corpora",
+    "a row of extracted features that is NaN in part",
+    "the stage stops, naming the row; a row all NaN is absent",
+)
 def test_rows_of_nan_are_absent_and_single_nan_is_a_fault(tmp_path):
     text = TEXT.copy()
     text[3] = np.nan
@@ -149,6 +158,7 @@ def test_a_faulty_index_is_named_with_row(tmp_path, index, message):
 PLACED = "utterance,dialogue,position\n" + "".join(f"u{n},d,{n}\n" for n in range(8))
 
 
+@pytest.mark.fault("tables", "a position that is no whole number", "the manifest stops, naming the row")
 @pytest.mark.parametrize("cell", ["", "1.5", "first", "1e12"])
 def test_a_position_that_is_no_whole_number_is_named_with_row(tmp_path, cell):
     base = build(tmp_path, PLACED.replace("u3,d,3", f"u3,d,{cell}"))
@@ -167,6 +177,7 @@ def test_a_position_of_a_parquet_index_is_checked_alike(tmp_path, values):
         read(tmp_path)
 
 
+@pytest.mark.fault("tables", "a column of numbers that holds something else", "the manifest stops, naming it")
 def test_a_column_of_another_kind_is_named(tmp_path):
     index = pl.DataFrame({"utterance": ["a", "b"], "dialogue": ["d"] * 2, "position": [[0], [1]]})
     index.write_parquet(tmp_path / "index.parquet")
@@ -181,6 +192,7 @@ def as_bytes(save, *arrays, **named) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.fault("tables", "an .npz that is none", "the manifest stops, naming it")
 @pytest.mark.parametrize(
     "content",
     [
@@ -200,6 +212,9 @@ def test_a_file_that_is_no_npz_is_named(tmp_path, content):
         read(base)
 
 
+@pytest.mark.fault(
+    "tables", "extracted arrays of a wrong shape, kind or number of rows", "the manifest stops, naming them"
+)
 def test_faulty_arrays_are_named(tmp_path):
     with pytest.raises(PipelineError, match="expected numbers named `pooled`"):
         read(build(tmp_path, text={"features": TEXT}))
@@ -223,3 +238,40 @@ def test_an_utterance_in_two_splits_of_a_dialogue_is_found_by_the_manifest(tmp_p
     corpus = features.read(trees.settings("features", build(tmp_path, index + "\n")), [])
     with pytest.raises(PipelineError, match="more than one split"):
         manifest.check(corpus)
+
+
+@pytest.mark.fault(
+    "tables", "an .npz that declares 358 GiB", "the manifest stops: the file holds less than it declares"
+)
+@pytest.mark.parametrize("shape", [(10**8, 960), (2, 4), (1, 2)])
+def test_an_archive_that_declares_more_than_it_holds_is_refused(tmp_path, shape):
+    trees.features(tmp_path, "utterance,dialogue\nu,d\n", {"text": {"pooled": np.zeros((1, 3), np.float32)}})
+    head = io.BytesIO()
+    facts = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, facts)
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as archive:
+        archive.writestr("pooled.npy", head.getvalue() + np.zeros(3, np.float32).tobytes())
+    with pytest.raises(PipelineError, match=r"text\.npz: cannot be read as \.npz .*declares"):
+        features.arrays(tmp_path, "text")
+
+
+@pytest.mark.fault(
+    "tables", "an index.parquet of one's own with flipped bytes", "the manifest stops; it is one's own file"
+)
+def test_a_damaged_table_of_ones_own_is_named(tmp_path):
+    generator = np.random.default_rng(0)
+    names = [f"utterance {n}" for n in range(50)]
+    pl.DataFrame({"utterance": names, "dialogue": names}).write_parquet(tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    refused = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in generator.integers(0, len(data), 3):
+            data[place] ^= int(generator.integers(1, 256))
+        (tmp_path / "index.parquet").write_bytes(data)
+        try:
+            features.index(tmp_path)
+        except PipelineError as error:
+            assert "index.parquet" in str(error)
+            refused += 1
+    assert refused > 50

@@ -116,6 +116,9 @@ def test_crops_are_scaled_to_the_side_that_the_preprocessor_names(visual_folder,
     assert encoder.inputs(np.zeros((2, 40, 40, 3), np.uint8)).shape == (2, 3, side, side)
 
 
+@pytest.mark.fault(
+    "weights", "a preprocessor that names no square side", "the load stops, naming what is needed"
+)
 def test_a_preprocessor_that_names_no_side_is_refused(visual_folder, tmp_path):
     copy = shutil.copytree(visual_folder, tmp_path / "encoder")
     facts = artefacts.load_json(copy / "preprocessor_config.json")
@@ -145,6 +148,9 @@ def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_
     assert 0 < error < 0.05
 
 
+@pytest.mark.fault(
+    "text", "an utterance of more words than the encoder reads", "it is cut, and counted in the log"
+)
 def test_long_text_is_cut_and_counted(text_folder):
     model = encoders.encoder("text", text_folder).load(text_folder, TextSettings(), CPU)
     assert len(model.encode([" ".join(WORDS * 9)])[0]) == 30
@@ -152,6 +158,11 @@ def test_long_text_is_cut_and_counted(text_folder):
     assert model.most == 32
 
 
+@pytest.mark.fault(
+    "config",
+    "a layer that the encoder does not have",
+    "the stage stops, naming the key and the layers there are",
+)
 def test_layers_are_averaged_and_checked(text_folder):
     def encoded(layers):
         settings = TextSettings(layers=layers)
@@ -228,6 +239,7 @@ def outputs(folder: Path) -> dict[str, Path]:
     return {"features": folder / "f.safetensors", "index": folder / "f.parquet"}
 
 
+@pytest.mark.fault("text", "an utterance without words, or of blanks alone", "it lacks text: no_text")
 def test_text_stage_names_absences_and_keeps_frames(tmp_path, text_folder):
     said = {"a": "we see", "b": None, "c": "  ", "d": "you are here"}
     rows = [{"utterance": k, "text": v, "media": "", "start": 0.0, "end": 1.0} for k, v in said.items()]
@@ -239,6 +251,11 @@ def test_text_stage_names_absences_and_keeps_frames(tmp_path, text_folder):
     assert arrays["pooled"][3] == pytest.approx(arrays["frames"][2:].mean(0), abs=1e-6)
 
 
+@pytest.mark.fault(
+    "sound",
+    "silent, too short, withheld or late utterances, files without sound or not there",
+    "each lacks sound, with its reason",
+)
 def test_audio_stage_names_absences(tmp_path, audio_folder):
     voiced = write(tmp_path / "voiced.mp4", sound=tone(4, 48_000, begins=2))
     mute = write(tmp_path / "mute.mp4", pictures=3)
@@ -261,6 +278,7 @@ def test_audio_stage_names_absences(tmp_path, audio_folder):
     assert stored(tmp_path)[1] == {name: case[3] for name, case in cases.items()}
 
 
+@pytest.mark.fault("sound", "sound tracks that cannot be decoded", "their utterances lack sound: undecodable")
 def test_audio_stage_finds_a_wrong_path_and_lets_broken_tracks_be(tmp_path, audio_folder):
     def run(paths: list[Path]) -> None:
         rows = [
@@ -309,12 +327,16 @@ def test_an_empty_shard_has_empty_features(tmp_path, text_folder):
     assert stored(tmp_path)[0]["pooled"].shape == (0, 16)
 
 
+@pytest.mark.fault(
+    "weights", "an encoder whose features are not finite", "the stage stops, naming the utterance"
+)
 def test_features_that_are_not_finite_are_an_error():
     table = FeatureTable(["a"], 2, keep_frames=False)
     with pytest.raises(PipelineError, match="finite"):
         table.add("a", np.array([[np.nan, 1]], np.float32))
 
 
+@pytest.mark.fault("weights", "a folder without config.json", "the load stops")
 def test_a_folder_that_is_no_encoder_is_an_error(tmp_path):
     with pytest.raises(PipelineError, match=r"config\.json"):
         encoders.encoder("text", tmp_path)
@@ -324,6 +346,7 @@ def pinned(files: dict[str, str]) -> weights.Params:
     return weights.Params(weights=WeightsSettings(name="some/model", revision="0" * 40, files=files))
 
 
+@pytest.mark.fault("weights", "a file that is not the pinned one", "`weights` stops, nothing is written")
 def test_weights_placed_by_hand_are_checked_and_converted(tmp_path, monkeypatch, text_folder):
     monkeypatch.chdir(tmp_path)
     place = weights.by_hand(pinned({}).weights)
@@ -350,6 +373,7 @@ def with_unpinned_parameters(folder, text_folder):
     return {"pytorch_model.bin": artefacts.file_digest(folder / "pytorch_model.bin")}
 
 
+@pytest.mark.fault("weights", "unpinned parameters beside pinned ones", "only the pinned file is read")
 def test_only_the_pinned_format_is_read(tmp_path, monkeypatch, text_folder):
     monkeypatch.chdir(tmp_path)
     place = weights.by_hand(pinned({}).weights)
@@ -393,6 +417,9 @@ def test_weights_without_a_pin_are_told_so(tmp_path, caplog):
     assert "no file of some/model is pinned" in caplog.text
 
 
+@pytest.mark.fault(
+    "weights", "the hub cannot be reached", "`weights` stops, and says where to place which files"
+)
 def test_weights_that_cannot_be_fetched_say_where_to_place_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

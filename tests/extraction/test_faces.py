@@ -211,6 +211,9 @@ def of_missing_files(tmp_path, withheld: list[str | None]) -> None:
     faces.run(params, shard=tmp_path / "shard.parquet", folder=tmp_path / "faces")
 
 
+@pytest.mark.fault(
+    "faces", "not one video of a shard is there", "the stage stops: a wrong folder; with one or two, absences"
+)
 def test_a_wrong_path_is_found_whatever_is_withheld(tmp_path):
     with pytest.raises(PipelineError, match="not one of the 3 media files"):
         of_missing_files(tmp_path, [None, "wrong_cut", None, None])

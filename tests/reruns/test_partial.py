@@ -93,6 +93,9 @@ def small_pieces(monkeypatch):
         monkeypatch.setattr(import_module(f"pipeline.{stage}"), "PIECE", size)
 
 
+@pytest.mark.fault(
+    "artefacts", "a stage is killed in the middle of a shard", "a rerun goes on and ends in the same bytes"
+)
 @pytest.mark.parametrize("stage", PIECES)
 def test_a_killed_shard_goes_on_and_ends_in_the_same_bytes(world, tmp_path, caplog, stage):
     whole = run(stage, world, tmp_path / "whole")
@@ -104,6 +107,7 @@ def test_a_killed_shard_goes_on_and_ends_in_the_same_bytes(world, tmp_path, capl
     assert "resumed: 1 of " in caplog.text
 
 
+@pytest.mark.fault("artefacts", "a piece of an interrupted shard is damaged", "it is made anew")
 def test_a_damaged_piece_is_made_anew(world, tmp_path, caplog):
     """As a crash of the machine may leave it: every retry would stumble over it."""
     made = run("text", world, tmp_path / "whole")
@@ -117,6 +121,9 @@ def test_a_damaged_piece_is_made_anew(world, tmp_path, caplog):
     assert "00000.safetensors" in caplog.text
 
 
+@pytest.mark.fault(
+    "artefacts", "the state of an interrupted training is damaged", "it trains from the beginning"
+)
 @pytest.mark.parametrize("damaged", ["state.safetensors", "epoch-0001.safetensors"])
 def test_a_damaged_state_trains_from_the_beginning(tmp_path, monkeypatch, caplog, damaged):
     dataset, save = write_dataset(tmp_path / "dataset"), ResumeFolder.save

@@ -188,6 +188,9 @@ def test_regression_gives_scores(tmp_path):
     assert set(found["checkpoint"]) == {"selected", "oracle"}
 
 
+@pytest.mark.fault(
+    "artefacts", "conflicts that were drawn on another dataset", "evaluate stops, naming the row"
+)
 def test_conflicts_of_another_dataset_are_an_error(fold):
     path = fold / "protocol" / "conflicts.parquet"
     artefacts.save_table(path, artefacts.load_table(path).with_columns(row=pl.lit(0, pl.Int32)))

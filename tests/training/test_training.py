@@ -90,6 +90,7 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.mark.fault("artefacts", "a training is interrupted within an epoch", "a rerun ends in the same bytes")
 @pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("within", [False, True])
 def test_an_interrupted_run_ends_bit_equal(world, monkeypatch, after, within):
@@ -247,6 +248,7 @@ def test_what_is_missing_is_said(world, tmp_path, change, message):
         )
 
 
+@pytest.mark.fault("labels", "a dialogue that lies in two splits", "training stops, naming it")
 def test_a_dialogue_in_two_splits_is_refused(tmp_path):
     folder = write_dataset(tmp_path / "dataset")
     table = artefacts.load_table(folder / "utterances.parquet")
@@ -258,6 +260,7 @@ def test_a_dialogue_in_two_splits_is_refused(tmp_path):
         Dataset.load(folder)
 
 
+@pytest.mark.fault("artefacts", "features of a dataset that are not finite", "training stops, naming the row")
 def test_an_available_slot_that_is_not_finite_is_refused(tmp_path):
     folder = write_dataset(tmp_path / "dataset")
     tensors = artefacts.load_tensors(folder / "features.safetensors")

@@ -32,15 +32,17 @@ def modules(modality: str) -> list[str]:
 def encoder(modality: str, folder: Path) -> ModuleType:
     """The module that loads this folder.
 
-    Raises PipelineError if the folder holds no config.json.
+    Raises PipelineError if the folder holds no config.json, or a file of it is not as it was written.
     """
     # here, for the job graph reads ENCODERS alone
-    from pipeline.core import artefacts
+    from pipeline.core import artefacts, seals
+    from pipeline.core.origins import ENCODER, source_of
 
     if not (folder / "config.json").is_file():
         raise PipelineError(
             f"{folder}: no config.json, so this is not an encoder. Run the stage standins or weights, which "
             "write this folder."
         )
-    kind = artefacts.load_json(folder / "config.json").get("model_type", modality)
+    seals.check_folder(folder, source_of(folder))
+    kind = artefacts.load_json(folder / "config.json", source=ENCODER).get("model_type", modality)
     return import_module(ENCODERS[kind if OWN.get(kind) == modality else modality])
