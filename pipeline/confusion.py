@@ -29,7 +29,13 @@ class Params(Settings):
 
 
 def run(
-    params: Params, *, dataset: list[Path], conflicts: list[Path], predictions: list[Path], folder: Path
+    params: Params,
+    *,
+    dataset: list[Path],
+    conflicts: list[Path],
+    predictions: list[Path],
+    folder: Path,
+    shown: Path | None = None,
 ) -> None:
     """Write `{variant}` as a figure for each variant, and `counts.csv`; scores count in seven classes."""
     truth = load_truth(dataset, conflicts)
@@ -39,7 +45,7 @@ def run(
         if answers.checkpoint == "selected":
             by_variant[answers.variant].append(counts_of(answers, truth))
     tables = []
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         for variant, seeds in by_variant.items():
             mean = {name: np.mean([one[name] for one in seeds], axis=0) for name in seeds[0]}
             save(matrices(mean, labels, variant, len(seeds)), target, variant)
@@ -140,4 +146,4 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset*", "conflicts*", "predictions*"), outputs=("folder",))
+    stage.main(run, Params, inputs=("dataset*", "conflicts*", "predictions*"), outputs=("folder", "shown?"))

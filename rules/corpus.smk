@@ -37,6 +37,11 @@ rule corpus:
 def given_files(stem):
     """The files of the extracted features that begin with this name; none may be there, and that is data."""
     folder = Path(CFG.corpus.folder).expanduser()
+    if "{" in str(folder):
+        stop(
+            f"config, key corpus.folder: {folder} holds a brace, which Snakemake takes for the beginning of a "
+            "wildcard. Rename the folder, or link to it under another name."
+        )
     return sorted(str(path) for path in folder.glob(f"{stem}.*"))
 
 

@@ -5,6 +5,7 @@ file). A defect of a file raises `MediaAbsence` with one of the reasons of `core
 record the absence of one utterance and go on with the rest of its shard. Decoding uses one thread.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from av.frame import Frame as AnyFrame
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from pipeline.core import disk
 from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, UNDECODABLE
 from pipeline.core.errors import PipelineError
 
@@ -68,8 +70,11 @@ class Frame:
 def _opened(path: Path) -> Iterator[InputContainer]:
     """Open a container, or raise MediaAbsence."""
     path = Path(path)
-    if not path.is_file():
-        raise MediaAbsence(FILE_MISSING, path, "there is no such file")
+    # not Path.is_file, which raises where a folder above may not be looked into
+    if not os.path.isfile(path):
+        found = disk.kind(path)
+        what = "there is no such file" if found == "nothing" else f"it is {found}, and no file"
+        raise MediaAbsence(FILE_MISSING, path, what)
     try:
         # absolute: FFmpeg takes a name with a colon for an address
         container = av.open(str(path.absolute()), metadata_errors="replace")
