@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from models.conditions import Condition
-from pipeline.core import stage
+from pipeline.core import artefacts, stage
+from pipeline.core.spreadsheets import as_csv
 from pipeline.evaluation import agreement
 from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
 from pipeline.evaluation.families import heading, lines
@@ -50,7 +51,7 @@ def run(
             mean = {name: np.mean([one[name] for one in seeds], axis=0) for name in seeds[0]}
             save(matrices(mean, labels, variant, len(seeds)), target, variant)
             tables += [long_table(variant, name, counts, labels) for name, counts in mean.items()]
-        pl.concat(tables).write_csv(target / "counts.csv", float_precision=3)
+        artefacts.save_text(target / "counts.csv", as_csv(pl.concat(tables), float_precision=3))
 
 
 def classes(values: np.ndarray, truth: Truth) -> np.ndarray:

@@ -33,6 +33,8 @@ STYLE: dict[RcKeyType, Any] = {
     "pdf.fonttype": 42,
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    # a label of a corpus may hold a dollar, which is no formula
+    "text.parse_math": False,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
