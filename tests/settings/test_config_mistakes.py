@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from fault_cases import cases
 from workflow import ROOT, copy_project, snakemake
 
 from pipeline import config
@@ -252,6 +253,66 @@ MISTAKES = {
         "search: {spaces: {corekd: {training.validation.fixed: [1, 2]}}}\n",
         r"search\.spaces: corekd: 'training\.validation\.fixed' is what trials are judged by; leave it out",
     ),
+    "true for a number": (
+        "training:\n  epochs: true\n",
+        r"line 2: training\.epochs: true is a truth value; a number is expected",
+    ),
+    "true in a list of numbers": ("seeds: [0, yes]\n", r"line 1: seeds: true is a truth value"),
+    "number with a leading zero": (
+        "run: x\nseeds: [1, 010]\n",
+        r"mine\.yaml, line 2: seeds: YAML reads 010 as 8\. Write 8",
+    ),
+    "number with a colon": ("training: {epochs: 1:30}\n", r"line 1: training\.epochs: YAML reads 1:30 as 90"),
+    "number to the base of 16": ("threads: 0x2\n", r"line 1: threads: YAML reads 0x2 as 2"),
+    "rate twice": (
+        "protocol:\n  random:\n    rates: [0.1, 0.3, 0.10]\n",
+        r"line 3: protocol\.random\.rates: an entry stands twice",
+    ),
+    "rate of training twice": (
+        "objective: {views: {rates: [0.5, 0.5]}}\n",
+        r"line 1: objective\.views\.rates: an entry stands twice",
+    ),
+    "layer twice": (
+        "encoders: {text: {layers: [-1, -1]}}\n",
+        r"encoders\.text\.layers: an entry stands twice",
+    ),
+    "run beside this one twice": ("beside: [a, a]\n", r"beside: an entry stands twice"),
+    "run beside this one that is a path": ("beside: [../a]\n", r"'beside\.0' is \.\./a; expected"),
+    "bounds the wrong way round": (
+        "search: {spaces: {corekd: {objective.nce: {low: 3, high: 1}}}}\n",
+        r"low \(3\.0\) must lie below high \(1\.0\)",
+    ),
+    "bounds as a list, the wrong way round": (
+        "search: {spaces: {corekd: {objective.nce: [3, 1]}}}\n",
+        r"search\.spaces: corekd, objective\.nce: \[3, 1\] are choices, .*\{low: 1, high: 3\}",
+    ),
+    "unknown key of a search": (
+        "search: {spaces: {corekd: {objective.predicition: [0, 1]}}}\n",
+        r"search\.spaces: corekd: there is no setting 'objective\.predicition'; did you mean 'prediction'\?",
+    ),
+    "section as the key of a search": (
+        "search: {spaces: {corekd: {objective.views: [0, 1]}}}\n",
+        r"corekd: 'objective\.views' is a section",
+    ),
+    "value of a search that its key cannot have": (
+        "search: {spaces: {corekd: {training.epochs: [0, 10]}}}\n",
+        r"corekd, training\.epochs: 0 is no value of it",
+    ),
+    "name of 300 letters": (f"run: {'x' * 300}\n", r"'run' is x+; expected: text, of the form"),
+    "variant of 300 letters": (f"variants: {{{'x' * 300}: {{}}}}\n", r"variants"),
+    "anchor that holds itself": ("network: &a\n  heads: *a\n", r"mine\.yaml: nested without end"),
+    "brackets a thousand deep": (
+        f"seeds: {'[' * 1000}{']' * 1000}\n",
+        r"mine\.yaml: nested without end .*too deeply",
+    ),
+    "aliases of aliases": (
+        "a0: &a0 {x: 1}\n"
+        + "".join(
+            f"a{n}: &a{n} {{{', '.join(f'k{m}: *a{n - 1}' for m in range(9))}}}\n" for n in range(1, 9)
+        ),
+        r"mine\.yaml: over \d+ keys",
+    ),
+    "NUL": ("run: a\0b\n", r"mine\.yaml: not YAML \(unacceptable character"),
     "run that is a path": ("run: ../mine\n", r"'run' is \.\./mine; expected: text, of the form"),
 }
 
@@ -262,7 +323,14 @@ def mine(tmp_path, monkeypatch):
     return tmp_path / "mine.yaml"
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake",
+    cases(
+        "config",
+        {name: name for name in MISTAKES},
+        "one line with file, line and key, before anything is made",
+    ),
+)
 def test_a_mistake_is_named_with_its_place(mine, mistake):
     text, said = MISTAKES[mistake]
     mine.write_text(text)
