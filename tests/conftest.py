@@ -26,7 +26,7 @@ settings.load_profile("project")
 
 # what takes longest begins first; the files of one name share what a session fixture made
 FIRST = ["test_slurm", "road", "test_reruns", "test_reruns_executed"]
-SHARED = {"test_road": "road", "test_browser": "road"}
+SHARED = {"test_road": "road", "test_browser": "road", "test_kills": "road"}
 
 
 def group_of(nodeid: str) -> str:

@@ -18,6 +18,7 @@ import polars as pl
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from pipeline.core import spare
 from pipeline.core.digests import facts_digest, file_digest  # noqa: F401
 from pipeline.core.disk import refusals_named
 from pipeline.core.errors import PipelineError
@@ -35,7 +36,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    spare.sweep(path.parent, f".{path.stem}-")
+    beginning = spare.prefix(f".{path.stem}-")
+    handle, name = tempfile.mkstemp(prefix=beginning, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -70,7 +73,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 def _replacing_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    spare.sweep(path.parent, f".{path.name}-")
+    temporary = Path(tempfile.mkdtemp(prefix=spare.prefix(f".{path.name}-"), dir=path.parent))
     try:
         yield temporary
         mask = os.umask(0)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.core import artefacts
+from pipeline.core import artefacts, spare
 from pipeline.core.digests import file_digest
 from pipeline.core.disk import refusals_named
 from pipeline.core.errors import PipelineError
@@ -44,12 +44,13 @@ def _filling(folder: Path) -> Iterator[Path]:
         raise PipelineError(f"{folder}: it is a file, and becomes a folder. Move it away, then run again.")
     folder.mkdir(parents=True, exist_ok=True)
     # within it, for the folder itself may be a link or a mounted one
-    spare = Path(tempfile.mkdtemp(prefix=SPARE, dir=folder))
+    spare.sweep(folder, SPARE)
+    temporary = Path(tempfile.mkdtemp(prefix=spare.prefix(SPARE), dir=folder))
     try:
-        yield spare
-        _put(spare, folder)
+        yield temporary
+        _put(temporary, folder)
     finally:
-        shutil.rmtree(spare, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def listed(folder: Path) -> dict[str, list[str]] | None:
@@ -65,11 +66,11 @@ def listed(folder: Path) -> dict[str, list[str]] | None:
         return None
 
 
-def _put(spare: Path, folder: Path) -> None:
-    """Move the files of `spare` into `folder`, and delete what is no longer made."""
+def _put(temporary: Path, folder: Path) -> None:
+    """Move the files of `temporary` into `folder`, and delete what is no longer made."""
     made = {
-        path.relative_to(spare).as_posix(): file_digest(path)
-        for path in sorted(spare.rglob("*"))
+        path.relative_to(temporary).as_posix(): file_digest(path)
+        for path in sorted(temporary.rglob("*"))
         if path.is_file()
     }
     former = listed(folder)
@@ -85,7 +86,7 @@ def _put(spare: Path, folder: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if former is not None and place.exists():
             _keep_aside(place, [*former.get(name, []), digest])
-        os.replace(spare / name, place)
+        os.replace(temporary / name, place)
     for name in sorted(set(former or {}) - set(made)):
         place = folder / name
         if place.is_file() and file_digest(place) in (former or {})[name]:
