@@ -36,7 +36,7 @@ rule corpus:
 
 def given_files(stem):
     """The files of the extracted features that begin with this name; none may be there, and that is data."""
-    folder = Path(CFG.corpus.folder).expanduser()
+    folder = Path(os.path.expanduser(CFG.corpus.folder))
     if "{" in str(folder):
         stop(
             f"config, key corpus.folder: {folder} holds a brace, which Snakemake takes for the beginning of a "
@@ -53,6 +53,14 @@ def raw_folder():
         stop(error)
 
 
+def listed(folder):
+    """What lies in a folder, as one line; one that may not be looked into ends the run."""
+    try:
+        return listing(folder)
+    except PipelineError as error:
+        stop(error)
+
+
 def raw_files(wildcards):
     """What the manifest is read from, file by file; of media there are too many, see `raw_listing`."""
     if CORPUS.generated:
@@ -63,7 +71,7 @@ def raw_files(wildcards):
 
 def raw_listing(wildcards):
     """What lies in the folder of a corpus of media, with its transcripts and labels, as one line."""
-    return "" if CORPUS.generated or CORPUS.given else listing(raw_folder())
+    return "" if CORPUS.generated or CORPUS.given else listed(raw_folder())
 
 
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.

@@ -51,7 +51,7 @@ def refused(error: Exception, path: Path | str | None = None) -> PipelineError |
     that. Libraries that are not written in Python tell the number of the error in their text.
     """
     number = getattr(error, "errno", None)
-    if not isinstance(error, OSError):
+    if number not in REFUSALS:
         found = re.search(r"\(os error (\d+)\)", str(error))
         number = int(found[1]) if found else None
     if number not in REFUSALS:

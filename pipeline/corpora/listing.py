@@ -24,8 +24,9 @@ def located(folder: str) -> Path:
             "config, key corpus.folder: this corpus is read from a folder on disk, and none is named. Set "
             "the key to where the corpus is unpacked."
         )
-    path = Path(folder).expanduser()
-    if not path.is_dir():
+    # not expanduser of Path, which raises where there is no such account
+    path = Path(os.path.expanduser(folder))
+    if not os.path.isdir(path):
         raise PipelineError(
             f"config, key corpus.folder: there is no folder {path}. Set the key to where the corpus is "
             "unpacked, as this machine sees it."

@@ -24,6 +24,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path):
 
 
 @pytest.mark.parametrize("writer", ["replacing", "replacing_folder"])
+@pytest.mark.fault("artefacts", "a stage fails while it writes", "the old artefact stays, and no litter")
 def test_a_failed_write_leaves_the_old_artefact_and_no_litter(tmp_path, writer):
     target = tmp_path / "artefact"
     if writer == "replacing":
@@ -49,6 +50,9 @@ def test_a_failed_write_leaves_the_old_artefact_and_no_litter(tmp_path, writer):
     ],
 )
 @pytest.mark.parametrize("content", [None, b"", b"garbage that is no artefact at all"])
+@pytest.mark.fault(
+    "artefacts", "an artefact that is missing, empty or garbage", "one paragraph that names it"
+)
 def test_missing_and_damaged_files_are_named(tmp_path, load, name, content):
     path = tmp_path / name
     if content is not None:
@@ -57,6 +61,9 @@ def test_missing_and_damaged_files_are_named(tmp_path, load, name, content):
         load(path)
 
 
+@pytest.mark.fault(
+    "artefacts", "an artefact without an array or a column that is needed", "one paragraph that names both"
+)
 def test_missing_names_and_columns_are_named(tmp_path):
     artefacts.save_tensors(tmp_path / "x.safetensors", {"a": np.zeros(1)})
     with pytest.raises(PipelineError, match="'b'"):

@@ -10,7 +10,7 @@ from unprivileged import unprivileged
 from pipeline import manifest
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import folder, meld
-from pipeline.corpora.listing import listing
+from pipeline.corpora.listing import listing, located
 
 REFUSED = "refused, with its name, before anything is written"
 
@@ -81,6 +81,14 @@ def test_a_folder_that_may_not_be_listed_is_named(tmp_path):
                     look(base)
         closed.chmod(0o700)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.fault(
+    "config", "`corpus.folder` is that of an account that is not there (`~nobody_here`)", "refused"
+)
+def test_a_home_that_is_not_there_is_named():
+    with pytest.raises(PipelineError, match=r"corpus\.folder: there is no folder ~nobody_here/x"):
+        located("~nobody_here/x")
 
 
 @pytest.mark.fault("corpora", "a link that leads in a circle lies in the corpus", "it counts as no file")

@@ -383,11 +383,17 @@ def test_a_configuration_is_held_to_the_row_of_its_corpus(name):
         "readable",
     ],
 )
+@pytest.mark.fault(
+    "config", "a variant with the name of another row of the tables", "refused, with the names that are taken"
+)
 def test_no_variant_has_the_name_of_another_row(name):
     with pytest.raises(PipelineError, match=f"variants.{name}: the name is taken"):
         config.read_config({"variants": {"corekd": {}, name: {}}})
 
 
+@pytest.mark.fault(
+    "config", "a mistake in the second of two overlays, or in `--config`", "the one that wins is named"
+)
 def test_the_overlay_that_wins_is_named(mine):
     mine.write_text("threads: 2\n")
     other = mine.with_name("other.yaml")
@@ -400,6 +406,7 @@ def test_the_overlay_that_wins_is_named(mine):
     assert read_files([BASE, mine, other]).threads == 3
 
 
+@pytest.mark.fault("config", "an overlay that is not there, or not UTF-8", "one line that says so")
 def test_files_that_cannot_be_read(mine):
     with pytest.raises(PipelineError, match=r"^mine\.yaml: cannot be read"):
         read_source(mine)
@@ -449,6 +456,9 @@ def project(tmp_path_factory):
         ),
     ],
 )
+@pytest.mark.fault(
+    "config", "a mistake in the configuration, met by Snakemake", "one paragraph, no traceback, no job"
+)
 def test_snakemake_stops_before_any_job_with_one_paragraph(project, arguments, said):
     (project / "mine.yaml").write_text("run: x\ntraining:\n  epochss: 3\n")
     done = snakemake(project, "--cores", "1", *arguments, check=False)
@@ -459,6 +469,7 @@ def test_snakemake_stops_before_any_job_with_one_paragraph(project, arguments, s
 
 
 @pytest.mark.slow
+@pytest.mark.fault("config", "a mistake in `config.yaml` itself", "its line is named")
 def test_a_wrong_config_yaml_is_named_too(project):
     path = project / "config.yaml"
     text = path.read_text()

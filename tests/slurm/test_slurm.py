@@ -106,6 +106,11 @@ def test_logs_lie_where_the_documentation_says(whole):
     assert not list((folder / "runs/slurm-logs").rglob("*.log")), "those of jobs that went well are deleted"
 
 
+@pytest.mark.fault(
+    "cluster",
+    "a job with `device: cuda` finds no GPU",
+    "it fails with that reason, and does not go on unseen on a CPU",
+)
 def test_cuda_is_asked_for_and_its_absence_is_an_error(plain, whole, tmp_path):
     """The profile as it is: the fake GPU is none, and the log says what is missing."""
     folder = tmp_path / "cuda"
@@ -119,6 +124,7 @@ def test_cuda_is_asked_for_and_its_absence_is_an_error(plain, whole, tmp_path):
     assert kept, "SLURM's own log of a failed job is kept"
 
 
+@pytest.mark.fault("cluster", "`device: auto` on a cluster", "refused before any job")
 def test_auto_is_refused_on_a_cluster(plain, tmp_path):
     folder = prepare(tmp_path)
     with Running(folder, options=["--config", "device=auto"]) as running:
@@ -144,6 +150,15 @@ def starve(folder, stage: str) -> None:
     rewrite(folder / PROFILE, r"(?m)^set-resources:$", rf"\g<0>\n{row}")
 
 
+@pytest.mark.fault(
+    "cluster",
+    "a job is cancelled in training",
+    "submitted again, goes on from its last epoch; the same bytes",
+)
+@pytest.mark.fault(
+    "cluster", "a node is lost in training", "requeued, goes on from its last epoch; the same bytes"
+)
+@pytest.mark.fault("cluster", "a job runs out of memory", "submitted again with more; the same bytes")
 def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, tmp_path):
     """Training again: the teacher is cancelled, the student loses its node, the tables run out of memory."""
     folder = tmp_path / "again"
@@ -184,6 +199,9 @@ def pause(path, before: str, seconds: float) -> None:
     rewrite(path, rf"(?m)^( +)(?={re.escape(before)})", rf"\g<1>__import__('time').sleep({seconds})\n\g<1>")
 
 
+@pytest.mark.fault(
+    "cluster", "a job runs out of walltime", "submitted again, goes on from its last epoch; the same bytes"
+)
 def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     """A student that takes more than the minute it has: SLURM looks every half minute for such jobs."""
     folder = tmp_path / "late"
