@@ -1,7 +1,7 @@
 """Settings of the search for a variant's weights."""
 
 import difflib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -74,7 +74,8 @@ def _check_values(variant: str, key: str, values: Range | Choices) -> None:
             )
         if len(set(map(repr, values))) < len(values):
             raise ValueError(f"{variant}, {key}: an entry stands twice")
-    adapter = TypeAdapter(Annotated[field.annotation, field])
+    kept: Any = Annotated[field.annotation, field]
+    adapter: TypeAdapter[Any] = TypeAdapter(kept)
     for value in values if isinstance(values, list) else (values.low, values.high):
         try:
             adapter.validate_python(value)

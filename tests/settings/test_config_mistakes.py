@@ -429,6 +429,11 @@ def test_every_key_has_a_kind_a_meaning_and_a_default_that_fits():
     assert len(set(names)) == len(names) > 150
 
 
+@pytest.mark.fault(
+    "config",
+    "an overlay that Snakemake itself cannot read",
+    "`python -m pipeline.config` says it in one line",
+)
 def test_the_check_without_snakemake(mine, capsys, monkeypatch):
     monkeypatch.setattr("pipeline.config.BASE", BASE)
     mine.write_text("run: longer\n")
@@ -437,6 +442,8 @@ def test_the_check_without_snakemake(mine, capsys, monkeypatch):
     mine.write_text("run: longer\nrun: shorter\n")
     assert main([str(mine)]) == 1
     assert "line 2: the key 'run' stands twice" in capsys.readouterr().err
+    assert main([str(mine.with_name("gone.yaml"))]) == 1
+    assert "gone.yaml: cannot be read" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -224,6 +226,34 @@ def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     made = artefacts_of(folder)
     for name in ("weights.safetensors", "epochs.safetensors", "history.parquet"):
         assert made[str(student / name)] == whole[2][str(student / name)]
+
+
+@pytest.mark.long
+@pytest.mark.fault(
+    "cluster",
+    "the controller is frozen for two minutes while jobs run and are submitted",
+    "each job is submitted once, with the memory of the first attempt; the same bytes",
+)
+def test_a_frozen_controller_costs_no_attempt(plain, whole, tmp_path):
+    folder = tmp_path / "frozen"
+    shutil.copytree(whole[0], folder)
+    for made in ("simple.parquet", "predictions", "../results"):
+        path = folder / RUN / "main" / made
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = {job.number for job in plain.jobs()}
+    (controller,) = [daemon for daemon in plain.daemons if daemon.args[0] == "slurmctld"]
+    with Running(folder, "results") as running:
+        until(lambda: len(plain.jobs()) > len(before), "a job is submitted", 300)
+        controller.send_signal(signal.SIGSTOP)
+        time.sleep(120)
+        controller.send_signal(signal.SIGCONT)
+        assert running.finish() == 0, running.output()
+    jobs = [job for job in plain.jobs() if job.number not in before]
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    asked = {(job.rule, job.memory) for job in jobs}
+    assert len(asked) == len({rule for rule, _ in asked}), asked
+    assert (folder / "runs/slurm-logs/waiting.log").is_file()
+    assert artefacts_of(folder) == whole[2]
 
 
 @pytest.mark.long
