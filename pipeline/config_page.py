@@ -43,7 +43,7 @@ training:
 
 Put words such as `no`, `on` and `off` in quotes where text is meant. A wrong key, type or value stops before
 any job, and so does a key that stands twice. Where an overlay is not there, is no YAML at all, or holds
-itself, Snakemake itself stops first, in words of its own; the same check without Snakemake says it in one line:
+itself, Snakemake itself stops first, in its own words; the same check without Snakemake says it in one line:
 
 ```sh
 python -m pipeline.config config/reported.yaml

@@ -35,15 +35,12 @@ def group_of(nodeid: str) -> str:
     return SHARED.get(stem, stem)
 
 
-FAULTS = pytest.StashKey[list]()
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest groups begin, so that two workers end at about the same time."""
     # before any is deselected: the page of faults is of all tests
     if faults_page.whole(config):
-        config.stash[FAULTS] = faults_page.rows(items)
+        config.stash[faults_page.FOUND] = faults_page.rows(items)
     items.sort(key=lambda item: _place(group_of(item.nodeid)))
 
 

@@ -49,6 +49,9 @@ class Row(NamedTuple):
     long: bool
 
 
+FOUND = pytest.StashKey[list[Row]]()  # of a session that has collected all tests
+
+
 def rows(items: Iterable[pytest.Item]) -> list[Row]:
     """The kinds that these tests make, each once a test; raises ValueError for a marker of another form."""
     found = set()
@@ -119,5 +122,8 @@ def collected() -> list[Row]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(as_page(collected()), encoding="utf-8")
-    sys.stdout.write(f"{PAGE.relative_to(ROOT)} is written\n")
+    if "--print" in sys.argv:
+        sys.stdout.write(as_page(collected()))
+    else:
+        PAGE.write_text(as_page(collected()), encoding="utf-8")
+        sys.stdout.write(f"{PAGE.relative_to(ROOT)} is written\n")
