@@ -3,6 +3,7 @@
 from pipeline.annotation.facts import read_facts
 from pipeline.annotation.naming import folder_name
 from pipeline.core import artefacts
+from pipeline.core.disk import FILE, kind
 from pipeline.core.digests import file_digest
 from pipeline.core.registries import detectors, encoders
 
@@ -88,9 +89,10 @@ def annotated(wildcards):
             "annotate: no video is named. Name one: snakemake --cores all annotate --config video=talk.mp4"
         )
     for key, path in (("video", CFG.video), ("transcript", CFG.transcript)):
-        if path and not Path(path).is_file():
+        if path and (found := kind(Path(path))) != FILE:
+            what = "" if found == "nothing" else f" (it is {found})"
             stop(
-                f"annotate: there is no file {path}. Mend the path given as {key}; docs/annotate.md says how to "
+                f"annotate: there is no file {path}{what}. Mend the path given as {key}; docs/annotate.md says how to "
                 "write a name that holds a # or a colon."
             )
     if not Path(MODEL, "config.json").is_file():

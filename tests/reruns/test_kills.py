@@ -79,6 +79,8 @@ def remove(project: Path, job: Job) -> None:
 def world(road):
     """The small run with an exported model, its jobs, and the bytes of all that it made."""
     snakemake(road, "--cores", "2", "all", "model", *CONFIG)
+    # with the cost of the export among them
+    snakemake(road, "--cores", "2", "all", "--forcerun", "costs", *CONFIG)
     return road, jobs_of(road), state(road)
 
 
