@@ -75,11 +75,11 @@ def others_video():
     about = Path(ANNOTATIONS, "about.json")
     try:
         known = artefacts.load_json(about)["video"] if about.is_file() else CFG.video
-    except (PipelineError, KeyError) as error:
+    except (PipelineError, KeyError, TypeError) as error:
         stop(
             f"annotate: {about} does not say whose annotations these are ({error}). Move that folder away."
         )
-    return None if Path(known).resolve() == Path(CFG.video).resolve() else known
+    return None if Path(str(known)).resolve() == Path(CFG.video).resolve() else known
 
 
 def annotated(wildcards):

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fixture_trees as trees
+import numpy as np
 import pytest
 from fault_cases import cases
-from workflow import ROOT
+from workflow import ROOT, copy_project, write_overlay
 
 PATIENT = ROOT / "profiles" / "slurm" / "patient"
 SUBMIT = ("sbatch", "--parsable", "--job-name", "run", "--comment", "rule_text", "--wrap=work")
@@ -132,3 +134,54 @@ def test_a_command_that_is_not_there_is_said(slurm):
     if "command not found" not in done.stderr:
         pytest.skip("this machine has a SLURM of its own")
     assert done.returncode == 127
+
+
+# runs what it is given, as SLURM would on a node
+NODE = """#!/bin/sh
+for last in "$@"; do :; done
+echo "$@" >>"{here}/submitted"
+(sh -c "${{last#--wrap=}}" >"{here}/node.log" 2>&1; echo "7|COMPLETED" >"{here}/answer.squeue") &
+echo 7
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault(
+    "cluster", "the controller is busy when Snakemake submits a job", "submitted in the first attempt"
+)
+def test_snakemake_submits_through_it(slurm, tmp_path):
+    """The plugin of the lock, its profile, and stand-ins of SLURM: one attempt, and the job is done."""
+    project = copy_project(tmp_path / "project")
+    rows = "".join(f"u{n},d{n},{n % 2}\n" for n in range(8))
+    arrays = {"text": {"pooled": np.zeros((8, 2))}}
+    trees.features(project / "given", "utterance,dialogue,label\n" + rows, arrays)
+    write_overlay(project, {"run": "small", "corpus": {"name": "features", "folder": "given", "shards": 1}})
+    (slurm / "node").write_text(NODE.format(here=slurm))
+    (slurm / "node").chmod(0o755)
+    (slurm / "sbatch").write_text(FAKE.format(here=slurm).replace("exit 0", f'exec "{slurm}/node" "$@"'))
+    (slurm / "answer.sbatch").unlink()
+    (slurm / "answer.squeue").write_text("7|RUNNING\n")
+    (slurm / "answer.scontrol").write_text("MinJobAge = 300 sec\n")
+    (slurm / "busy.sbatch").write_text("3")
+    places = [slurm, Path(sys.executable).parent, *os.get_exec_path()]
+    environment = os.environ | {
+        "PATH": os.pathsep.join(map(str, places)),
+        "CORE_KD_SLURM_PAUSE": "0.01",
+    }
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [
+            *("snakemake", "runs/small/manifest.parquet", "--workflow-profile", "profiles/slurm"),
+            *("--configfile", "small.json", "--config", "device=cpu"),
+            *("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"),
+        ],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "runs/small/manifest.parquet").is_file()
+    (line,) = (slurm / "submitted").read_text().splitlines()
+    assert "--mem 2500" in line and asked(slurm, "sbatch") == 4
