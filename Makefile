@@ -12,7 +12,7 @@ PYTEST := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run test test-quick test-long check config lock
+.PHONY: run test test-quick test-long check config faults lock
 
 # The lock is not empty while Snakemake runs, so that its own lock is taken away only from a run of this kind that was
 # killed, never from a plain `snakemake` beside.
@@ -46,6 +46,9 @@ check: $(VENV)/test.installed         ## style, types, and what Snakemake's lint
 
 config: $(VENV)/run.installed         ## config.yaml and docs/config.md, from the settings in pipeline/
 	python -m pipeline.config_page
+
+faults: $(VENV)/test.installed        ## docs/faults.md, from the markers of the tests
+	python tests/faults_page.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; '$(PYTHON)' is older. Name another one: make run PYTHON=python3.12" >&2; exit 1; }

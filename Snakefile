@@ -103,6 +103,10 @@ onstart:
             "config, key 'device': on a cluster 'auto' would be settled by the machine that submits the jobs. Say "
             "cuda or cpu; a --config on the command line replaces that of the profile, so repeat device there."
         )
+    if not workflow.local_exec:
+        # a controller that is busy is asked again
+        patient = str(CLONE / "profiles" / "slurm" / "patient")
+        os.environ["PATH"] = os.pathsep.join([patient, os.environ["PATH"]])
 
 
 onsuccess:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
+from pipeline.core.filling import filling
 from pipeline.evaluation.families import headlines
 from pipeline.evaluation.results import Cell, Results, ordered, title
 from pipeline.reporting.markup import Table, write
@@ -38,7 +39,7 @@ def run(params: Params, *, scores: list[Path], comparisons: list[Path], folder: 
     table = across_table(params, runs)
     seeds = "; ".join(f"{name}: seeds {', '.join(map(str, one.seeds))}" for name, one in runs.items())
     marks = sorted({note for one in runs.values() for note in one.notes})
-    with artefacts.replacing_folder(folder) as target:
+    with filling(folder) as target:
         write(target, "across", table, [*marks, f"Mean ± standard deviation over seeds. {seeds}.", OWN])
 
 

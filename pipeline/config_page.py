@@ -42,8 +42,8 @@ training:
 ```
 
 Put words such as `no`, `on` and `off` in quotes where text is meant. A wrong key, type or value stops before
-any job, and so does a key that stands twice. Where an overlay is no YAML at all, Snakemake itself stops first
-and does not say which file it was; the same check without Snakemake names the line:
+any job, and so does a key that stands twice. Where an overlay is not there, is no YAML at all, or holds
+itself, Snakemake itself stops first, in its own words; the same check without Snakemake says it in one line:
 
 ```sh
 python -m pipeline.config config/reported.yaml

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from models.conditions import Condition
-from pipeline.core import stage
+from pipeline.core import artefacts, stage
+from pipeline.core.spreadsheets import as_csv
 from pipeline.evaluation import agreement
 from pipeline.evaluation.answers import Answers, Truth, load_answers, load_truth
 from pipeline.evaluation.families import heading, lines
@@ -29,7 +30,13 @@ class Params(Settings):
 
 
 def run(
-    params: Params, *, dataset: list[Path], conflicts: list[Path], predictions: list[Path], folder: Path
+    params: Params,
+    *,
+    dataset: list[Path],
+    conflicts: list[Path],
+    predictions: list[Path],
+    folder: Path,
+    shown: Path | None = None,
 ) -> None:
     """Write `{variant}` as a figure for each variant, and `counts.csv`; scores count in seven classes."""
     truth = load_truth(dataset, conflicts)
@@ -39,12 +46,12 @@ def run(
         if answers.checkpoint == "selected":
             by_variant[answers.variant].append(counts_of(answers, truth))
     tables = []
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         for variant, seeds in by_variant.items():
             mean = {name: np.mean([one[name] for one in seeds], axis=0) for name in seeds[0]}
             save(matrices(mean, labels, variant, len(seeds)), target, variant)
             tables += [long_table(variant, name, counts, labels) for name, counts in mean.items()]
-        pl.concat(tables).write_csv(target / "counts.csv", float_precision=3)
+        artefacts.save_text(target / "counts.csv", as_csv(pl.concat(tables), float_precision=3))
 
 
 def classes(values: np.ndarray, truth: Truth) -> np.ndarray:
@@ -140,4 +147,4 @@ def matrices(counts: Counts, labels: Sequence[str], variant: str, seeds: int) ->
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset*", "conflicts*", "predictions*"), outputs=("folder",))
+    stage.main(run, Params, inputs=("dataset*", "conflicts*", "predictions*"), outputs=("folder", "shown?"))

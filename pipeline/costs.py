@@ -26,14 +26,14 @@ class Params(Settings):
     run: str = Field("run", description="Name of the run, for the headings.")
 
 
-def run(params: Params, *, benchmarks: Path, folder: Path) -> None:
+def run(params: Params, *, benchmarks: Path, folder: Path, shown: Path | None = None) -> None:
     """Write the table `costs`, the figure `time_and_memory` and one row a job in `jobs.csv`.
 
     `benchmarks` is the run's folder of benchmark files, `{stage}.tsv` or `{stage}/{job}.tsv`.
     """
     jobs = read_jobs(benchmarks)
     stages = by_stage(jobs)
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         jobs.write_csv(target / "jobs.csv", float_precision=2)
         write(target, "costs", costs_table(stages, params.run), [])
         save(bars(stages, params.run), target, "time_and_memory")
@@ -128,4 +128,4 @@ def bars(stages: pl.DataFrame, name: str) -> Figure:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("benchmarks",), outputs=("folder",))
+    stage.main(run, Params, inputs=("benchmarks",), outputs=("folder", "shown?"))

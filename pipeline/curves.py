@@ -28,7 +28,7 @@ class Params(Settings):
     """The curves stage has no settings."""
 
 
-def run(params: Params, *, histories: list[Path], folder: Path) -> None:
+def run(params: Params, *, histories: list[Path], folder: Path, shown: Path | None = None) -> None:
     """Write a figure for the teacher and each variant, and `validation`, which compares them.
 
     `histories` are `{fold}/teacher/{seed}/history.parquet` and `{fold}/student/{variant}/{seed}/…`; all
@@ -41,7 +41,7 @@ def run(params: Params, *, histories: list[Path], folder: Path) -> None:
     found: dict[str, list[pl.DataFrame]] = defaultdict(list)
     for path in histories:
         found[path.parents[1].name].append(artefacts.load_table(path))
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         for name, tables in found.items():
             if len({tuple(table.columns) for table in tables}) > 1:
                 raise PipelineError(
@@ -121,4 +121,4 @@ def _curve(axes: Axes, tables: Sequence[pl.DataFrame], column: str, color: str, 
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("histories*",), outputs=("folder",))
+    stage.main(run, Params, inputs=("histories*",), outputs=("folder", "shown?"))

@@ -14,6 +14,7 @@ from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, Ext
 from pipeline.core import artefacts, seals, stage
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
+from pipeline.core.filling import filling
 from pipeline.core.origins import source_of
 from pipeline.evaluation.results import Results
 from pipeline.settings.base import Settings
@@ -108,7 +109,7 @@ def run(
         pl.col("fold") == params.fold,
         pl.col("checkpoint") == "selected",
     )
-    with artefacts.replacing_folder(folder) as target:
+    with filling(folder) as target:
         shutil.copyfile(weights, target / "weights.safetensors")
         arrays = artefacts.load_tensors(dataset / "features.safetensors")
         statistics = {

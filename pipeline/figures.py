@@ -23,11 +23,13 @@ class Params(Settings):
     learnt: dict[str, Learnt] = Field({}, description="What each student has learnt from.")
 
 
-def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder: Path) -> None:
+def run(
+    params: Params, *, scores: Path, comparisons: Path, facts: Path, folder: Path, shown: Path | None = None
+) -> None:
     """Write `robustness`, `conditions` and, where a channel can be swapped, `donor_bias` and `trade`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
     metric = params.report.main(artefacts.load_json(facts, ["task"])["task"])
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         save(robustness(results, metric), target, "robustness")
         save(conditions(results, metric), target, "conditions")
         if any(condition.swapped for condition in results.conditions):
@@ -36,4 +38,4 @@ def run(params: Params, *, scores: Path, comparisons: Path, facts: Path, folder:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("scores", "comparisons", "facts"), outputs=("folder",))
+    stage.main(run, Params, inputs=("scores", "comparisons", "facts"), outputs=("folder", "shown?"))

@@ -22,7 +22,9 @@ class Params(Settings):
     """The inventory stage has no settings."""
 
 
-def run(params: Params, *, manifest: Path, dataset: list[Path], folder: Path) -> None:
+def run(
+    params: Params, *, manifest: Path, dataset: list[Path], folder: Path, shown: Path | None = None
+) -> None:
     """Write `targets`, `lengths` and `absences`; of several folds the splits of the first are shown."""
     spans = artefacts.load_table(manifest, ["utterance", "start", "end"])
     table = artefacts.load_table(dataset[0] / "utterances.parquet").join(spans, on="utterance", how="left")
@@ -30,7 +32,7 @@ def run(params: Params, *, manifest: Path, dataset: list[Path], folder: Path) ->
     note = f"{facts['corpus']}, {table.height} utterances"
     if len(dataset) > 1:
         note += f", splits of fold {dataset[0].parent.name}"
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         save(targets(table, facts["labels"], note), target, "targets")
         save(lengths(table, note, timed=facts["timed"]), target, "lengths")
         save(absences(table, note), target, "absences")
@@ -137,4 +139,4 @@ def _share(table: pl.DataFrame, modality: str, split: str, reason: str) -> float
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("manifest", "dataset*"), outputs=("folder",))
+    stage.main(run, Params, inputs=("manifest", "dataset*"), outputs=("folder", "shown?"))

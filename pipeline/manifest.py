@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pipeline.core import artefacts, stage
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import corpora
+from pipeline.corpora.listing import files, located
 from pipeline.corpora.rows import ROWS, Corpus
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
@@ -31,7 +34,7 @@ def medium(path: Path, *, whole: bool) -> str:
 
     whole: by its digest; of a corpus on disk the size must do, for reading all of it would take too long.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         return ""
     return file_digest(path) if whole else str(path.stat().st_size)
 
@@ -122,6 +125,9 @@ def run(
         raise PipelineError(
             f"--shards: {len(shards)} paths for corpus.shards = {params.corpus.shards}; pass one a shard."
         )
+    if params.corpus.folder:
+        # an adapter that searches by name passes over what may not be listed
+        deque(files(located(params.corpus.folder)), maxlen=0)
     adapter = corpora.adapter(params.corpus.name)
     corpus = adapter.read(params.corpus, parts)
     check(corpus)

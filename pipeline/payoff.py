@@ -16,9 +16,10 @@ from pydantic import Field
 
 from models.batch import Batch
 from models.conditions import COMPLETE, Condition
-from pipeline.core import artefacts, stage
+from pipeline.core import stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
+from pipeline.core.filling import filling
 from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.passes import DIALOGUES, clean_logits, viewed
@@ -87,7 +88,7 @@ def run(
     )
     task = "regression" if regression else "classification"
     table = payoff_table(params, task, conditions, teacher, student)
-    with artefacts.replacing_folder(folder) as target:
+    with filling(folder) as target:
         write(target, "payoff", table, [])
 
 

@@ -28,7 +28,9 @@ class Params(Settings):
     """The projection stage has no settings."""
 
 
-def run(params: Params, *, dataset: Path, states: Path, facts: Path, folder: Path) -> None:
+def run(
+    params: Params, *, dataset: Path, states: Path, facts: Path, folder: Path, shown: Path | None = None
+) -> None:
     """Write a figure for each student beside the teacher, and `anchoring`.
 
     Raises PipelineError if the states are those of another dataset.
@@ -46,7 +48,7 @@ def run(params: Params, *, dataset: Path, states: Path, facts: Path, folder: Pat
         f"fold {dataset.parent.name}, seed {made['seed']}; the plane explains {share:.0f} % of the variance"
     )
     names = found["variant"].unique(maintain_order=True).to_list()
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         for variant in names:
             if variant != BASE or len(names) == 1:
                 save(scatter(joined, variant, told["labels"], note), target, variant)
@@ -151,4 +153,4 @@ def anchoring(table: pl.DataFrame, names: Sequence[str]) -> Figure:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset", "states", "facts"), outputs=("folder",))
+    stage.main(run, Params, inputs=("dataset", "states", "facts"), outputs=("folder", "shown?"))

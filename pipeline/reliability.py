@@ -26,7 +26,13 @@ class Params(Settings):
 
 
 def run(
-    params: Params, *, dataset: list[Path], conflicts: list[Path], predictions: list[Path], folder: Path
+    params: Params,
+    *,
+    dataset: list[Path],
+    conflicts: list[Path],
+    predictions: list[Path],
+    folder: Path,
+    shown: Path | None = None,
 ) -> None:
     """Write a figure for each family of views, `complete` and so on, a panel a variant; and `bins.csv`."""
     truth = load_truth(dataset, conflicts)
@@ -38,7 +44,7 @@ def run(
                 by_variant[answers.variant].append(binned(answers, truth, family))
     classification = truth.task == "classification"
     tables = []
-    with drawing(folder) as target:
+    with drawing(folder, shown) as target:
         for family, by_variant in bins.items():
             save(diagrams(by_variant, families.together(family), classification), target, family)
             for variant, seeds in by_variant.items():
@@ -153,4 +159,4 @@ def _error(bins: np.ndarray, classification: bool) -> str:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset*", "conflicts*", "predictions*"), outputs=("folder",))
+    stage.main(run, Params, inputs=("dataset*", "conflicts*", "predictions*"), outputs=("folder", "shown?"))

@@ -22,6 +22,7 @@ from pipeline.reporting.comparison_tables import (
 )
 from pipeline.reporting.corpus_table import census_table
 from pipeline.reporting.markup import Table, write
+from pipeline.reporting.pages import writing_pages
 from pipeline.reporting.protocol_tables import condition_table, conflict_table, controls_table, main_table
 from pipeline.reporting.summary import OWN, Context, few_seeds, summary
 from pipeline.reporting.trade_table import trade_table
@@ -49,6 +50,7 @@ def run(
     masks: list[Path],
     manifest: Path,
     folder: Path,
+    shown: Path | None = None,
 ) -> None:
     """Write `{name}.md`, `.html`, `.tex` and `.csv` for every table, and `summary.txt`."""
     results = Results(artefacts.load_table(scores), artefacts.load_table(comparisons))
@@ -66,7 +68,7 @@ def run(
     # a channel that a corpus lacks is lacking in every fold
     same = coinciding(Frozen.load(dataset[0], masks[0]))
     footer = footers(context, params, corpus["corpus"], digests, same)
-    with artefacts.replacing_folder(folder) as target:
+    with writing_pages(folder, shown) as target:
         tables = [
             *every_table(context),
             ("corpus", census_table(manifest, dataset)),
@@ -133,5 +135,5 @@ if __name__ == "__main__":
         run,
         Params,
         inputs=("scores", "comparisons", "facts", "dataset*", "masks*", "manifest"),
-        outputs=("folder",),
+        outputs=("folder", "shown?"),
     )

@@ -1,9 +1,9 @@
 # A trained network as a folder of its own, and a video annotated by such a folder.
 
-import re
-
 from pipeline.annotation.facts import read_facts
+from pipeline.annotation.naming import folder_name
 from pipeline.core import artefacts
+from pipeline.core.disk import FILE, kind
 from pipeline.core.digests import file_digest
 from pipeline.core.registries import detectors, encoders
 from pipeline.corpora.siblings import beside
@@ -13,15 +13,13 @@ EXPORTED_SEEDS = CFG.export.seeds or SEEDS[:1]
 EXPORTED_FOLD = CFG.export.fold or FOLDS[0]
 # the model that annotates; where it comes from is not looked at, so annotating never sets off training
 MODEL = CFG.model or f"{RUN}/model/{EXPORTED[0]}/{EXPORTED_SEEDS[0]}"
-# named after the video, in letters (of any script) and characters that no shell or wildcard minds
-TALK = re.sub(r"[^\w.-]", "_", Path(CFG.video).stem or "none")
+TALK = folder_name(CFG.video)
 ANNOTATIONS = f"{RUN}/annotations/{TALK}"
 
 
 def model_folders():
-    return expand(
-        f"{RUN}/model/{{variant}}/{{seed}}", variant=EXPORTED, seed=EXPORTED_SEEDS
-    )
+    folder = f"{RUN}/model/{{variant}}/{{seed}}"
+    return expand(stamp(folder), variant=EXPORTED, seed=EXPORTED_SEEDS)
 
 
 def exported_weights(wildcards):
@@ -43,7 +41,7 @@ rule export:
         scores=f"{RUN}/results/scores.parquet",
         comparisons=f"{RUN}/results/comparisons.parquet",
     output:
-        folder=directory(f"{RUN}/model/{{variant}}/{{seed}}"),
+        made=touch(stamp(f"{RUN}/model/{{variant}}/{{seed}}")),
     log:
         f"{LOGS}/export/{{variant}}-{{seed}}.log",
     benchmark:
@@ -67,10 +65,11 @@ rule export:
                 report=CFG.report,
             ),
         ),
+        folder=filled,
     shell:
         "python -m pipeline.export --params {params.cfg:q} --weights {input.weights:q}"
         " --dataset {input.dataset:q} --encoders {input.encoders:q} --scores {input.scores:q}"
-        " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"
+        " --comparisons {input.comparisons:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 
 def others_video():
@@ -78,23 +77,26 @@ def others_video():
     about = Path(ANNOTATIONS, "about.json")
     try:
         known = artefacts.load_json(about)["video"] if about.is_file() else CFG.video
-    except (PipelineError, KeyError) as error:
+    except (PipelineError, KeyError, TypeError) as error:
         stop(
-            f"annotate: {about} does not say whose annotations these are ({error}). Delete {ANNOTATIONS}."
+            f"annotate: {about} does not say whose annotations these are ({error}). Move that folder away."
         )
-    return None if Path(known).resolve() == Path(CFG.video).resolve() else known
+    return None if Path(str(known)).resolve() == Path(CFG.video).resolve() else known
 
 
 def annotated(wildcards):
-    """The video and its transcript; what annotating needs and is missing ends the run."""
-    video = Path(CFG.video)
+    """The files that are annotated; what annotating needs and is missing ends the run."""
     if not CFG.video:
         stop(
             "annotate: no video is named. Name one: snakemake --cores all annotate --config video=talk.mp4"
         )
     for key, path in (("video", CFG.video), ("transcript", CFG.transcript)):
-        if path and not Path(path).is_file():
-            stop(f"annotate: there is no file {path}. Mend the path given as {key}.")
+        if path and (found := kind(Path(path))) != FILE:
+            what = "" if found == "nothing" else f" (it is {found})"
+            stop(
+                f"annotate: there is no file {path}{what}. Mend the path given as {key}; docs/annotate.md says how to "
+                "write a name that holds a # or a colon."
+            )
     if not Path(MODEL, "config.json").is_file():
         stop(
             f"annotate: there is no exported model in {MODEL}, and annotating trains none. Make it with "
@@ -105,11 +107,25 @@ def annotated(wildcards):
             f"annotate: {ANNOTATIONS} holds the annotations of another video, {other}. Move that folder away, "
             "or rename one of the videos."
         )
+    return [path for path in annotated_files() if "{" not in path]
+
+
+def annotated_files():
+    """The video, and its transcript or those beside it."""
+    video = Path(CFG.video)
     try:
         told = [CFG.transcript] if CFG.transcript else beside(video)
     except PipelineError as error:
         stop(error)
-    return dict(video=str(video), transcript=[str(path) for path in told])
+    return [str(video), *map(str, told)]
+
+
+def braced(wildcards):
+    """Size and time of those whose names hold a brace: an input must not, for Snakemake sees a wildcard."""
+    told = [Path(path) for path in annotated_files() if "{" in path]
+    return [
+        f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in told if p.exists()
+    ]
 
 
 def exported_network():
@@ -122,9 +138,9 @@ def exported_network():
 
 rule annotate:
     input:
-        unpack(annotated),
+        annotated,
     output:
-        folder=directory(ANNOTATIONS),
+        made=touch(stamp(ANNOTATIONS)),
     log:
         f"{LOGS}/annotate/{TALK}.log",
     benchmark:
@@ -145,14 +161,20 @@ rule annotate:
             networks=lambda wildcards: [exported_network()],
             cfg=dict(annotate=CFG.annotate, **COMPUTE),
         ),
-        model=MODEL,
+        folder=filled,
+        # functions, for in a plain string Snakemake takes braces for wildcards
+        video=lambda wildcards: CFG.video,
+        braced=braced,
+        model=lambda wildcards: MODEL,
         # another model in the same folder is another model
         digests=lambda wildcards: [
             file_digest(Path(MODEL, name))
             for name in ("config.json", "weights.safetensors")
         ],
-        transcript=f"--transcript={CFG.transcript}" if CFG.transcript else [],
+        transcript=lambda wildcards: (
+            f"--transcript={CFG.transcript}" if CFG.transcript else []
+        ),
     shell:
         # with "=", for a name may begin with a dash
         "python -m pipeline.annotate --params {params.cfg:q} --model={params.model:q}"
-        " --video={input.video:q} {params.transcript:q} --out {output.folder:q} 2>&1 | tee {log:q}"
+        " --video={params.video:q} {params.transcript:q} --out {params.folder:q} 2>&1 | tee {log:q}"

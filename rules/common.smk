@@ -4,6 +4,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from models.modalities import MODALITIES
+from pipeline.core.filling import STAMP
 from pipeline.reruns import rule_params
 from pipeline.reruns.codehash import closure, code_lines
 from pipeline.corpora.listing import listing, located
@@ -30,6 +31,17 @@ wildcard_constraints:
     shard=r"\d+",
     part=r"\d+",
     held=r"\d+",
+
+
+def stamp(folder):
+    """By what Snakemake knows that a folder is filled. (The folder itself is no output, for Snakemake deletes
+    an output before its job, with all that people may have put into it.)"""
+    return f"{folder}/{STAMP}"
+
+
+def filled(wildcards, output):
+    """The folder that a rule fills, from its stamp."""
+    return str(Path(output.made).parent)
 
 
 # the wildcards of some job: a stage's keys are the same for all of its jobs

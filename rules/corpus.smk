@@ -36,7 +36,12 @@ rule corpus:
 
 def given_files(stem):
     """The files of the extracted features that begin with this name; none may be there, and that is data."""
-    folder = Path(CFG.corpus.folder).expanduser()
+    folder = Path(os.path.expanduser(CFG.corpus.folder))
+    if "{" in str(folder):
+        stop(
+            f"config, key corpus.folder: {folder} holds a brace, which Snakemake takes for the beginning of a "
+            "wildcard. Rename the folder, or link to it under another name."
+        )
     return sorted(str(path) for path in folder.glob(f"{stem}.*"))
 
 
@@ -44,6 +49,14 @@ def raw_folder():
     """The folder of a corpus on disk; one that is not there stops whatever needs the manifest."""
     try:
         return located(CFG.corpus.folder)
+    except PipelineError as error:
+        stop(error)
+
+
+def listed(folder):
+    """What lies in a folder, as one line; one that may not be looked into ends the run."""
+    try:
+        return listing(folder)
     except PipelineError as error:
         stop(error)
 
@@ -58,7 +71,7 @@ def raw_files(wildcards):
 
 def raw_listing(wildcards):
     """What lies in the folder of a corpus of media, with its transcripts and labels, as one line."""
-    return "" if CORPUS.generated or CORPUS.given else listing(raw_folder())
+    return "" if CORPUS.generated or CORPUS.given else listed(raw_folder())
 
 
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.

@@ -37,7 +37,7 @@ else:
         """What a person placed in weights/ (by_hand of pipeline.weights) as one line; empty if nothing."""
         weights = getattr(CFG.encoders, wildcards.modality).weights
         folder = Path("weights", weights.name.replace("/", "--"), weights.revision)
-        return listing(folder) if folder.is_dir() else ""
+        return listed(folder) if folder.is_dir() else ""
 
     rule weights:
         output:

@@ -9,8 +9,8 @@ ANSWERS = dict(
 
 def report_files():
     families = ("confusion", "reliability", "training", "states", "corpus")
-    figures = [f"{RUN}/results/figures/{family}" for family in families]
-    return [*figures, f"{RUN}/results/explorer.html", f"{RUN}/results/costs"]
+    figures = [stamp(f"{RUN}/results/figures/{family}") for family in families]
+    return [*figures, f"{RUN}/results/explorer.html", stamp(f"{RUN}/results/costs")]
 
 
 def history_files():
@@ -30,7 +30,7 @@ rule confusion:
     input:
         **ANSWERS,
     output:
-        folder=figures_of(
+        **figures_of(
             "confusion", category="3. Confusion", caption="captions/confusion.rst"
         ),
     log:
@@ -45,17 +45,18 @@ rule confusion:
         runtime=60,
     params:
         **made_by("pipeline.confusion"),
+        folder=filled,
     shell:
         "python -m pipeline.confusion --params {params.cfg:q} --dataset {input.dataset:q}"
         " --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --shown {output.shown:q} > {log:q} 2>&1"
 
 
 rule reliability:
     input:
         **ANSWERS,
     output:
-        folder=figures_of(
+        **figures_of(
             "reliability",
             category="4. Calibration",
             caption="captions/reliability.rst",
@@ -71,17 +72,18 @@ rule reliability:
         runtime=60,
     params:
         **made_by("pipeline.reliability"),
+        folder=filled,
     shell:
         "python -m pipeline.reliability --params {params.cfg:q} --dataset {input.dataset:q}"
         " --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --shown {output.shown:q} > {log:q} 2>&1"
 
 
 rule curves:
     input:
         histories=history_files(),
     output:
-        folder=figures_of(
+        **figures_of(
             "training", category="5. Training", caption="captions/training.rst"
         ),
     log:
@@ -95,9 +97,10 @@ rule curves:
         runtime=30,
     params:
         **made_by("pipeline.curves"),
+        folder=filled,
     shell:
         "python -m pipeline.curves --params {params.cfg:q} --histories {input.histories:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --shown {output.shown:q} > {log:q} 2>&1"
 
 
 rule states:
@@ -145,7 +148,7 @@ rule projection:
         states=f"{RUN}/{FOLDS[0]}/states/{SEEDS[0]}.parquet",
         facts=f"{RUN}/{FOLDS[0]}/states/{SEEDS[0]}.json",
     output:
-        folder=figures_of("states", category="6. States", caption="captions/states.rst"),
+        **figures_of("states", category="6. States", caption="captions/states.rst"),
     log:
         f"{LOGS}/projection.log",
     benchmark:
@@ -157,9 +160,10 @@ rule projection:
         runtime=30,
     params:
         **made_by("pipeline.projection"),
+        folder=filled,
     shell:
         "python -m pipeline.projection --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --states {input.states:q} --facts {input.facts:q} --folder {output.folder:q}"
+        " --states {input.states:q} --facts {input.facts:q} --folder {params.folder:q} --shown {output.shown:q}"
         " > {log:q} 2>&1"
 
 
@@ -168,7 +172,7 @@ rule inventory:
         manifest=f"{RUN}/manifest.parquet",
         dataset=expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS),
     output:
-        folder=figures_of("corpus", category="7. Corpus", caption="captions/corpus.rst"),
+        **figures_of("corpus", category="7. Corpus", caption="captions/corpus.rst"),
     log:
         f"{LOGS}/inventory.log",
     benchmark:
@@ -180,9 +184,10 @@ rule inventory:
         runtime=30,
     params:
         **made_by("pipeline.inventory"),
+        folder=filled,
     shell:
         "python -m pipeline.inventory --params {params.cfg:q} --manifest {input.manifest:q}"
-        " --dataset {input.dataset:q} --folder {output.folder:q} > {log:q} 2>&1"
+        " --dataset {input.dataset:q} --folder {params.folder:q} --shown {output.shown:q} > {log:q} 2>&1"
 
 
 rule explorer:
@@ -222,14 +227,15 @@ rule explorer:
 rule costs:
     input:
         results_files(),
-        [name for name in report_files() if name != f"{RUN}/results/costs"],
+        [name for name in report_files() if name != stamp(f"{RUN}/results/costs")],
     output:
-        folder=report(
-            directory(f"{RUN}/results/costs"),
-            patterns=["{name}.svg", "{name}.html"],
+        made=touch(stamp(f"{RUN}/results/costs")),
+        shown=shown(
+            "costs",
+            ["{name}.svg", "{name}.html"],
+            "what",
             caption="captions/costs.rst",
             category="8. Costs",
-            labels=named("what"),
         ),
     log:
         f"{LOGS}/costs.log",
@@ -242,7 +248,8 @@ rule costs:
         runtime=30,
     params:
         **made_by("pipeline.costs", cfg=dict(run=CFG.run)),
+        folder=filled,
         benchmarks=COSTS,
     shell:
         "python -m pipeline.costs --params {params.cfg:q} --benchmarks {params.benchmarks:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --shown {output.shown:q} > {log:q} 2>&1"

@@ -28,7 +28,8 @@ def simple_files():
 
 def results_files():
     return [
-        f"{RUN}/results/{name}" for name in ("tables", "figures/protocol", "across")
+        stamp(f"{RUN}/results/{name}")
+        for name in ("tables", "figures/protocol", "across")
     ]
 
 
@@ -37,13 +38,21 @@ def named(kind):
     return lambda wildcards: {kind: wildcards.name.replace("_", " ")}
 
 
-def figures_of(family, **shown):
-    """A folder of figures, of which the report shows every SVG."""
+def shown(part, patterns, label, **about):
+    """What the report shows of a folder of results: copies, for Snakemake packs declared folders alone."""
     return report(
-        directory(f"{RUN}/results/figures/{family}"),
-        patterns=["{name}.svg"],
-        labels=named("figure"),
-        **shown,
+        directory(f"{RUN}/report/{part}"),
+        patterns=patterns,
+        labels=named(label),
+        **about,
+    )
+
+
+def figures_of(family, **about):
+    """The outputs of a rule that draws a family of figures: every SVG is shown."""
+    return dict(
+        made=touch(stamp(f"{RUN}/results/figures/{family}")),
+        shown=shown(f"figures/{family}", ["{name}.svg"], "figure", **about),
     )
 
 
@@ -269,12 +278,13 @@ rule tables:
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
         manifest=f"{RUN}/manifest.parquet",
     output:
-        folder=report(
-            directory(f"{RUN}/results/tables"),
-            patterns=["{name}.html"],
+        made=touch(stamp(f"{RUN}/results/tables")),
+        shown=shown(
+            "tables",
+            ["{name}.html"],
+            "table",
             caption="captions/tables.rst",
             category="1. Tables",
-            labels=named("table"),
         ),
     log:
         f"{LOGS}/tables.log",
@@ -292,10 +302,11 @@ rule tables:
                 report=CFG.report, run=CFG.run, generator=GENERATOR, learnt=learnt()
             ),
         ),
+        folder=filled,
     shell:
         "python -m pipeline.tables --params {params.cfg:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --facts {input.facts:q} --dataset {input.dataset:q} --masks {input.masks:q}"
-        " --manifest {input.manifest:q} --folder {output.folder:q} > {log:q} 2>&1"
+        " --manifest {input.manifest:q} --folder {params.folder:q} --shown {output.shown:q} > {log:q} 2>&1"
 
 
 rule figures:
@@ -304,7 +315,7 @@ rule figures:
         comparisons=f"{RUN}/results/comparisons.parquet",
         facts=f"{RUN}/facts.json",
     output:
-        folder=figures_of(
+        **figures_of(
             "protocol", category="2. Protocols", caption="captions/protocol.rst"
         ),
     log:
@@ -318,10 +329,11 @@ rule figures:
         runtime=30,
     params:
         **made_by("pipeline.figures", cfg=dict(report=CFG.report, learnt=learnt())),
+        folder=filled,
     shell:
         "python -m pipeline.figures --params {params.cfg:q} --scores {input.scores:q}"
-        " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {output.folder:q}"
-        " > {log:q} 2>&1"
+        " --comparisons {input.comparisons:q} --facts {input.facts:q} --folder {params.folder:q}"
+        " --shown {output.shown:q} > {log:q} 2>&1"
 
 
 # One table over several finished runs; those of other corpora are read as they are, and never remade here.
@@ -332,7 +344,7 @@ rule across:
             f"runs/{run}/results/comparisons.parquet" for run in [CFG.run, *CFG.beside]
         ],
     output:
-        folder=directory(f"{RUN}/results/across"),
+        made=touch(stamp(f"{RUN}/results/across")),
     log:
         f"{LOGS}/across.log",
     benchmark:
@@ -344,6 +356,7 @@ rule across:
         runtime=30,
     params:
         **made_by("pipeline.across", cfg=dict(report=CFG.report)),
+        folder=filled,
     shell:
         "python -m pipeline.across --params {params.cfg:q} --scores {input.scores:q}"
-        " --comparisons {input.comparisons:q} --folder {output.folder:q} > {log:q} 2>&1"
+        " --comparisons {input.comparisons:q} --folder {params.folder:q} > {log:q} 2>&1"

@@ -261,7 +261,7 @@ rule payoff:
         teachers=held_out_networks("teacher"),
         students=held_out_networks(f"student/{ALONE}"),
     output:
-        folder=directory(f"{RUN}/results/payoff"),
+        made=touch(stamp(f"{RUN}/results/payoff")),
     log:
         f"{LOGS}/payoff.log",
     benchmark:
@@ -291,7 +291,8 @@ rule payoff:
                 **COMPUTE,
             ),
         ),
+        folder=filled,
     shell:
         "python -m pipeline.payoff --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --teachers {input.teachers:q} --students {input.students:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} > {log:q} 2>&1"

@@ -12,6 +12,7 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import faults_page  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
@@ -25,7 +26,7 @@ settings.load_profile("project")
 
 # what takes longest begins first; the files of one name share what a session fixture made
 FIRST = ["test_slurm", "road", "test_reruns", "test_reruns_executed"]
-SHARED = {"test_road": "road", "test_browser": "road"}
+SHARED = {"test_road": "road", "test_browser": "road", "test_kills": "road"}
 
 
 def group_of(nodeid: str) -> str:
@@ -34,8 +35,12 @@ def group_of(nodeid: str) -> str:
     return SHARED.get(stem, stem)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest groups begin, so that two workers end at about the same time."""
+    # before any is deselected: the page of faults is of all tests
+    if faults_page.whole(config):
+        config.stash[faults_page.FOUND] = faults_page.rows(items)
     items.sort(key=lambda item: _place(group_of(item.nodeid)))
 
 

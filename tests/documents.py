@@ -34,7 +34,9 @@ def commands(page: Path) -> list[str]:
     """The shell lines of a page, without their comments."""
     blocks = "\n".join(example.text for example in examples(page) if example.language == "sh")
     lines = blocks.replace("\\\n", " ").splitlines()
-    return [line.partition(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+    # a comment, and no `#` within a name
+    told = [re.split(r"\s#(?=\s)", line)[0].strip() for line in lines if not line.startswith("#")]
+    return [line for line in told if line]
 
 
 def edits(page: Path) -> Iterator[tuple[str, tuple[str, str] | None, str]]:

@@ -14,14 +14,16 @@ from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.perception import Perceived, Video
 from pipeline.core import artefacts
 from pipeline.core.device import prepare
+from pipeline.core.disk import printable
 from pipeline.core.errors import PipelineError
+from pipeline.core.filling import SPARE, filling, listed
 from pipeline.corpora import siblings
 from pipeline.settings.annotate import AnnotateSettings
 
 log = logging.getLogger("pipeline")
 
 
-# all that a folder of annotations holds; Snakemake leaves a stamp of its own
+# all that is written into a folder of annotations; earlier versions left a stamp of Snakemake's
 FILES = (
     *(f"annotations.{suffix}" for suffix in ("parquet", "csv", "jsonl", "srt", "vtt")),
     *("faces.parquet", "about.json", "annotated.mp4", ".snakemake_timestamp"),
@@ -40,12 +42,12 @@ def annotate(
 ) -> pl.DataFrame:
     """The annotations as a table; with `out`, all files go there.
 
-    Raises PipelineError if video or transcript cannot be read, nothing in the video can be judged, or `out`
-    would take the place of anything but former annotations.
+    Whatever else lies in `out` stays there. Raises PipelineError if video or transcript cannot be read,
+    nothing in the video can be judged, or a file in `out` that is none of former annotations would be lost.
     """
     video = Path(video)
     if out is not None:
-        out = replaceable(Path(out), [video] if transcript is None else [video, Path(transcript)])
+        out = fillable(Path(out), [video] if transcript is None else [video, Path(transcript)])
     with tempfile.TemporaryDirectory() as spare:
         opened = perception.open_video(video, Path(spare) / "sound", model.facts.extraction.media)
         told = Path(transcript) if transcript is not None else siblings.one_beside(video)
@@ -61,7 +63,7 @@ def annotate(
         )
         rows = files.table(model, seen, values)
         if out is not None:
-            with artefacts.replacing_folder(out) as target:
+            with filling(out) as target:
                 files.write(target, rows, seen, model)
                 artefacts.save_json(target / "about.json", about(model, opened, told, seen))
                 if settings.film.drawn:
@@ -71,33 +73,48 @@ def annotate(
     return rows
 
 
-def replaceable(out: Path, read: Sequence[Path]) -> Path:
+def fillable(out: Path, read: Sequence[Path]) -> Path:
     """The folder `out` as an absolute path; `read` are the files that the annotations are made from.
 
-    Raises PipelineError if it is a file, is mounted, holds what is no annotation, or holds one of `read`.
+    Raises PipelineError if it is a file, cannot be written, or if a file of somebody's own, or one of `read`,
+    lies in it under the name of a file of annotations.
     """
     found = out.resolve()
-    if not found.exists():
-        return found
-    if not found.is_dir():
+    if found.exists() and not found.is_dir():
         raise PipelineError(
             f"{out}: it is a file, and the annotations become a folder of that name. Name a folder that is "
             "not there yet."
         )
-    if found.is_mount():
+    there = {path.name for path in found.iterdir()} if found.exists() else set()
+    own = [path.name for path in read if path.resolve().parent == found and path.name in FILES]
+    if not former(found):
+        own += sorted(name for name in there & set(FILES))
+    own += sorted(name for name in there & set(FILES) if (found / name).is_dir())
+    if own:
         raise PipelineError(
-            f"{out}: the annotations take the place of the whole folder, and a mounted one cannot be "
-            "replaced. Name a folder within it."
+            f"{out}: annotations are written there, and it holds {own[0]!r}, which would be lost. Name a "
+            "folder that is not there yet, or move that file away."
         )
-    foreign = sorted(path.name for path in found.iterdir() if path.name not in FILES or not path.is_file())
-    foreign += [path.name for path in read if path.resolve().parent == found]
-    if foreign:
-        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+    near = next(path for path in (found, *found.parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=SPARE, dir=near):
+            pass
+    except OSError as error:
         raise PipelineError(
-            f"{out}: the annotations take the place of the whole folder, and it holds {foreign[0]!r}{more}, "
-            "which would be lost. Name a folder that is not there yet, or one that holds annotations alone."
-        )
+            f"{out}: nothing can be written there ({error.strerror}). Name a folder of your own."
+        ) from error
     return found
+
+
+def former(folder: Path) -> bool:
+    """Whether the files of annotations that lie in a folder are those of an earlier call."""
+    if listed(folder) is not None:
+        return True
+    # as earlier versions left them: what they were made from, or nothing but annotations
+    try:
+        return {"video", "model", "cut"} <= artefacts.load_json(folder / "about.json").keys()
+    except (PipelineError, AttributeError):
+        return folder.is_dir() and all(path.name in FILES and path.is_file() for path in folder.iterdir())
 
 
 def missing(seen: Perceived) -> str:
@@ -116,9 +133,9 @@ def about(model: ExportedModel, video: Video, transcript: Path | None, seen: Per
     """What made these annotations, and what the video lacked."""
     facts = model.facts
     return {
-        "video": str(video.path),
+        "video": printable(video.path),
         "duration": video.duration,
-        "transcript": None if transcript is None else str(transcript),
+        "transcript": None if transcript is None else printable(transcript),
         "cut": seen.cut,
         "said": seen.said,
         "repaired": seen.repaired,

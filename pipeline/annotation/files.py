@@ -13,6 +13,7 @@ from models.modalities import MODALITIES
 from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.perception import Perceived
 from pipeline.core import artefacts
+from pipeline.core.spreadsheets import as_csv
 from pipeline.corpora import subtitles, transcripts
 from pipeline.corpora.decoding import lines
 
@@ -53,7 +54,7 @@ def write(folder: Path, rows: pl.DataFrame, seen: Perceived, model: ExportedMode
     artefacts.save_table(
         folder / "faces.parquet", seen.boxes.with_columns(pl.col("utterance").cast(pl.Int32))
     )
-    artefacts.save_text(folder / "annotations.csv", rows.write_csv())
+    artefacts.save_text(folder / "annotations.csv", as_csv(rows))
     artefacts.save_text(folder / "annotations.jsonl", json_lines(rows, model))
     artefacts.save_text(folder / "annotations.srt", as_srt(rows, model.facts.notice))
     artefacts.save_text(folder / "annotations.vtt", as_vtt(rows, model.facts.notice))

@@ -20,8 +20,9 @@ import polars as pl
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from pipeline.core import seals
+from pipeline.core import seals, spare
 from pipeline.core.digests import facts_digest, file_digest  # noqa: F401
+from pipeline.core.disk import refusals_named
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import Source, source_of
 
@@ -31,10 +32,19 @@ PANIC: type[BaseException] = pl.exceptions.PanicException
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends without error."""
-    path = Path(path)
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without error.
+
+    Raises PipelineError if the file system refuses it (full, read-only, ...).
+    """
+    with refusals_named(path):
+        yield from _replacing(Path(path))
+
+
+def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    spare.sweep(path.parent, f".{path.stem}-")
+    beginning = spare.prefix(f".{path.stem}-")
+    handle, name = tempfile.mkstemp(prefix=beginning, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -59,12 +69,18 @@ def _to_disk(path: Path) -> None:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it takes the place of `path` when the block ends.
 
-    Raises OSError if `path` is a file, or another writer puts a folder there again and again.
+    Raises PipelineError if the file system refuses it (full, read-only, a file of that name), OSError if
+    another writer puts a folder there again and again.
     """
     # a link stays a link to the new folder
-    path = Path(path).resolve()
+    with refusals_named(path):
+        yield from _replacing_folder(Path(path).resolve())
+
+
+def _replacing_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    spare.sweep(path.parent, f".{path.name}-")
+    temporary = Path(tempfile.mkdtemp(prefix=spare.prefix(f".{path.name}-"), dir=path.parent))
     try:
         yield temporary
         mask = os.umask(0)

@@ -5,10 +5,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.core.disk import refusals_named
+
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
-    with open(path, "rb") as file:
+    """SHA-256 of a file, as hexadecimal text; raises PipelineError if this account may not read it."""
+    with refusals_named(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

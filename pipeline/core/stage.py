@@ -23,11 +23,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.core import artefacts
+from pipeline.core import artefacts, disk
 from pipeline.core.errors import PipelineError
 
 P = TypeVar("P", bound=BaseModel)
@@ -115,13 +115,22 @@ def main(
         with leaving_on_sigterm():
             run(params, **arguments)
     except PipelineError as error:
-        log.error("error: %s", error)
-        log.info("failed after %s", cost(start))
-        sys.exit(1)
+        _failed(error, start)
+    except Exception as error:
+        # what a file system refuses is a fault of the machine, wherever it shows
+        if (fault := disk.refused(error)) is None:
+            raise
+        _failed(fault, start)
     for flag in _names(outputs):
         for path in _paths(arguments[flag]):
             log.info("wrote %s %s: %s", flag, path, artefacts.counts(path))
     log.info("done in %s", cost(start))
+
+
+def _failed(error: PipelineError, start: float) -> NoReturn:
+    log.error("error: %s", error)
+    log.info("failed after %s", cost(start))
+    sys.exit(1)
 
 
 def _names(flags: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ Times are seconds on the media's clock, which begins at the container's start ti
 Decoding uses one thread.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +16,7 @@ from av.container import InputContainer
 from av.frame import Frame as AnyFrame
 from av.stream import Stream
 
+from pipeline.core import disk
 from pipeline.core.absence import FILE_MISSING, UNDECODABLE
 from pipeline.core.errors import PipelineError
 from pipeline.core.soundtrack import LONGEST_GAP
@@ -35,8 +37,11 @@ class MediaAbsence(PipelineError):
 def opened(path: Path) -> Iterator[InputContainer]:
     """Open a container, or raise MediaAbsence."""
     path = Path(path)
-    if not path.is_file():
-        raise MediaAbsence(FILE_MISSING, path, "there is no such file")
+    # not Path.is_file, which raises where a folder above may not be looked into
+    if not os.path.isfile(path):
+        found = disk.kind(path)
+        what = "there is no such file" if found == "nothing" else f"it is {found}, and no file"
+        raise MediaAbsence(FILE_MISSING, path, what)
     try:
         # absolute: FFmpeg takes a name with a colon for an address
         container = av.open(str(path.absolute()), metadata_errors="replace")

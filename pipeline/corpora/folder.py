@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.core.disk import kind
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import SPLITS
 from pipeline.corpora import reading, siblings, times, transcripts
@@ -64,6 +65,7 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
         )
     alone = sorted(set(spoken) - set(media))
     if alone:
+        _no_file(alone[0])
         raise PipelineError(
             f"{spoken[alone[0]][0]}: a transcript without a video of the same name beside it. Add the video "
             "(docs/corpora/folder.md lists the endings), or move the file elsewhere."
@@ -94,6 +96,16 @@ def _by_name(found: Sequence[Path], media: Mapping[Path, Sequence[Path]]) -> dic
         else:
             spoken[own] = paths
     return spoken
+
+
+def _no_file(name: Path) -> None:
+    """Raise PipelineError if what has the name of a medium is a folder, a pipe or a link to nothing."""
+    for path in sorted(name.parent.iterdir()):
+        if path.stem == name.name and path.suffix.lower() in VIDEOS + SOUNDS:
+            raise PipelineError(
+                f"{path}: it is {kind(path)}, and a file with picture or sound is expected. Put the file "
+                "there (or mount the disk that the link leads to), or move it and its transcript elsewhere."
+            )
 
 
 def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tuple[str, ...]:

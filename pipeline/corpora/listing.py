@@ -7,8 +7,10 @@ copy. Nothing to load here: the line is made when the job graph is built.
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from pipeline.core.disk import FILE, FOLDER, kind, printable
 from pipeline.core.errors import PipelineError
 
 # read in full; of all other files (media, packed labels) the size is enough
@@ -22,8 +24,9 @@ def located(folder: str) -> Path:
             "config, key corpus.folder: this corpus is read from a folder on disk, and none is named. Set "
             "the key to where the corpus is unpacked."
         )
-    path = Path(folder).expanduser()
-    if not path.is_dir():
+    # not expanduser of Path, which raises where there is no such account
+    path = Path(os.path.expanduser(folder))
+    if not os.path.isdir(path):
         raise PipelineError(
             f"config, key corpus.folder: there is no folder {path}. Set the key to where the corpus is "
             "unpacked, as this machine sees it."
@@ -32,7 +35,11 @@ def located(folder: str) -> Path:
 
 
 def listing(folder: Path) -> str:
-    """Number of files and a digest of names, sizes and, of texts, contents; hidden files do not count."""
+    """Number of files and a digest of names, sizes and, of texts, contents; hidden files do not count.
+
+    Raises PipelineError as `files` does. A text that may not be read counts by its size; whoever needs it
+    says so.
+    """
     total = hashlib.sha256()
     count = 0
     for path in sorted(map(str, files(folder))):
@@ -40,7 +47,7 @@ def listing(folder: Path) -> str:
         name = os.path.relpath(path, folder)
         total.update(f"{name}\0{os.stat(path).st_size}\0".encode("utf-8", "surrogateescape"))
         if name.lower().endswith(TEXTS):
-            with open(path, "rb") as file:
+            with suppress(OSError), open(path, "rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return f"{folder}: {count} files, {total.hexdigest()[:12]}"
 
@@ -48,8 +55,9 @@ def listing(folder: Path) -> str:
 def files(folder: Path) -> Iterator[Path]:
     """All files below a folder, sorted within each; hidden files and folders do not count.
 
-    Links are followed (corpora are often linked in), but not into a folder that is being listed. What cannot
-    be listed, or is a broken link, is as good as no file.
+    Links are followed (corpora are often linked in), but not into a folder that is being listed. What is no
+    file (a pipe, a link to nothing) does not count. Raises PipelineError for a folder that may not be listed
+    or looked into, for nobody would see that its dialogues are missing.
     """
     yield from _below(folder, ())
 
@@ -61,13 +69,18 @@ def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
         return
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError:
-        return
-    for path in (folder / name for name in names):
-        if path.is_dir():
-            yield from _below(path, (*above, real))
-        elif path.is_file():
-            yield path
+        kinds = {name: kind(folder / name, strict=True) for name in names}
+    except OSError as error:
+        raise PipelineError(
+            f"{printable(folder)}: the folder may not be listed or looked into ({error.strerror}), and what "
+            "lies in it would be missing from the corpus. Give this account the right (chmod), or move it "
+            "elsewhere."
+        ) from error
+    for name, found in kinds.items():
+        if found == FOLDER:
+            yield from _below(folder / name, (*above, real))
+        elif found == FILE:
+            yield folder / name
 
 
 def once(paths: Iterable[Path]) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import polars as pl
 
 from pipeline.core import artefacts, media
+from pipeline.core.disk import is_text, printable
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.corpora.decoding import lines, read_text, repaired  # noqa: F401
@@ -160,5 +161,16 @@ def some_usable(paths: Collection[Path], faults: Mapping[Path, media.MediaAbsenc
 
 
 def table(rows: Sequence[Mapping]) -> pl.DataFrame:
-    """Rows as a manifest without shards; a key that a row lacks is null."""
+    """Rows as a manifest without shards; a key that a row lacks is null.
+
+    Raises PipelineError for a name that is not UTF-8, which no table can hold.
+    """
+    for row in rows:
+        for key in ("media", "dialogue"):
+            name = str(row[key])
+            if not is_text(name):
+                raise PipelineError(
+                    f"{printable(name)}: the name is not UTF-8, and no table can hold it. Rename the file or "
+                    "folder."
+                )
     return pl.DataFrame([{name: row.get(name) for name in ROWS} for row in rows], schema=ROWS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core import artefacts
+from pipeline.core.spreadsheets import harmless
 from pipeline.evaluation.results import Cell
 from pipeline.reporting.units import shown
 
@@ -91,12 +92,17 @@ def texts(table: Table) -> list[list[str]]:
     return [[text(*pair) for pair in zip(row, table.units, strict=True)] for row in table.rows]
 
 
+def cell(text: str) -> str:
+    """A text as one cell of a Markdown table: `|` ends none, a line break is a blank, a tag is no markup."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(re.split(r"[\r\n]+", text)).replace("|", "\\|"))
+
+
 def markdown(table: Table, footer: Sequence[str]) -> str:
     """The table with its notes and the footer below it."""
     lines = [f"# {table.heading}", ""]
-    lines.append("| " + " | ".join(table.header) + " |")
+    lines.append("| " + " | ".join(map(cell, table.header)) + " |")
     lines.append("|" + "|".join(["---"] + ["---:"] * (len(table.header) - 1)) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in texts(table)]
+    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in texts(table)]
     lines.append("")
     for note in (*table.notes, *footer):
         lines += [note, ""]
@@ -159,13 +165,13 @@ def as_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     header: list[str] = []
     for name, many in zip(table.header, cells, strict=True):
-        label = name or "variant"
+        label = harmless(name) or "variant"
         header += [label, f"{label} sd", f"{label} low", f"{label} high"] if many else [label]
     writer.writerow(header)
     for row in table.rows:
         line: list[str] = []
         for value, many in zip(row, cells, strict=True):
-            line += _numbers(value) if many else [str(value or "").strip("*")]
+            line += _numbers(value) if many else [harmless(str(value or "").strip("*"))]
         writer.writerow(line)
     return out.getvalue()
 

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.typing import RcKeyType
 
-from pipeline.core import artefacts
 from pipeline.evaluation.results import DIAGNOSTIC, MARK
+from pipeline.reporting.pages import writing_pages
 
 # colours that colour-blind readers can tell apart (after Okabe and Ito); markers tell variants apart as well
 COLOURS = (
@@ -33,6 +33,8 @@ STYLE: dict[RcKeyType, Any] = {
     "pdf.fonttype": 42,
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    # a label of a corpus may hold a dollar, which is no formula
+    "text.parse_math": False,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -57,9 +59,9 @@ CAPTION = "This project's own implementation; not the paper's numbers."
 
 
 @contextmanager
-def drawing(folder: Path) -> Iterator[Path]:
-    """The project's style, and a folder that takes the place of `folder` when all of it is drawn."""
-    with matplotlib.rc_context(STYLE), artefacts.replacing_folder(folder) as target:
+def drawing(folder: Path, shown: Path | None) -> Iterator[Path]:
+    """The project's style, and `writing_pages` for all that is drawn."""
+    with matplotlib.rc_context(STYLE), writing_pages(folder, shown) as target:
         yield target
 
 

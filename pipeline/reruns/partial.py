@@ -7,6 +7,7 @@ of them never resumes what was made before it. Files in it appear by rename, so 
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from importlib.metadata import PackageNotFoundError, version
@@ -48,23 +49,31 @@ def run_digest(
     """Digest of a stage's code, settings, contents of its inputs, libraries and kind of device.
 
     `also`: further modules of ours that the stage loads by a registry, which no import shows. An input that
-    is a folder counts with all its files; one that does not exist counts as nothing.
+    is a folder counts with all its files; one that does not exist, or may not be read, counts as nothing.
     """
     files = [
         file
         for path in inputs
-        for file in ([path] if path.is_file() else sorted(path.rglob("*")))
-        if file.is_file()
+        for file in ([path] if os.path.isfile(path) else sorted(path.rglob("*")))
+        if os.path.isfile(file)
     ]
     return facts_digest(
         {
             "code": code_digest(module, *also),
             "settings": dict(settings),
-            "inputs": [file_digest(file) for file in files],
+            "inputs": [_digest(file) for file in files],
             "libraries": [installed(name) for name in LIBRARIES],
             "device": device,
         }
     )
+
+
+def _digest(file: Path) -> str | None:
+    """SHA-256 of a file; None if it may not be read, which is an absence, and no end of its whole shard."""
+    try:
+        return file_digest(file)
+    except (OSError, PipelineError):
+        return None
 
 
 def installed(library: str) -> str | None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
@@ -26,7 +26,8 @@ from pipeline.settings.search import SearchSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import JUDGES, TrainingSettings
 
-NAME = r"^[A-Za-z0-9_]+$"
+# a file system takes 255 bytes, and temporary names are longer than what they stand for
+NAME = r"^[A-Za-z0-9_]{1,100}$"
 
 # what stands in the tables beside the students, so no variant may have its name
 RESERVED = ("teacher", "majority", "prior_sampling", "product", "product_chain", "early_chain", "protocol")
@@ -99,7 +100,7 @@ class Config(ComputeSettings, NamedSettings):
     )
     protocol: ProtocolSettings = Field(ProtocolSettings(), description="masks and conflict pairs")
     report: ReportSettings = Field(ReportSettings(), description="metrics, tests and tables")
-    beside: list[str] = Field(
+    beside: list[Annotated[str, Field(pattern=NAME)]] = Field(
         [], description="finished runs that the table across corpora shows beside this one"
     )
     export: ExportSettings = Field(ExportSettings(), description="networks that the target `model` exports")
@@ -111,13 +112,6 @@ class Config(ComputeSettings, NamedSettings):
         "", description="folder of the model that annotates; empty: the first that is exported"
     )
     annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
-
-    @field_validator("seeds", "compare", "reference_seeds")
-    @classmethod
-    def _distinct(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("an entry stands twice")
-        return values
 
     @model_validator(mode="after")
     def _variants_are_known(self) -> "Config":
@@ -200,8 +194,6 @@ class Config(ComputeSettings, NamedSettings):
         for what, those in row.same.items():
             if set(those) <= set(folds):
                 raise ValueError(f"corpus.folds: {' and '.join(those)} both test {what}; name one of them")
-        if len(set(folds)) != len(folds):
-            raise ValueError("corpus.folds: an entry stands twice")
 
     def _what_may_differ_by_fold(self) -> None:
         """Raise ValueError for a fold or variant that is not there, and for what judges all folds."""

@@ -28,7 +28,7 @@ class CorpusSettings(Settings):
     folder: str = Field("", description="folder of a corpus on disk; empty for the embedded one")
     protocol: str = Field("", description="named label protocol of the adapter; empty: its default")
     shards: int = Field(2, ge=1, le=1000, description="slices of whole dialogues that extraction works on")
-    folds: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]] = Field(
+    folds: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,100}$")]] = Field(
         ["main"], min_length=1, description="folds to train and judge"
     )
     validation: float = Field(

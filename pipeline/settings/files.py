@@ -1,15 +1,19 @@
 """The files that the configuration comes from, with the line of every key, so that a fault can be placed."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from pipeline.core.errors import PipelineError
 
 Place = tuple[str, ...]
+MOST_KEYS = 20_000  # of a file; this project's own has some hundreds
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,16 @@ def read_source(path: Path) -> Source:
             f"{name}: cannot be read ({error}). Check the path given with --configfile."
         ) from None
     try:
-        json.loads(text)
-        # PyYAML takes no tab in JSON, where tabs are as good as spaces
-        text = text.replace("\t", " ")
-    except ValueError:
-        pass
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = dict(_lines(root, name, ()))
-        values = yaml.safe_load(text)
-        # half a character, which JSON can spell, is no text
-        json.dumps(values, ensure_ascii=False, default=str).encode()
+        lines, values = _parsed(name, text)
     except yaml.YAMLError as error:
         raise PipelineError(_unreadable(name, text, error)) from None
-    except (ValueError, RecursionError) as error:
-        # a date that is none, a number of thousands of digits, half a character, an anchor within itself
+    except RecursionError:
+        raise PipelineError(
+            f"{name}: nested without end (an anchor `&` whose alias `*` stands within it), or too deeply. "
+            "Write the values out."
+        ) from None
+    except ValueError as error:
+        # a date that is none, a number of thousands of digits, half a character
         raise PipelineError(f"{name}: holds a value that cannot be read ({error}). Mend it.") from None
     if values is None:
         values = {}
@@ -68,6 +67,29 @@ def read_source(path: Path) -> Source:
             "Write `key: value`, one a line."
         )
     return Source(name, values, lines)
+
+
+def _parsed(name: str, text: str) -> tuple[dict[Place, int], Any]:
+    """The lines of the keys, and the values; raises RecursionError for what is nested too deeply.
+
+    Raises ValueError for a value that YAML can spell and that is none.
+    """
+    try:
+        json.loads(text)
+        # PyYAML takes no tab in JSON, where tabs are as good as spaces
+        text = text.replace("\t", " ")
+    except ValueError:
+        pass
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    lines = dict(islice(_lines(root, name, ()), MOST_KEYS + 1))
+    if len(lines) > MOST_KEYS:
+        raise PipelineError(
+            f"{name}: over {MOST_KEYS} keys, by aliases (`*`) of aliases. Write the values out."
+        )
+    values = yaml.safe_load(text)
+    # half a character, which JSON can spell, is no text
+    json.dumps(values, ensure_ascii=False, default=str).encode()
+    return lines, values
 
 
 def shown(path: Path) -> str:
@@ -90,7 +112,17 @@ def where(place: Place, sources: Sequence[Source]) -> str:
 
 
 def _lines(node: yaml.Node | None, name: str, place: Place) -> Iterator[tuple[Place, int]]:
-    """(path, line) of every key below a node; raises PipelineError at the first that is wrong in itself."""
+    """(path, line) of every key below a node.
+
+    Raises PipelineError at the first that is wrong in itself, and at a number that YAML reads as another one.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        for entry in node.value:
+            # keys within a list have no path
+            for _ in _lines(entry, name, place):
+                pass
+    if isinstance(node, yaml.ScalarNode):
+        _check_number(node, name, place)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: dict[str, int] = {}
@@ -114,10 +146,21 @@ def _lines(node: yaml.Node | None, name: str, place: Place) -> Iterator[tuple[Pl
         yield from _lines(value, name, (*place, key.value))
 
 
+def _check_number(node: yaml.ScalarNode, name: str, place: Place) -> None:
+    """Raise PipelineError for a number that is not read as it stands there: 010 (8), 1:30 (90), 0x1f (31)."""
+    if node.tag != "tag:yaml.org,2002:int" or re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", node.value):
+        return
+    value = yaml.safe_load(node.value)
+    raise PipelineError(
+        f"{name}, line {node.start_mark.line + 1}: {'.'.join(place)}: YAML reads {node.value} as {value}. "
+        f"Write {value}, or put it in quotes if it is text."
+    )
+
+
 def _unreadable(name: str, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
-        return f"{name}: not YAML ({error}). Mend the file."
+        return f"{name}: not YAML ({' '.join(str(error).split())}). Mend the file."
     rows = text.splitlines()
     row = rows[mark.line] if mark.line < len(rows) else ""
     if "\t" in row:

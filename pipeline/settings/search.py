@@ -1,14 +1,21 @@
 """Settings of the search for a variant's weights."""
 
-from typing import Annotated, Literal
+import difflib
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from pipeline.settings.base import Settings
+from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
-from pipeline.settings.training import JUDGES
+from pipeline.settings.training import JUDGES, TrainingSettings
 
-SEARCHED = ("objective", "training", "network")
+SECTIONS: dict[str, type[Settings] | None] = {
+    "objective": ObjectiveSettings,
+    "training": TrainingSettings,
+    "network": NetworkSettings,
+}
+SEARCHED = tuple(SECTIONS)
 
 
 class Range(Settings):
@@ -40,6 +47,44 @@ def networks_tried(present: str, objective: ObjectiveSettings, space: Space) -> 
     return sorted({str(mine or name) for mine in own for name in names})
 
 
+def _check_values(variant: str, key: str, values: Range | Choices) -> None:
+    """Raise ValueError for a key that is no setting, and for values that it cannot have."""
+    field, section = None, SECTIONS[key.partition(".")[0]]
+    for part in key.split(".")[1:]:
+        fields = section.model_fields if section else {}
+        if part not in fields:
+            near = difflib.get_close_matches(part, fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{variant}: there is no setting {key!r}{hint}")
+        field = fields[part]
+        kind = field.annotation
+        section = kind if isinstance(kind, type) and issubclass(kind, Settings) else None
+    if field is None or section is not None:
+        raise ValueError(f"{variant}: {key!r} is a section; name one of its keys")
+    if isinstance(values, list):
+        if len(values) < 2:
+            raise ValueError(f"{variant}, {key}: a list needs two choices at least")
+        numbers = [
+            value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)
+        ]
+        if len(numbers) == len(values) and sorted(set(numbers)) != numbers:
+            raise ValueError(
+                f"{variant}, {key}: {values} are choices, and numbers are written in rising order, each once "
+                "(bounds are written {low: 1, high: 3})"
+            )
+        if len(set(map(repr, values))) < len(values):
+            raise ValueError(f"{variant}, {key}: an entry stands twice")
+    kept: Any = Annotated[field.annotation, field]
+    adapter: TypeAdapter[Any] = TypeAdapter(kept)
+    for value in values if isinstance(values, list) else (values.low, values.high):
+        try:
+            adapter.validate_python(value)
+        except ValidationError as error:
+            raise ValueError(
+                f"{variant}, {key}: {value!r} is no value of it ({error.errors()[0]['msg']})"
+            ) from None
+
+
 class SearchSettings(Settings):
     """How the target `searches` tunes variants, on the validation split alone."""
 
@@ -68,6 +113,5 @@ class SearchSettings(Settings):
                 section, _, inner = key.partition(".")
                 if section == "training" and inner.partition(".")[0] in JUDGES:
                     raise ValueError(f"{variant}: {key!r} is what trials are judged by; leave it out")
-                if isinstance(values, list) and len(values) < 2:
-                    raise ValueError(f"{variant}, {key}: a list needs two choices at least")
+                _check_values(variant, key, values)
         return spaces

@@ -20,7 +20,6 @@ import polars as pl
 import pysubs2
 import pytest
 from fixture_model import FACE, LABELS, write_model, write_talk
-from workflow import copy_project, snakemake
 
 from pipeline import annotate
 from pipeline.annotation import film, perception
@@ -304,7 +303,12 @@ def test_the_shell_line_needs_no_settings(folder, tmp_path):
     assert gone.returncode == 1 and "Traceback" not in gone.stderr
 
 
-@pytest.mark.parametrize("out", ["photos", ".", "notes.txt", "link"])
+@pytest.mark.fault(
+    "names",
+    "`--out` names a folder with a file of one's own that has a name of the annotations'",
+    "refused before any work, nothing is touched",
+)
+@pytest.mark.parametrize("out", ["photos", "notes.txt", "link"])
 def test_out_takes_the_place_of_annotations_only(model, talk, tmp_path, monkeypatch, out):
     photos = trees.write_text(tmp_path / "photos" / "mine.jpg", "x").parent
     (photos / "about.json").write_text("{}")
@@ -319,6 +323,9 @@ def test_out_takes_the_place_of_annotations_only(model, talk, tmp_path, monkeypa
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.fault(
+    "names", "the video is called `annotated.mp4` and lies in the folder of its annotations", "refused"
+)
 def test_the_video_is_not_lost_to_its_annotations(model, talk, tmp_path):
     video = Path(shutil.copy(talk, tmp_path / "annotated.mp4"))
     with pytest.raises(PipelineError, match=r"holds 'annotated\.mp4', which would be lost"):
@@ -326,9 +333,27 @@ def test_the_video_is_not_lost_to_its_annotations(model, talk, tmp_path):
     assert video.is_file()
 
 
-def test_a_mounted_folder_is_refused_before_any_work(model, talk):
-    with pytest.raises(PipelineError, match=r"/proc: .*mounted one cannot be replaced"):
-        model.annotate(talk, out=Path("/proc"))
+@pytest.mark.fault("disk", "`--out` names a folder that cannot be written", "refused before any work")
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(model, talk, monkeypatch):
+    monkeypatch.setattr(perception, "open_video", lambda *_: pytest.fail("worked before looking"))
+    with pytest.raises(PipelineError, match=r"/proc/mine: nothing can be written there"):
+        model.annotate(talk, out=Path("/proc/mine"))
+
+
+@pytest.mark.fault("names", "`--out` names a folder that holds files of one's own", "they stay as they are")
+def test_what_people_keep_among_annotations_stays(model, talk, tmp_path):
+    notes = trees.write_text(tmp_path / "notes.txt", "mine")
+    for _ in range(2):
+        model.annotate(talk, out=tmp_path, settings=UNDRAWN)
+        notes_after = notes.read_text()
+        assert notes_after == "mine" and (tmp_path / "about.json").is_file()
+
+
+def test_a_film_that_is_no_longer_drawn_goes(model, talk, tmp_path):
+    model.annotate(talk, out=tmp_path)
+    assert (tmp_path / "annotated.mp4").is_file()
+    model.annotate(talk, out=tmp_path, settings=UNDRAWN)
+    assert not (tmp_path / "annotated.mp4").exists()
 
 
 def test_former_annotations_are_replaced(model, talk, tmp_path):
@@ -337,6 +362,7 @@ def test_former_annotations_are_replaced(model, talk, tmp_path):
     model.annotate(talk, out=tmp_path / "out", settings=UNDRAWN)
     assert (tmp_path / "out" / "annotations.srt").read_text() != "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not list((tmp_path / "out").glob(".making-*"))
 
 
 def test_a_second_writer_of_a_folder_does_not_stop_the_first(tmp_path, monkeypatch):
@@ -356,7 +382,10 @@ def test_a_second_writer_of_a_folder_does_not_stop_the_first(tmp_path, monkeypat
 
 def test_a_folder_never_takes_the_place_of_a_file(tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(OSError, match="out"), artefacts.replacing_folder(tmp_path / "out"):
+    with (
+        pytest.raises(PipelineError, match=r"out: .*folder is needed"),
+        artefacts.replacing_folder(tmp_path / "out"),
+    ):
         pass
     assert (tmp_path / "out").read_text() == "mine"
 
@@ -449,24 +478,6 @@ def test_a_single_picture_has_no_length(model, tmp_path, monkeypatch):
     monkeypatch.setattr(media, "probe", lambda path: declared)
     with pytest.raises(PipelineError, match=r"one\.mkv: it has no length"):
         model.annotate(video, settings=UNDRAWN)
-
-
-@pytest.mark.slow
-def test_the_rule_annotates_a_name_that_a_shell_minds(tmp_path):
-    project = copy_project(tmp_path / "project")
-    write_model(project / "runs/embedded/model/corekd/0")
-    video = write_talk(project / "It's a tälk.mp4", 2.0, bursts=((0.5, 1.5),))
-    trees.write_text(project / "-it's told.srt", "1\n00:00:00,500 --> 00:00:01,500\nWords\n")
-    named = (f"video={video.name}", "transcript=-it's told.srt", "device=cpu")
-    snakemake(project, "--cores", "1", "annotate", "--config", *named)
-    run = project / "runs/embedded"
-    assert pl.read_parquet(run / "annotations/It_s_a_tälk/annotations.parquet")["text"].to_list() == ["Words"]
-    assert EMBEDDED_NOTICE in (run / "logs/annotate/It_s_a_tälk.log").read_text()
-    assert (run / "benchmarks/annotate/It_s_a_tälk.tsv").is_file()
-    other = shutil.copy(video, project / "It s a tälk.mp4")
-    done = snakemake(project, "-n", "annotate", "--config", f"video={Path(other).name}", check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode and "holds the annotations of another video, It's a tälk.mp4" in said
 
 
 def trees_root() -> Path:

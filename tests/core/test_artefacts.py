@@ -55,6 +55,9 @@ def test_a_failed_write_leaves_the_old_artefact_and_no_litter(tmp_path, writer):
     ],
 )
 @pytest.mark.parametrize("content", [None, b"", b"garbage that is no artefact at all"])
+@pytest.mark.fault(
+    "artefacts", "an artefact that is missing, empty or garbage", "one paragraph that names it"
+)
 def test_missing_and_damaged_files_are_named(tmp_path, load, name, content):
     path = tmp_path / name
     if content is not None:

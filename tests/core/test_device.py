@@ -56,6 +56,7 @@ def test_a_process_keeps_its_gpu(tmp_path, monkeypatch):
     assert chosen == [0, 0]
 
 
+@pytest.mark.fault("command", "`device: cuda` where there is no GPU", "one paragraph")
 def test_without_a_gpu_the_log_says_so_and_cuda_is_an_error(monkeypatch, caplog):
     monkeypatch.setattr(device.torch.cuda, "is_available", lambda: False)
     caplog.set_level("INFO", "pipeline")

@@ -36,6 +36,11 @@ def test_settings_and_paths_arrive_typed_and_folders_are_made(tmp_path, caplog):
     ("params", "said"),
     [('{"sead": 1}', "sead"), ('{"seed": "x"}', "seed"), ("{", "JSON"), ('{"seed": -1}', "negative")],
 )
+@pytest.mark.fault(
+    "command",
+    "`--params` of a stage that is no JSON, or has a wrong key or value",
+    "one paragraph, status 1, nothing written",
+)
 def test_a_fault_is_one_paragraph_and_status_one(tmp_path, capsys, params, said):
     with pytest.raises(SystemExit) as stop:
         _main("--params", params, "--parts", "--table", str(tmp_path / "t"))

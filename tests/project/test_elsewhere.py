@@ -75,6 +75,7 @@ def test_a_run_in_another_folder(clone, begun, tmp_path):
     assert not planned(tmp_path, "results", PAGE, *arguments)
 
 
+@pytest.mark.fault("config", "a mistake in the settings that a module is given", "one paragraph")
 def test_a_fault_in_the_settings_of_a_module_is_told(clone, tmp_path):
     module(tmp_path / "other", clone, {"seed": 1})
     said = snakemake(tmp_path / "other", "-n", check=False).stderr
@@ -82,6 +83,7 @@ def test_a_fault_in_the_settings_of_a_module_is_told(clone, tmp_path):
     assert "'seed'" in said
 
 
+@pytest.mark.fault("command", "a module with a prefix", "refused, with the key to use")
 def test_a_prefix_is_refused(clone, tmp_path):
     module(tmp_path / "other", clone, SMALLEST)
     path = tmp_path / "other" / "Snakefile"
@@ -89,6 +91,11 @@ def test_a_prefix_is_refused(clone, tmp_path):
     assert "takes no prefix" in snakemake(tmp_path / "other", "-n", check=False).stderr
 
 
+@pytest.mark.fault(
+    "command",
+    "a folder `pipeline` or `models` where Snakemake is started elsewhere",
+    "refused, with its name",
+)
 def test_a_package_that_would_take_the_place_of_ours_is_refused(clone, tmp_path):
     (tmp_path / "models.py").touch()
     said = snakemake(tmp_path, "-n", "-s", str(clone / "Snakefile"), check=False).stderr

@@ -89,6 +89,11 @@ def test_a_run_that_ended_by_itself_leaves_nothing_to_unlock(folder, status):
         assert asked == [RUN]
 
 
+@pytest.mark.fault(
+    "disk",
+    "Snakemake is killed and leaves its lock",
+    "the next `make run` unlocks it; the lock of a run at work stays",
+)
 def test_only_what_a_killed_run_left_is_unlocked(folder):
     with working(folder) as process:
         os.killpg(process.pid, signal.SIGKILL)
@@ -107,6 +112,7 @@ def test_an_interrupted_run_leaves_nothing_to_unlock(folder):
     assert make(folder)[1] == [RUN]
 
 
+@pytest.mark.fault("disk", "a second `make run` in the same folder", "refused, in one paragraph")
 def test_a_second_run_beside_is_refused(folder):
     with working(folder):
         (folder / "asked").unlink()
@@ -117,6 +123,7 @@ def test_a_second_run_beside_is_refused(folder):
     assert make(folder)[1] == [RUN]
 
 
+@pytest.mark.fault("command", "a Python that cannot make a `.venv`", "one paragraph that names the package")
 def test_a_python_without_venv_leaves_none_and_says_what_to_install(folder):
     shutil.rmtree(folder / ".venv")
     half = '#!/bin/sh\n[ "$1" = -c ] && exit 0\nmkdir -p .venv/bin && touch .venv/bin/python && exit 1\n'

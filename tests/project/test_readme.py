@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def project(tmp_path_factory) -> Path:
         (folder / corpus.get("folder", "data")).mkdir(parents=True, exist_ok=True)
     # what the pages annotate, and with what
     write_talk(folder / "talk.mp4", 2.0, bursts=((0.5, 1.5),))
+    shutil.copy(folder / "talk.mp4", folder / "Talk #1.mp4")
     (folder / "talk.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nWords\n")
     write_model(folder / "runs" / "embedded" / "model" / "corekd" / "0")
     return folder

@@ -100,6 +100,11 @@ def test_the_tutorials_examples_run_on_it(project):
     assert (project / "crops.png").stat().st_size > 1000
 
 
+@pytest.mark.fault(
+    "disk",
+    "kill -9 of Snakemake and all its jobs in training",
+    "`make run` goes on from the last epoch; the same tables",
+)
 def test_a_run_killed_in_training_ends_in_the_same_tables(project, tmp_path):
     """SIGKILL for Snakemake and all its jobs in the middle of a student; then the same command again."""
     folder = copy_project(tmp_path / "killed")

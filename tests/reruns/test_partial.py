@@ -93,10 +93,12 @@ def small_pieces(monkeypatch):
         monkeypatch.setattr(import_module(f"pipeline.{stage}"), "PIECE", size)
 
 
-@pytest.mark.fault(
-    "artefacts", "a stage is killed in the middle of a shard", "a rerun goes on and ends in the same bytes"
-)
 @pytest.mark.parametrize("stage", PIECES)
+@pytest.mark.fault(
+    "disk",
+    "kill -9 of an extraction after its first piece",
+    "it goes on from there; the rerun ends in the same bytes",
+)
 def test_a_killed_shard_goes_on_and_ends_in_the_same_bytes(world, tmp_path, caplog, stage):
     whole = run(stage, world, tmp_path / "whole")
     broken = tmp_path / "broken"
@@ -107,7 +109,11 @@ def test_a_killed_shard_goes_on_and_ends_in_the_same_bytes(world, tmp_path, capl
     assert "resumed: 1 of " in caplog.text
 
 
-@pytest.mark.fault("artefacts", "a piece of an interrupted shard is damaged", "it is made anew")
+@pytest.mark.fault(
+    "disk",
+    "a crash leaves a damaged piece of an extraction",
+    "it is made anew; the rerun ends in the same bytes",
+)
 def test_a_damaged_piece_is_made_anew(world, tmp_path, caplog):
     """As a crash of the machine may leave it: every retry would stumble over it."""
     made = run("text", world, tmp_path / "whole")
@@ -121,10 +127,12 @@ def test_a_damaged_piece_is_made_anew(world, tmp_path, caplog):
     assert "00000.safetensors" in caplog.text
 
 
-@pytest.mark.fault(
-    "artefacts", "the state of an interrupted training is damaged", "it trains from the beginning"
-)
 @pytest.mark.parametrize("damaged", ["state.safetensors", "epoch-0001.safetensors"])
+@pytest.mark.fault(
+    "disk",
+    "a crash leaves a damaged state of training",
+    "training begins anew; the rerun ends in the same bytes",
+)
 def test_a_damaged_state_trains_from_the_beginning(tmp_path, monkeypatch, caplog, damaged):
     dataset, save = write_dataset(tmp_path / "dataset"), ResumeFolder.save
 
@@ -152,12 +160,18 @@ def test_a_damaged_state_trains_from_the_beginning(tmp_path, monkeypatch, caplog
     assert not list((tmp_path / "broken").glob(".*"))
 
 
+@pytest.mark.fault(
+    "cluster", "SIGTERM (walltime, preemption)", "whole pieces stay, and nothing half; status 143"
+)
 def test_sigterm_leaves_only_whole_pieces_and_its_status(world, tmp_path):
     kill("audio", world, tmp_path, "SIGTERM", status=143)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["00000.safetensors"]
 
 
 @pytest.mark.parametrize("edit", ["settings", "code", "medium"])
+@pytest.mark.fault(
+    "disk", "settings, code or a video change between a kill and the rerun", "nothing of before is taken up"
+)
 def test_an_edit_never_resumes(world, tmp_path, monkeypatch, caplog, edit):
     kill("audio", world, tmp_path)
     (stale,) = tmp_path.glob(".resume-0-*")

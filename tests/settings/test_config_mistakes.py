@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from fault_cases import cases
 from workflow import ROOT, copy_project, snakemake
 
 from pipeline import config
@@ -252,6 +253,66 @@ MISTAKES = {
         "search: {spaces: {corekd: {training.validation.fixed: [1, 2]}}}\n",
         r"search\.spaces: corekd: 'training\.validation\.fixed' is what trials are judged by; leave it out",
     ),
+    "true for a number": (
+        "training:\n  epochs: true\n",
+        r"line 2: training\.epochs: true is a truth value; a number is expected",
+    ),
+    "true in a list of numbers": ("seeds: [0, yes]\n", r"line 1: seeds: true is a truth value"),
+    "number with a leading zero": (
+        "run: x\nseeds: [1, 010]\n",
+        r"mine\.yaml, line 2: seeds: YAML reads 010 as 8\. Write 8",
+    ),
+    "number with a colon": ("training: {epochs: 1:30}\n", r"line 1: training\.epochs: YAML reads 1:30 as 90"),
+    "number to the base of 16": ("threads: 0x2\n", r"line 1: threads: YAML reads 0x2 as 2"),
+    "rate twice": (
+        "protocol:\n  random:\n    rates: [0.1, 0.3, 0.10]\n",
+        r"line 3: protocol\.random\.rates: an entry stands twice",
+    ),
+    "rate of training twice": (
+        "objective: {views: {rates: [0.5, 0.5]}}\n",
+        r"line 1: objective\.views\.rates: an entry stands twice",
+    ),
+    "layer twice": (
+        "encoders: {text: {layers: [-1, -1]}}\n",
+        r"encoders\.text\.layers: an entry stands twice",
+    ),
+    "run beside this one twice": ("beside: [a, a]\n", r"beside: an entry stands twice"),
+    "run beside this one that is a path": ("beside: [../a]\n", r"'beside\.0' is \.\./a; expected"),
+    "bounds the wrong way round": (
+        "search: {spaces: {corekd: {objective.nce: {low: 3, high: 1}}}}\n",
+        r"low \(3\.0\) must lie below high \(1\.0\)",
+    ),
+    "bounds as a list, the wrong way round": (
+        "search: {spaces: {corekd: {objective.nce: [3, 1]}}}\n",
+        r"search\.spaces: corekd, objective\.nce: \[3, 1\] are choices, .*\{low: 1, high: 3\}",
+    ),
+    "unknown key of a search": (
+        "search: {spaces: {corekd: {objective.predicition: [0, 1]}}}\n",
+        r"search\.spaces: corekd: there is no setting 'objective\.predicition'; did you mean 'prediction'\?",
+    ),
+    "section as the key of a search": (
+        "search: {spaces: {corekd: {objective.views: [0, 1]}}}\n",
+        r"corekd: 'objective\.views' is a section",
+    ),
+    "value of a search that its key cannot have": (
+        "search: {spaces: {corekd: {training.epochs: [0, 10]}}}\n",
+        r"corekd, training\.epochs: 0 is no value of it",
+    ),
+    "name of 300 letters": (f"run: {'x' * 300}\n", r"'run' is x+; expected: text, of the form"),
+    "variant of 300 letters": (f"variants: {{{'x' * 300}: {{}}}}\n", r"variants"),
+    "anchor that holds itself": ("network: &a\n  heads: *a\n", r"mine\.yaml: nested without end"),
+    "brackets a thousand deep": (
+        f"seeds: {'[' * 1000}{']' * 1000}\n",
+        r"mine\.yaml: nested without end .*too deeply",
+    ),
+    "aliases of aliases": (
+        "a0: &a0 {x: 1}\n"
+        + "".join(
+            f"a{n}: &a{n} {{{', '.join(f'k{m}: *a{n - 1}' for m in range(9))}}}\n" for n in range(1, 9)
+        ),
+        r"mine\.yaml: over \d+ keys",
+    ),
+    "NUL": ("run: a\0b\n", r"mine\.yaml: not YAML \(unacceptable character"),
     "run that is a path": ("run: ../mine\n", r"'run' is \.\./mine; expected: text, of the form"),
 }
 
@@ -262,7 +323,14 @@ def mine(tmp_path, monkeypatch):
     return tmp_path / "mine.yaml"
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake",
+    cases(
+        "config",
+        {name: name for name in MISTAKES},
+        "one line with file, line and key, before anything is made",
+    ),
+)
 def test_a_mistake_is_named_with_its_place(mine, mistake):
     text, said = MISTAKES[mistake]
     mine.write_text(text)
@@ -315,11 +383,17 @@ def test_a_configuration_is_held_to_the_row_of_its_corpus(name):
         "readable",
     ],
 )
+@pytest.mark.fault(
+    "config", "a variant with the name of another row of the tables", "refused, with the names that are taken"
+)
 def test_no_variant_has_the_name_of_another_row(name):
     with pytest.raises(PipelineError, match=f"variants.{name}: the name is taken"):
         config.read_config({"variants": {"corekd": {}, name: {}}})
 
 
+@pytest.mark.fault(
+    "config", "a mistake in the second of two overlays, or in `--config`", "the one that wins is named"
+)
 def test_the_overlay_that_wins_is_named(mine):
     mine.write_text("threads: 2\n")
     other = mine.with_name("other.yaml")
@@ -332,6 +406,7 @@ def test_the_overlay_that_wins_is_named(mine):
     assert read_files([BASE, mine, other]).threads == 3
 
 
+@pytest.mark.fault("config", "an overlay that is not there, or not UTF-8", "one line that says so")
 def test_files_that_cannot_be_read(mine):
     with pytest.raises(PipelineError, match=r"^mine\.yaml: cannot be read"):
         read_source(mine)
@@ -354,6 +429,11 @@ def test_every_key_has_a_kind_a_meaning_and_a_default_that_fits():
     assert len(set(names)) == len(names) > 150
 
 
+@pytest.mark.fault(
+    "config",
+    "an overlay that Snakemake itself cannot read",
+    "`python -m pipeline.config` says it in one line",
+)
 def test_the_check_without_snakemake(mine, capsys, monkeypatch):
     monkeypatch.setattr("pipeline.config.BASE", BASE)
     mine.write_text("run: longer\n")
@@ -362,6 +442,8 @@ def test_the_check_without_snakemake(mine, capsys, monkeypatch):
     mine.write_text("run: longer\nrun: shorter\n")
     assert main([str(mine)]) == 1
     assert "line 2: the key 'run' stands twice" in capsys.readouterr().err
+    assert main([str(mine.with_name("gone.yaml"))]) == 1
+    assert "gone.yaml: cannot be read" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -381,6 +463,9 @@ def project(tmp_path_factory):
         ),
     ],
 )
+@pytest.mark.fault(
+    "config", "a mistake in the configuration, met by Snakemake", "one paragraph, no traceback, no job"
+)
 def test_snakemake_stops_before_any_job_with_one_paragraph(project, arguments, said):
     (project / "mine.yaml").write_text("run: x\ntraining:\n  epochss: 3\n")
     done = snakemake(project, "--cores", "1", *arguments, check=False)
@@ -391,6 +476,7 @@ def test_snakemake_stops_before_any_job_with_one_paragraph(project, arguments, s
 
 
 @pytest.mark.slow
+@pytest.mark.fault("config", "a mistake in `config.yaml` itself", "its line is named")
 def test_a_wrong_config_yaml_is_named_too(project):
     path = project / "config.yaml"
     text = path.read_text()

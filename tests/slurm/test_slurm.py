@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,11 @@ def test_logs_lie_where_the_documentation_says(whole):
     assert not list((folder / "runs/slurm-logs").rglob("*.log")), "those of jobs that went well are deleted"
 
 
+@pytest.mark.fault(
+    "cluster",
+    "a job with `device: cuda` finds no GPU",
+    "it fails with that reason, and does not go on unseen on a CPU",
+)
 def test_cuda_is_asked_for_and_its_absence_is_an_error(plain, whole, tmp_path):
     """The profile as it is: the fake GPU is none, and the log says what is missing."""
     folder = tmp_path / "cuda"
@@ -119,6 +126,7 @@ def test_cuda_is_asked_for_and_its_absence_is_an_error(plain, whole, tmp_path):
     assert kept, "SLURM's own log of a failed job is kept"
 
 
+@pytest.mark.fault("cluster", "`device: auto` on a cluster", "refused before any job")
 def test_auto_is_refused_on_a_cluster(plain, tmp_path):
     folder = prepare(tmp_path)
     with Running(folder, options=["--config", "device=auto"]) as running:
@@ -144,6 +152,15 @@ def starve(folder, stage: str) -> None:
     rewrite(folder / PROFILE, r"(?m)^set-resources:$", rf"\g<0>\n{row}")
 
 
+@pytest.mark.fault(
+    "cluster",
+    "a job is cancelled in training",
+    "submitted again, goes on from its last epoch; the same bytes",
+)
+@pytest.mark.fault(
+    "cluster", "a node is lost in training", "requeued, goes on from its last epoch; the same bytes"
+)
+@pytest.mark.fault("cluster", "a job runs out of memory", "submitted again with more; the same bytes")
 def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, tmp_path):
     """Training again: the teacher is cancelled, the student loses its node, the tables run out of memory."""
     folder = tmp_path / "again"
@@ -184,6 +201,9 @@ def pause(path, before: str, seconds: float) -> None:
     rewrite(path, rf"(?m)^( +)(?={re.escape(before)})", rf"\g<1>__import__('time').sleep({seconds})\n\g<1>")
 
 
+@pytest.mark.fault(
+    "cluster", "a job runs out of walltime", "submitted again, goes on from its last epoch; the same bytes"
+)
 def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     """A student that takes more than the minute it has: SLURM looks every half minute for such jobs."""
     folder = tmp_path / "late"
@@ -206,6 +226,34 @@ def test_a_job_out_of_walltime_goes_on_in_the_next(plain, whole, tmp_path):
     made = artefacts_of(folder)
     for name in ("weights.safetensors", "epochs.safetensors", "history.parquet"):
         assert made[str(student / name)] == whole[2][str(student / name)]
+
+
+@pytest.mark.long
+@pytest.mark.fault(
+    "cluster",
+    "the controller is frozen for two minutes while jobs run and are submitted",
+    "each job is submitted once, with the memory of the first attempt; the same bytes",
+)
+def test_a_frozen_controller_costs_no_attempt(plain, whole, tmp_path):
+    folder = tmp_path / "frozen"
+    shutil.copytree(whole[0], folder)
+    for made in ("simple.parquet", "predictions", "../results"):
+        path = folder / RUN / "main" / made
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = {job.number for job in plain.jobs()}
+    (controller,) = [daemon for daemon in plain.daemons if daemon.args[0] == "slurmctld"]
+    with Running(folder, "results") as running:
+        until(lambda: len(plain.jobs()) > len(before), "a job is submitted", 300)
+        controller.send_signal(signal.SIGSTOP)
+        time.sleep(120)
+        controller.send_signal(signal.SIGCONT)
+        assert running.finish() == 0, running.output()
+    jobs = [job for job in plain.jobs() if job.number not in before]
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    asked = {(job.rule, job.memory) for job in jobs}
+    assert len(asked) == len({rule for rule, _ in asked}), asked
+    assert (folder / "runs/slurm-logs/waiting.log").is_file()
+    assert artefacts_of(folder) == whole[2]
 
 
 @pytest.mark.long
