@@ -56,6 +56,14 @@ class Chained(Output):
 
 
 @dataclass(frozen=True)
+class Anchored(Chained):
+    """The output of a network that has an anchor for each class."""
+
+    # K anchors, the same for every utterance; constants while the network adapts them by its answers alone
+    anchors: Float[Tensor, "b n k h"]
+
+
+@dataclass(frozen=True)
 class Imputed(Output):
     """The output of a network that fills absent features first."""
 
@@ -95,6 +103,27 @@ class Network(nn.Module):
 
         `training`: its dialogues under complete views, always in the same order. By default nothing is read.
         """
+
+    def name_classes(self, names: Float[Tensor, "c d"]) -> None:
+        """Set what starts from the text encoder's vectors of the labels' names, once, after `begin`.
+
+        `names`: in the order of the classes, normalised as the text features are. Called where a corpus has
+        words, for the networks of `NAMED` in the registry. By default nothing is read.
+        """
+
+    def enter(self, done: float, last: Mapping[str, float]) -> None:
+        """Set what follows the course of training, before each epoch.
+
+        `done`: the share of the epochs that are over, 0 before the first. `last`: the last epoch's row of
+        the history, empty before the first. A training that goes on after an interruption enters the same
+        way, so what is set follows from these two alone; what the answers depend on is a buffer, for it is
+        stored with the parameters. Parameters that take no gradient from here on are set to need none. By
+        default nothing changes.
+        """
+
+    def course(self) -> dict[str, float]:
+        """What `enter` has set, by name, for the history and the figure of the training; here nothing."""
+        return {}
 
     def forward(self, batch: Batch) -> Output:
         """What the network says of every utterance under the view `batch.available`."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models import losses
 from models.batch import Batch
-from models.network import Chained, Imputed, Network, Output
+from models.network import Anchored, Chained, Imputed, Network, Output
 from models.terms import View, Weights
 from models.views import Conflict
 
@@ -28,6 +28,7 @@ class Options:
     scope: str = "observed"
     trust: str = "constant"
     margin: float = 0.0
+    anchor_temperature: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,26 @@ def reconstruction(seen: Pass) -> Float[Tensor, ""]:
     return losses.reconstruction(seen.output.guesses, seen.complete.features, hidden)
 
 
+def anchor(seen: Pass) -> Float[Tensor, ""]:
+    """Pull of the fused states to the anchors of their classes, where the view shows anything."""
+    view = seen.view
+    among = view.labelled & view.available.any(dim=-1)
+    return losses.anchor_pull(
+        seen.output.fused, _anchors(seen), view.label, among, seen.options.anchor_temperature
+    )
+
+
+def anchor_angle(seen: Pass) -> Float[Tensor, ""]:
+    """How near the anchors of different classes lie to each other."""
+    return losses.anchor_angle(_anchors(seen))
+
+
+def _anchors(seen: Pass) -> Float[Tensor, "k h"]:
+    if not isinstance(seen.output, Anchored):
+        raise ValueError("anchor: this network has no anchors")
+    return seen.output.anchors[0, 0]
+
+
 def nce_margin(seen: Pass) -> Float[Tensor, ""]:
     """The margin part of L_nce."""
     logits, view, conflict, options = seen.output.logits, seen.view, seen.conflict, seen.options
@@ -212,6 +233,8 @@ COMPUTE = {
     "evidence": evidence,
     "beliefs": beliefs,
     "reconstruction": reconstruction,
+    "anchor": anchor,
+    "anchor_angle": anchor_angle,
     "nce_task": nce_task,
     "nce_margin": nce_margin,
     "nce_reference": nce_reference,

@@ -22,6 +22,7 @@ class Term:
     references: tuple[str, ...] = ()  # which fields of models.objective.References it reads
     needs: str = ""  # what an output has to hold beside models.network.Output
     alone: bool = True  # whether a network could learn its answers from this term alone
+    classes: bool = False  # whether it speaks of classes, so that scores have no such term
 
 
 # in the order in which they are added
@@ -45,6 +46,12 @@ TERMS = {
     ),
     "reconstruction": Term(
         "reconstruction (imputer)", "incomplete", ("reconstruction",), needs="guesses", alone=False
+    ),
+    "anchor": Term(
+        "pull to the anchor (EACL)", "incomplete", ("anchor",), needs="anchors", alone=False, classes=True
+    ),
+    "anchor_angle": Term(
+        "angle of anchors (EACL)", "incomplete", ("anchor_angle",), needs="anchors", alone=False, classes=True
     ),
     "nce_task": Term("L_nce, task under conflict", "conflict", ("nce",)),
     "nce_margin": Term("L_nce, margin over the donor", "conflict", ("nce", "nce_margin")),

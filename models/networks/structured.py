@@ -121,7 +121,7 @@ class Network(network.Network):
         self.fusion = GatedFusion(shape.hidden, shape.heads, shape.dropout)
         self.through = through(shape)
         self.dropout = nn.Dropout(shape.dropout)
-        self.residual = nn.Linear(shape.hidden, classes)
+        self.residual: nn.Module = nn.Linear(shape.hidden, classes)
         # vectors, for what decays (matrices do) would forget what was counted
         self.start = nn.Parameter(torch.zeros(classes))
         self.own = nn.Parameter(torch.zeros(classes * classes))

@@ -28,6 +28,17 @@ class StructuredSettings(Settings):
     )
 
 
+class AnchoredSettings(StructuredSettings):
+    """What only the network `anchored` reads."""
+
+    evidence: bool = Field(
+        False, description="Whether each modality's evidence is added to what the nearness of anchors says"
+    )
+    adaptation: float = Field(
+        0.25, ge=0, lt=1, description="Share of the epochs, the last ones, in which anchors adapt and answer"
+    )
+
+
 class ImputationSettings(StructuredSettings):
     """What only the network `imputation` reads: the network that reads what it fills, and its settings."""
 
@@ -50,6 +61,7 @@ class NetworkSettings(Settings):
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
 
     structured: StructuredSettings = Field(StructuredSettings(), description="Read for name: structured")
+    anchored: AnchoredSettings = Field(AnchoredSettings(), description="Read for network: anchored")
     imputation: ImputationSettings = Field(ImputationSettings(), description="Read for network: imputation")
 
     @model_validator(mode="after")

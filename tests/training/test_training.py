@@ -37,6 +37,8 @@ VARIANTS = {
     "corekd_crossfit": {"references": "cross_fitted"},
     "corekd_ensemble": {"references": "ensemble"},
     "imputation": {**NO_CSA, "nce": 0, "network": "imputation", "reconstruction": 1.0},
+    "eacl": {**NO_CSA, "nce": 0, "network": "anchored", "anchor": 0.5, "anchor_angle": 0.2},
+    "corekd_anchors": {"fused": 0, "network": "anchored", "anchor": 0.5, "anchor_angle": 0.2},
 }
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 
 NETWORKS = {
+    "anchored": "models.networks.anchored",
     "attention": "models.networks.attention",
     "imputation": "models.networks.imputation",
     "structured": "models.networks.structured",
@@ -16,9 +17,13 @@ NETWORKS = {
 
 # what the outputs of a network hold beside models.network.Output, for the loss terms that need it
 BESIDE = {
+    "anchored": ("beliefs", "anchors"),
     "imputation": ("guesses",),
     "structured": ("beliefs",),
 }
+
+# the networks that begin from the text encoder's vectors of the labels' names, where a corpus has words
+NAMED = ("anchored",)
 
 
 def network(name: str) -> ModuleType:
