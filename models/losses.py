@@ -23,6 +23,12 @@ def mean(values: Float[Tensor, "u"], weight: Float[Tensor, "u"] | None) -> Float
     return values.mean() if weight is None else (values * weight).mean()
 
 
+def paced(value: Float[Tensor, ""], pace: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """The same value with its gradient times `pace`: the loss is logged, and what is learnt is weighed."""
+    still = value.detach()
+    return still + pace.detach() * (value - still)
+
+
 def task(
     logits: Float[Tensor, "b n c"],
     label: Int[Tensor, "b n"],

@@ -64,6 +64,27 @@ class Anchored(Chained):
 
 
 @dataclass(frozen=True)
+class Balanced(Chained):
+    """The output of a network that weighs its modalities by how far each has come."""
+
+    pace: Float[Tensor, "b n 3"]  # the weights of the epoch, the same for every utterance
+
+
+@dataclass(frozen=True)
+class Decoupled(Chained):
+    """The output of a network that splits each state into a part that is shared and one of its own."""
+
+    read: Float[Tensor, "b n 3 h"]  # the states before the split
+    rebuilt: Float[Tensor, "b n 3 h"]  # the states as made from both parts again
+    parts: Float[Tensor, "b n 2 3 _"]  # shared, own
+    part_logits: Float[Tensor, "b n 2 3 c"]  # what each part of each modality says by itself
+    # what each modality (third axis) learns of each other one (last): sums to 1 over the shown others, else 0
+    edges: Float[Tensor, "b n 2 3 3"]
+    matches: Float[Tensor, "b n 3 k"]  # of the shared parts with K prototypes, log-probabilities
+    matching: Float[Tensor, "b n"]  # 1 in the second stage, else 0
+
+
+@dataclass(frozen=True)
 class Imputed(Output):
     """The output of a network that fills absent features first."""
 

@@ -39,6 +39,23 @@ class AnchoredSettings(StructuredSettings):
     )
 
 
+class BalancedSettings(StructuredSettings):
+    """What only the network `balanced` reads."""
+
+    strength: float = Field(
+        1.0, ge=0, le=4, description="How strongly modalities that lag are favoured; 0: all alike"
+    )
+
+
+class DecoupledSettings(StructuredSettings):
+    """What only the network `decoupled` reads."""
+
+    prototypes: int = Field(16, ge=2, le=4096, description="Prototypes in the dictionary of shared parts")
+    matching: float = Field(
+        0.5, ge=0, lt=1, description="Share of the epochs, the last ones, in which the dictionary is matched"
+    )
+
+
 class ImputationSettings(StructuredSettings):
     """What only the network `imputation` reads: the network that reads what it fills, and its settings."""
 
@@ -62,6 +79,8 @@ class NetworkSettings(Settings):
 
     structured: StructuredSettings = Field(StructuredSettings(), description="Read for name: structured")
     anchored: AnchoredSettings = Field(AnchoredSettings(), description="Read for network: anchored")
+    balanced: BalancedSettings = Field(BalancedSettings(), description="Read for network: balanced")
+    decoupled: DecoupledSettings = Field(DecoupledSettings(), description="Read for network: decoupled")
     imputation: ImputationSettings = Field(ImputationSettings(), description="Read for network: imputation")
 
     @model_validator(mode="after")

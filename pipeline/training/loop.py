@@ -18,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from models.batch import Batch
 from models.modalities import MODALITIES
 from models.network import Network
-from models.objective import Options, total
+from models.objective import total
+from models.passes import Options
 from models.terms import Weights
 from pipeline.core import artefacts
 from pipeline.core.device import mixed_precision

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 
 from models.network import Network
-from models.objective import References
+from models.passes import References
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.networks import NAMED

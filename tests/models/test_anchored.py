@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import losses
-from models.objective import Options, terms_of
+from models.objective import terms_of
+from models.passes import Options
 from models.terms import Weights
 
 seeds = st.integers(0, 10_000)

@@ -1,17 +1,27 @@
 """The published neighbours as variants: what follows the course of a training, stored, resumed and told."""
 
 import json
+import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from dialogues import DIMENSIONS, make_batch, write_dataset
+from pydantic import ValidationError
 from trained_world import SMALL, World, outputs
+from workflow import ROOT
 
-from pipeline import student
+from models.modalities import MODALITIES
+from models.networks.balanced import pace
+from models.terms import TERMS
+from pipeline import curves, student
+from pipeline.config import read_config
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.settings.network import NetworkSettings
+from pipeline.settings.objective import ObjectiveSettings
 from pipeline.training import checkpoint, loop
 from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder
@@ -139,3 +149,90 @@ def test_terms_of_classes_are_refused_for_scores(tmp_path, key):
     files = {"dataset": dataset, "masks": tmp_path / "none", "references": [], "teacher": []}
     with pytest.raises(PipelineError, match=rf"objective\.{key}: .* this corpus has scores"):
         student.run(params, **files, **outputs(tmp_path / "out"))
+
+
+ADA2I = {**ALONE, "network": "balanced", "own": 1.0}
+
+
+def test_the_pace_of_an_epoch_follows_from_the_one_before(world):
+    paths = world.train_student("ada2i", ADA2I, training={**SMALL["training"], "averaging": 0.0})
+    history = artefacts.load_table(paths["history"])
+    assert history.row(0, named=True)["pace_text"] == 1.0
+    for last, now in pairwise(history.iter_rows(named=True)):
+        expected = pace([last[f"own_{name}"] for name in MODALITIES], 1.0)
+        assert [now[f"pace_{name}"] for name in MODALITIES] == pytest.approx(expected)
+    stacked = artefacts.load_tensors(paths["epochs"])["fusion.pace"]
+    assert stacked[:, 0] == pytest.approx(history["pace_text"].to_numpy())
+
+
+def test_the_pace_of_an_interrupted_training_is_the_same(world, monkeypatch):
+    whole = world.train_student("whole_ada2i", ADA2I)
+    assert same(whole, interrupted(world, monkeypatch, "broken_ada2i", ADA2I, 2))
+
+
+def test_what_a_network_sets_by_epoch_is_drawn(world, tmp_path):
+    paths = world.train_student("drawn", ADA2I)
+    plain = world.train_student("plain", {})
+    folder, tables = tmp_path / "figures", {}
+    for name, own in (("ada2i", paths), ("corekd", plain)):
+        place = tmp_path / name / "0" / "history.parquet"
+        place.parent.mkdir(parents=True)
+        shutil.copy(own["history"], place)
+        tables[name] = place
+    curves.run(curves.Params(), histories=list(tables.values()), folder=folder)
+    drawn = {name: (folder / f"{name}.svg").read_text() for name in tables}
+    assert "set by epoch" in drawn["ada2i"]
+    assert "pace visual" in drawn["ada2i"]
+    assert "set by epoch" not in drawn["corekd"]
+
+
+DHMD = {
+    **ALONE,
+    **{"network": "decoupled", "parts": 1.0, "apart": 0.1, "rebuilt": 0.3, "graph": 0.3, "dictionary": 0.1},
+}
+
+
+def test_the_dictionary_is_matched_in_the_second_stage_alone(world, monkeypatch):
+    plain = {"training": {**SMALL["training"], "averaging": 0.0}}
+    whole = world.train_student("dhmd", DHMD, **plain)
+    history = artefacts.load_table(whole["history"])
+    assert history["matching"].to_list() == [0.0, 0.0, 1.0]
+    assert [value > 0 for value in history["dictionary"]] == [False, False, True]
+    assert same(whole, interrupted(world, monkeypatch, "broken_dhmd", DHMD, 2, **plain))
+
+
+@pytest.mark.fault(
+    "config",
+    "a term of a published neighbour without its network",
+    "ends before training: names the term, what it needs, and the network that gives it",
+)
+@pytest.mark.parametrize(
+    ("key", "network"),
+    [
+        ("anchor", "anchored"),
+        ("anchor_angle", "anchored"),
+        ("own", "balanced"),
+        ("graph", "decoupled"),
+        ("dictionary", "decoupled"),
+    ],
+)
+def test_a_term_asks_for_its_network(key, network):
+    with pytest.raises(ValidationError, match=f"write network: {network}, or set the weight to 0"):
+        student.Params(**SMALL, objective={**ALONE, key: 0.5})
+    assert student.Params(**SMALL, objective={**ALONE, key: 0.5, "network": network})
+
+
+@pytest.mark.parametrize("variant", ["eacl", "ada2i", "dhmd"])
+def test_the_neighbours_of_the_configuration_read_no_teacher(variant):
+    config = read_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    assert not config.objective_of(variant).needs_references
+    assert variant not in config.compare
+    combined = {"eacl": "corekd_anchors", "ada2i": "corekd_balanced", "dhmd": "corekd_decoupled"}[variant]
+    assert config.objective_of(combined).needs_references
+    assert config.network_of(combined).name == config.network_of(variant).name
+
+
+def test_every_term_of_a_neighbour_is_off_by_default():
+    own = {name for name, term in TERMS.items() if term.needs in ("anchors", "pace", "parts")}
+    assert len(own) == 10
+    assert not own & set(ObjectiveSettings().weights.computed)

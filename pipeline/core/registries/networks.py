@@ -11,6 +11,8 @@ from types import ModuleType
 NETWORKS = {
     "anchored": "models.networks.anchored",
     "attention": "models.networks.attention",
+    "balanced": "models.networks.balanced",
+    "decoupled": "models.networks.decoupled",
     "imputation": "models.networks.imputation",
     "structured": "models.networks.structured",
 }
@@ -18,6 +20,8 @@ NETWORKS = {
 # what the outputs of a network hold beside models.network.Output, for the loss terms that need it
 BESIDE = {
     "anchored": ("beliefs", "anchors"),
+    "balanced": ("beliefs", "pace"),
+    "decoupled": ("beliefs", "parts"),
     "imputation": ("guesses",),
     "structured": ("beliefs",),
 }
