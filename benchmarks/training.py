@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from models.batch import Batch
 from models.masks import fixed_mask
 from models.modalities import SUBSETS
-from models.objective import References
+from models.passes import References
 from models.views import conflict_view, incomplete_view
 from pipeline.evaluation.passes import clean_logits
 from pipeline.settings.network import NetworkSettings

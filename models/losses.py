@@ -5,6 +5,8 @@ utterances (or slots) that its mask names, and 0 where the mask names none. Refe
 no gradient reaches them.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -19,6 +21,12 @@ def nothing(like: Float[Tensor, "..."]) -> Float[Tensor, ""]:
 def mean(values: Float[Tensor, "u"], weight: Float[Tensor, "u"] | None) -> Float[Tensor, ""]:
     """The mean of values times weights; smaller weights make it smaller, for they are no shares."""
     return values.mean() if weight is None else (values * weight).mean()
+
+
+def paced(value: Float[Tensor, ""], pace: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """The same value with its gradient times `pace`: the loss is logged, and what is learnt is weighed."""
+    still = value.detach()
+    return still + pace.detach() * (value - still)
 
 
 def task(
@@ -177,3 +185,38 @@ def reconstruction(
         if mask[..., index].any()
     ]
     return torch.stack(parts).mean() if parts else nothing(next(iter(guess.values())))
+
+
+def anchor_pull(
+    state: Float[Tensor, "b n h"],
+    anchors: Float[Tensor, "k h"],
+    label: Int[Tensor, "b n"],
+    mask: Bool[Tensor, "b n"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Supervised contrast by cosines: a state against the other states that `mask` names and all anchors.
+
+    Of each, the mean of -log softmax over what shares its label, its anchor always among them.
+    """
+    if not mask.any():
+        return nothing(state) + nothing(anchors)
+    own, kind = F.normalize(state[mask], dim=-1), label[mask]
+    against = torch.cat([own, F.normalize(anchors, dim=-1)])
+    kinds = torch.cat([kind, torch.arange(len(anchors), device=kind.device)])
+    itself = torch.eye(len(own), len(against), dtype=torch.bool, device=kind.device)
+    near = (own @ against.T / temperature).masked_fill(itself, -torch.inf).log_softmax(dim=-1)
+    alike = (kind[:, None] == kinds) & ~itself
+    return -(torch.where(alike, near, 0.0).sum(dim=-1) / alike.sum(dim=-1)).mean()
+
+
+def anchor_angle(anchors: Float[Tensor, "k h"]) -> Float[Tensor, ""]:
+    """1 - angle / pi of each anchor to its nearest other one, their mean: 1 where all coincide."""
+    if len(anchors) < 2:
+        return nothing(anchors)
+    own = F.normalize(anchors, dim=-1)
+    itself = torch.eye(len(own), dtype=torch.bool, device=own.device)
+    # an arc cosine has no slope that can be followed where two anchors nearly coincide
+    apart = torch.linalg.vector_norm(own[:, None] - own, dim=-1)
+    along = torch.linalg.vector_norm(own[:, None] + own, dim=-1)
+    angle = (2 * torch.atan2(apart, along)).masked_fill(itself, math.pi)
+    return (1 - angle.min(dim=-1).values / math.pi).mean()

@@ -56,6 +56,35 @@ class Chained(Output):
 
 
 @dataclass(frozen=True)
+class Anchored(Chained):
+    """The output of a network that has an anchor for each class."""
+
+    # K anchors, the same for every utterance; constants while the network adapts them by its answers alone
+    anchors: Float[Tensor, "b n k h"]
+
+
+@dataclass(frozen=True)
+class Balanced(Chained):
+    """The output of a network that weighs its modalities by how far each has come."""
+
+    pace: Float[Tensor, "b n 3"]  # the weights of the epoch, the same for every utterance
+
+
+@dataclass(frozen=True)
+class Decoupled(Chained):
+    """The output of a network that splits each state into a part that is shared and one of its own."""
+
+    read: Float[Tensor, "b n 3 h"]  # the states before the split
+    rebuilt: Float[Tensor, "b n 3 h"]  # the states as made from both parts again
+    parts: Float[Tensor, "b n 2 3 _"]  # shared, own
+    part_logits: Float[Tensor, "b n 2 3 c"]  # what each part of each modality says by itself
+    # what each modality (third axis) learns of each other one (last): sums to 1 over the shown others, else 0
+    edges: Float[Tensor, "b n 2 3 3"]
+    matches: Float[Tensor, "b n 3 k"]  # of the shared parts with K prototypes, log-probabilities
+    matching: Float[Tensor, "b n"]  # 1 in the second stage, else 0
+
+
+@dataclass(frozen=True)
 class Imputed(Output):
     """The output of a network that fills absent features first."""
 
@@ -95,6 +124,27 @@ class Network(nn.Module):
 
         `training`: its dialogues under complete views, always in the same order. By default nothing is read.
         """
+
+    def name_classes(self, names: Float[Tensor, "c d"]) -> None:
+        """Set what starts from the text encoder's vectors of the labels' names, once, after `begin`.
+
+        `names`: in the order of the classes, normalised as the text features are. Called where a corpus has
+        words, for the networks of `NAMED` in the registry. By default nothing is read.
+        """
+
+    def enter(self, done: float, last: Mapping[str, float]) -> None:
+        """Set what follows the course of training, before each epoch.
+
+        `done`: the share of the epochs that are over, 0 before the first. `last`: the last epoch's row of
+        the history, empty before the first. A training that goes on after an interruption enters the same
+        way, so what is set follows from these two alone; what the answers depend on is a buffer, for it is
+        stored with the parameters. Parameters that take no gradient from here on are set to need none. By
+        default nothing changes.
+        """
+
+    def course(self) -> dict[str, float]:
+        """What `enter` has set, by name, for the history and the figure of the training; here nothing."""
+        return {}
 
     def forward(self, batch: Batch) -> Output:
         """What the network says of every utterance under the view `batch.available`."""

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from models.modalities import MODALITIES
+
 View = Literal["complete", "incomplete", "conflict"]
 
 
@@ -19,9 +21,10 @@ class Term:
     title: str  # in figures
     view: View  # the view that goes through the network for it
     keys: tuple[str, ...]  # keys of the objective whose product is its weight
-    references: tuple[str, ...] = ()  # which fields of models.objective.References it reads
+    references: tuple[str, ...] = ()  # which fields of models.passes.References it reads
     needs: str = ""  # what an output has to hold beside models.network.Output
     alone: bool = True  # whether a network could learn its answers from this term alone
+    classes: bool = False  # whether it speaks of classes, so that scores have no such term
 
 
 # in the order in which they are added
@@ -46,6 +49,21 @@ TERMS = {
     "reconstruction": Term(
         "reconstruction (imputer)", "incomplete", ("reconstruction",), needs="guesses", alone=False
     ),
+    "anchor": Term(
+        "pull to the anchor (EACL)", "incomplete", ("anchor",), needs="anchors", alone=False, classes=True
+    ),
+    "anchor_angle": Term(
+        "angle of anchors (EACL)", "incomplete", ("anchor_angle",), needs="anchors", alone=False, classes=True
+    ),
+    **{
+        f"own_{name}": Term(f"own loss, {name} (Ada2I)", "complete", ("own",), needs="pace", alone=False)
+        for name in MODALITIES
+    },
+    "parts": Term("task, decoupled parts (DHMD)", "complete", ("parts",), needs="parts", alone=False),
+    "apart": Term("parts at right angles (DHMD)", "complete", ("apart",), needs="parts", alone=False),
+    "rebuilt": Term("state from its parts (DHMD)", "complete", ("rebuilt",), needs="parts", alone=False),
+    "graph": Term("modalities teach each other (DHMD)", "complete", ("graph",), needs="parts", alone=False),
+    "dictionary": Term("matched prototypes (DHMD)", "complete", ("dictionary",), needs="parts", alone=False),
     "nce_task": Term("L_nce, task under conflict", "conflict", ("nce",)),
     "nce_margin": Term("L_nce, margin over the donor", "conflict", ("nce", "nce_margin")),
     "nce_reference": Term("L_nce, KL to the teacher", "conflict", ("nce", "nce_reference"), ("logits",)),

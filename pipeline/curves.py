@@ -1,5 +1,6 @@
-"""Stage: training curves, every loss term and every validation score by epoch."""
+"""Stage: training curves: every loss term, what a network set by epoch, and every validation score."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ NOT_TERMS = ("epoch", "selected", "validation")
 # of the validation panel; the mean is what chooses the epoch
 SCORES = {"val_complete": "#0072B2", "val_fixed": "#E69F00", "val_random": "#009E73", "validation": "#222222"}
 COLUMNS = 4
+# of what a network sets by epoch (models.network.Network.course)
+COURSE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 
 
 class Params(Settings):
@@ -53,22 +56,27 @@ def run(params: Params, *, histories: list[Path], folder: Path, shown: Path | No
 
 
 def terms(name: str, tables: Sequence[pl.DataFrame]) -> Figure:
-    """A panel for each loss term, and one for the validation scores."""
-    losses = [
+    """A panel for each loss term, one for what the network set by epoch if it did, one for the scores."""
+    followed = [
         column for column in tables[0].columns if column not in NOT_TERMS and not column.startswith("val_")
     ]
-    columns = min(COLUMNS, len(losses) + 1)
-    rows = -(-(len(losses) + 1) // columns)
+    losses = [column for column in followed if column in TERMS]
+    course = [column for column in followed if column not in TERMS]
+    count = len(losses) + bool(course) + 1
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
     figure, panels = plt.subplots(
         rows, columns, figsize=(2.7 * columns, 2.1 * rows + 0.7), squeeze=False, layout="constrained"
     )
-    for axes in panels.flat[len(losses) + 1 :]:
+    for axes in panels.flat[count:]:
         axes.set_axis_off()
     for axes, term in zip(panels.flat, losses, strict=False):
         _curve(axes, tables, term, color="#0072B2")
         axes.set_title(TERMS[term].title, fontsize=8)
         axes.set_ylim(bottom=0)
-    axes = panels.flat[len(losses)]
+    if course:
+        _course(panels.flat[len(losses)], tables, course)
+    axes = panels.flat[count - 1]
     families = [column for column in tables[0].columns if column.startswith("val_")]
     for score, colour in SCORES.items():
         # the teacher is judged on complete views alone, so there the mean is the same curve
@@ -86,6 +94,14 @@ def terms(name: str, tables: Sequence[pl.DataFrame]) -> Figure:
     band = f"; bands: ± 1 sd over {count} trainings" if count > 1 else ""
     figure.suptitle(f"{title(name)}: training, unweighted loss terms{band}", x=0.01, ha="left", fontsize=9)
     return figure
+
+
+def _course(axes: Axes, tables: Sequence[pl.DataFrame], columns: Sequence[str]) -> None:
+    for column, colour in zip(columns, itertools.cycle(COURSE)):
+        _curve(axes, tables, column, color=colour, label=column.replace("_", " "))
+    axes.set_ylim(bottom=0)
+    axes.set_title("set by epoch", fontsize=8)
+    axes.legend(fontsize=6.5)
 
 
 def validation(found: dict[str, list[pl.DataFrame]]) -> Figure:

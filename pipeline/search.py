@@ -6,7 +6,7 @@ never ends below it. What was tried and what was best are artefacts; nothing tak
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +54,13 @@ def run(
     teacher: list[Path],
     trials: Path,
     best: Path,
+    names: Sequence[Path] = (),
 ) -> None:
     """Write one row a trial, and the best trial with the space that it was chosen from.
 
     `references` holds, for each kind that a trial may ask for, one file a seed in the order of the seeds;
-    `teacher` one file a seed, or none. A search that was interrupted goes on after its last whole trial.
+    `teacher` one file a seed, or none; `names` one file of the labels' names, or none. A search that was
+    interrupted goes on after its last whole trial.
     """
     device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
@@ -66,7 +68,7 @@ def run(
     digest = run_digest(
         "pipeline.search",
         params.model_dump(mode="json"),
-        [dataset, masks, *references, *teacher],
+        [dataset, masks, *references, *teacher, *names],
         device.type,
         also=[NETWORKS[name] for name in networks_tried(params.network.name, params.objective, params.space)],
     )
@@ -81,7 +83,7 @@ def run(
                 network=chosen.network, training=chosen.training, objective=chosen.objective, seed=seed
             )
             files = (wanted[place : place + 1], teacher[place : place + 1])
-            _, done = train(own, data, masks, *files, device)
+            _, done = train(own, data, masks, *files, device, names=names)
             scores.append(done.history[done.selected - 1])
         return {
             name: float(np.mean([row[name] for row in scores]))
@@ -234,6 +236,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset", "masks", "references*", "teacher*"),
+        inputs=("dataset", "masks", "references*", "teacher*", "names*"),
         outputs=("trials", "best"),
     )

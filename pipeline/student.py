@@ -1,6 +1,7 @@
 """Stage: train one variant of the incomplete-view student; the objective's settings say which."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.core import stage
@@ -33,18 +34,19 @@ def run(
     weights: Path,
     epochs: Path,
     history: Path,
+    names: Sequence[Path] = (),
 ) -> None:
     """Train on the views that the objective weighs; the teacher is only read through its references.
 
     `references` holds one file or none, `teacher` the weights to start from or none: a variant that needs
-    one and does not get it raises PipelineError; one that needs none ignores it. The masks are used for
-    validation alone.
+    one and does not get it raises PipelineError; one that needs none ignores it. `names`: the vectors of
+    the labels' names (stage label_names), one file or none. The masks are used for validation alone.
     """
     device = prepare(params.device, params.threads)
     objective, data = params.objective, Dataset.load(dataset)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
-    read = [dataset, masks]
+    read = [dataset, masks, *names]
     if objective.initialisation == "teacher":
         read.append(_only(teacher, "--teacher", "objective.initialisation is 'teacher'"))
     if objective.needs_references:
@@ -59,7 +61,7 @@ def run(
             also=[NETWORKS[params.own_network.name]],
         ),
     )
-    network, done = train(params, data, masks, references, teacher, device, resume)
+    network, done = train(params, data, masks, references, teacher, device, resume, names)
     notes = {"held_out": params.held_out, "folds": params.folds, "seed": params.seed}
     files = {"weights": weights, "epochs": epochs, "history": history}
     loop.write(done, network, objective.modalities, **files, notes=notes)
@@ -78,6 +80,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset", "masks", "references*", "teacher*"),
+        inputs=("dataset", "masks", "references*", "teacher*", "names*"),
         outputs=("weights", "epochs", "history"),
     )

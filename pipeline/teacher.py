@@ -1,6 +1,7 @@
 """Stage: train the complete-view teacher, on all training dialogues or on all but one fold of them."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -41,13 +42,19 @@ class Params(ComputeSettings, HeldOutSettings):
     seed: int = Field(0, ge=0, description="Seed of the training; all folds of a seed start alike")
 
 
-def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path) -> None:
-    """Train, and select on the complete validation view; incomplete ones only regularise."""
+def run(
+    params: Params, *, dataset: Path, weights: Path, epochs: Path, history: Path, names: Sequence[Path] = ()
+) -> None:
+    """Train, and select on the complete validation view; incomplete ones only regularise.
+
+    `names`: the vectors of the labels' names (stage label_names), one file or none, for a network that begins
+    from them.
+    """
     device = prepare(params.device, params.threads)
     data = Dataset.load(dataset)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
-    network = loop.build_network(data, params.network, params.seed)
+    network = loop.build_network(data, params.network, params.seed, names)
     options = loop.options_of(data, params.teacher, device)
     objective = params.teacher
     term_weights = Weights(complete=1.0, incomplete=objective.incomplete, auxiliary=objective.auxiliary)
@@ -70,7 +77,7 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
     digest = run_digest(
         "pipeline.teacher",
         params.model_dump(mode="json"),
-        [dataset],
+        [dataset, *names],
         device.type,
         also=[NETWORKS[params.network.name]],
     )
@@ -92,4 +99,4 @@ def run(params: Params, *, dataset: Path, weights: Path, epochs: Path, history: 
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset",), outputs=("weights", "epochs", "history"))
+    stage.main(run, Params, inputs=("dataset", "names*"), outputs=("weights", "epochs", "history"))

@@ -10,7 +10,7 @@ from pipeline.reruns.codehash import closure, code_lines
 from pipeline.corpora.listing import listing, located
 from pipeline.core.digests import facts_digest
 from pipeline.core.registries import protocols
-from pipeline.core.registries.networks import NETWORKS
+from pipeline.core.registries.networks import NAMED, NETWORKS
 from pipeline.reruns.pins import group_of, pins
 
 RUN = f"runs/{CFG.run}"

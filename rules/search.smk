@@ -57,6 +57,7 @@ def search_inputs(wildcards):
             for seed in CFG.search.seeds
             if start
         ],
+        names=names_for(wildcards.fold, networks_searched(wildcards)),
     )
 
 
@@ -101,6 +102,7 @@ rule search:
     shell:
         "python -m pipeline.search --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
+        " --names {input.names:q}"
         " --trials {output.trials:q} --best {output.best:q} > {log:q} 2>&1"
 
 

@@ -26,9 +26,48 @@ def student_files():
     )
 
 
+if not CORPUS.given:
+
+    # what a network of NAMED may begin from, where there is a text encoder
+    rule label_names:
+        input:
+            dataset=f"{RUN}/{{fold}}/dataset",
+            encoder=f"{RUN}/encoders/text",
+        output:
+            names=f"{RUN}/{{fold}}/label_names.safetensors",
+        log:
+            f"{LOGS}/label_names/{{fold}}.log",
+        benchmark:
+            f"{COSTS}/label_names/{{fold}}.tsv"
+        conda:
+            "../envs/encoders.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(4000),
+            runtime=30,
+        params:
+            **made_by(
+                "pipeline.label_names",
+                *loaders("text"),
+                cfg=dict(encoder=CFG.encoders.text, **COMPUTE),
+                unread=["encoder.weights"],
+            ),
+        shell:
+            "python -m pipeline.label_names --params {params.cfg:q} --dataset {input.dataset:q}"
+            " --encoder {input.encoder:q} --names {output.names:q} > {log:q} 2>&1"
+
+
+def names_for(fold, networks):
+    """The vectors of the labels' names, if one of these networks begins from them and there are any."""
+    read = not CORPUS.given and any(name in NAMED for name in networks)
+    return [f"{RUN}/{fold}/label_names.safetensors"] if read else []
+
+
 rule teacher:
     input:
         dataset=f"{RUN}/{{fold}}/dataset",
+        names=lambda wildcards: names_for(wildcards.fold, network_of(wildcards)),
     output:
         **trained(f"{RUN}/{{fold}}/teacher/{{seed}}"),
     log:
@@ -57,7 +96,7 @@ rule teacher:
         ),
     shell:
         "python -m pipeline.teacher --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
+        " --names {input.names:q} --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
         " > {log:q} 2>&1"
 
 
@@ -175,6 +214,7 @@ def student_inputs(wildcards):
     return dict(
         references=[stored] if objective.needs_references else [],
         teacher=[f"{RUN}/{fold}/teacher/{seed}/weights.safetensors"] if start else [],
+        names=names_for(fold, network_of(wildcards)),
     )
 
 
@@ -211,6 +251,7 @@ rule student:
     shell:
         "python -m pipeline.student --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
+        " --names {input.names:q}"
         " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
         " > {log:q} 2>&1"
 

@@ -118,10 +118,10 @@ class Network(network.Network):
         self.modalities = nn.ModuleDict(
             {name: Modality(shape.dimensions[name], shape) for name in MODALITIES}
         )
-        self.fusion = GatedFusion(shape.hidden, shape.heads, shape.dropout)
+        self.fusion: nn.Module = GatedFusion(shape.hidden, shape.heads, shape.dropout)
         self.through = through(shape)
         self.dropout = nn.Dropout(shape.dropout)
-        self.residual = nn.Linear(shape.hidden, classes)
+        self.residual: nn.Module = nn.Linear(shape.hidden, classes)
         # vectors, for what decays (matrices do) would forget what was counted
         self.start = nn.Parameter(torch.zeros(classes))
         self.own = nn.Parameter(torch.zeros(classes * classes))
@@ -151,6 +151,10 @@ class Network(network.Network):
             self.other.copy_(CONTAGION * (other - start).flatten())
 
     def forward(self, batch: Batch) -> Chained:
+        return self.answer(batch, *self.read(batch))
+
+    def read(self, batch: Batch) -> tuple[Float[Tensor, "b n 3 h"], Float[Tensor, "b n 3 c"]]:
+        """States of the modalities through the dialogue, and what each says by itself."""
         parts = [
             self.modalities[name](
                 batch.features[name], batch.available[..., index], batch.speaker, batch.valid
@@ -159,6 +163,12 @@ class Network(network.Network):
         ]
         states = torch.stack([own for own, _ in parts], dim=2)
         evidence = torch.stack([own for _, own in parts], dim=2)
+        return states, evidence
+
+    def answer(
+        self, batch: Batch, states: Float[Tensor, "b n 3 h"], evidence: Float[Tensor, "b n 3 c"]
+    ) -> Chained:
+        """What follows from states and evidence."""
         fused = self.through(self.fusion(states, batch.available), batch.speaker, batch.valid)
         unary = self.residual(self.dropout(fused))
         if self.shape.evidence:

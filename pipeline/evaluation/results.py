@@ -18,7 +18,15 @@ UNTAUGHT = "modality_dropout"  # students of incomplete views without a teacher
 TITLES = {"product_chain": "product and chain", "early_chain": "early fusion and chain"}
 MARK = "†"
 DIAGNOSTIC = f"{MARK} Teacher that knows how the corpus was made: a diagnostic, not a method."
-SPELLED = {"corekd": "CoRe-KD", "csa": "CSA", "nce": "NCE", "kd": "KD"}
+SPELLED = {
+    "corekd": "CoRe-KD",
+    "csa": "CSA",
+    "nce": "NCE",
+    "kd": "KD",
+    "eacl": "EACL",
+    "ada2i": "Ada2I",
+    "dhmd": "DHMD",
+}
 
 
 @dataclass(frozen=True)

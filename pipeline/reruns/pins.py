@@ -31,6 +31,7 @@ GROUPS = {
     "faces": ("pipeline.faces", *DETECTORS.values()),
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
+        "pipeline.label_names",
         *ENCODERS.values(),
     ),
     "training": (

@@ -28,6 +28,34 @@ class StructuredSettings(Settings):
     )
 
 
+class AnchoredSettings(StructuredSettings):
+    """What only the network `anchored` reads."""
+
+    evidence: bool = Field(
+        False, description="Whether each modality's evidence is added to what the nearness of anchors says"
+    )
+    adaptation: float = Field(
+        0.25, ge=0, lt=1, description="Share of the epochs, the last ones, in which anchors adapt and answer"
+    )
+
+
+class BalancedSettings(StructuredSettings):
+    """What only the network `balanced` reads."""
+
+    strength: float = Field(
+        1.0, ge=0, le=4, description="How strongly modalities that lag are favoured; 0: all alike"
+    )
+
+
+class DecoupledSettings(StructuredSettings):
+    """What only the network `decoupled` reads."""
+
+    prototypes: int = Field(16, ge=2, le=4096, description="Prototypes in the dictionary of shared parts")
+    matching: float = Field(
+        0.5, ge=0, lt=1, description="Share of the epochs, the last ones, in which the dictionary is matched"
+    )
+
+
 class ImputationSettings(StructuredSettings):
     """What only the network `imputation` reads: the network that reads what it fills, and its settings."""
 
@@ -50,6 +78,9 @@ class NetworkSettings(Settings):
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
 
     structured: StructuredSettings = Field(StructuredSettings(), description="Read for name: structured")
+    anchored: AnchoredSettings = Field(AnchoredSettings(), description="Read for network: anchored")
+    balanced: BalancedSettings = Field(BalancedSettings(), description="Read for network: balanced")
+    decoupled: DecoupledSettings = Field(DecoupledSettings(), description="Read for network: decoupled")
     imputation: ImputationSettings = Field(ImputationSettings(), description="Read for network: imputation")
 
     @model_validator(mode="after")

@@ -1,8 +1,9 @@
 """The training loop that teacher and student share."""
 
+import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from models.batch import Batch
 from models.modalities import MODALITIES
 from models.network import Network
-from models.objective import Options, total
+from models.objective import total
+from models.passes import Options
 from models.terms import Weights
 from pipeline.core import artefacts
 from pipeline.core.device import mixed_precision
@@ -55,10 +57,13 @@ def stream(seed: int, kind: int, epoch: int = 0) -> int:
     return int(np.random.SeedSequence([seed, kind, epoch]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def build_network(dataset: Dataset, settings: NetworkSettings, seed: int) -> Network:
-    """The network that the settings name; seed and training split fix its initial parameters.
+def build_network(
+    dataset: Dataset, settings: NetworkSettings, seed: int, names: Sequence[Path] = ()
+) -> Network:
+    """The network that the settings name; seed, training split and names fix its initial parameters.
 
-    Raises PipelineError if the training split holds nothing to learn.
+    `names`: the vectors of the labels' names (stage label_names), one file or none, for a network that begins
+    from them. Raises PipelineError if the training split holds nothing to learn.
     """
     dataset.require_targets()
     torch.manual_seed(stream(seed, INITIAL))
@@ -66,7 +71,22 @@ def build_network(dataset: Dataset, settings: NetworkSettings, seed: int) -> Net
         settings.name, dataset.dimensions, dataset.outputs, settings.keys_of(settings.name)
     )
     network.begin(dataset.batches(["train"], COUNTED))
+    for path in names:
+        network.name_classes(_label_names(path, dataset))
     return network
+
+
+def _label_names(path: Path, dataset: Dataset) -> torch.Tensor:
+    """The vectors of the labels' names (C, D); raises PipelineError if they are of other labels."""
+    vectors = artefacts.load_tensors(path, ["text"])["text"]
+    needed = (len(dataset.facts["labels"]), dataset.dimensions["text"])
+    labels = json.loads(artefacts.load_metadata(path).get("labels", "null"))
+    if vectors.shape != needed or labels != list(dataset.facts["labels"]):
+        raise PipelineError(
+            f"{path}: it holds {vectors.shape} values of the labels {labels}, and the dataset needs "
+            f"{needed} of {dataset.facts['labels']}. Rerun the stage label_names on this dataset."
+        )
+    return torch.from_numpy(vectors)
 
 
 def options_of(
@@ -137,6 +157,7 @@ def fit(
     for epoch in range(len(history) + 1, settings.epochs + 1):
         if _is_over(history, settings.patience):
             break
+        network.enter((epoch - 1) / settings.epochs, history[-1] if history else {})
         torch.manual_seed(stream(seed, DROPOUT, epoch))
         order = torch.Generator().manual_seed(stream(seed, ORDER, epoch))
         views = torch.Generator().manual_seed(stream(seed, VIEWS, epoch))
@@ -155,7 +176,7 @@ def fit(
             step += 1
         current = cast(Network, averaged.module) if settings.averaging > 0 else network
         row = {"epoch": epoch, **{name: float(np.mean(values)) for name, values in sums.items()}}
-        history.append(row | validator(current))
+        history.append(row | network.course() | validator(current))
         epochs.append(checkpoint.parameters_of(current))
         if resume is not None:
             resume.save(epoch, epochs[-1], _state(network, averaged, optimizer), history)

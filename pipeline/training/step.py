@@ -5,7 +5,8 @@ import torch
 from models.batch import Batch
 from models.modalities import letters_of, modalities_of
 from models.network import Network
-from models.objective import References, terms_of
+from models.objective import terms_of
+from models.passes import References
 from models.views import ConflictRates, Donors, conflict_view, incomplete_view
 from pipeline.settings.objective import ObjectiveSettings, ViewSettings
 from pipeline.training import loop

@@ -1,15 +1,17 @@
 """Training one student: from its objective, the masks of validation and the teacher's references."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from pydantic import Field, model_validator
 
 from models.network import Network
-from models.objective import References
+from models.passes import References
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.networks import NAMED
 from pipeline.settings.base import Settings
 from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings
@@ -48,18 +50,19 @@ def train(
     teacher: list[Path],
     device: torch.device,
     resume: ResumeFolder | None = None,
+    names: Sequence[Path] = (),
 ) -> tuple[Network, loop.Fit]:
-    """Train one student; files that its objective does not need are not read."""
+    """Train one student; files that its objective does not need are not read.
+
+    `names`: the vectors of the labels' names, one file or none, for a network that begins from them.
+    """
     objective = settings.objective
-    network = loop.build_network(data, settings.own_network, settings.seed)
+    _check_task(objective, data)
+    own = settings.own_network
+    network = loop.build_network(data, own, settings.seed, names if own.name in NAMED else ())
     if objective.initialisation == "teacher":
         _start_from(network, teacher[0])
     told = None
-    if data.regression and "sure" in objective.trust and objective.needs_references:
-        raise PipelineError(
-            f"objective.trust: {objective.trust} asks how sure the teacher is of a class, and this corpus "
-            "has scores. Write hidden or constant."
-        )
     if objective.needs_references:
         told = _load_references(references[0], data, settings, network.width).to(device)
     step = Step(data, objective, told, device)
@@ -83,6 +86,23 @@ def train(
         resume=resume,
     )
     return network, done
+
+
+def _check_task(objective: ObjectiveSettings, data: Dataset) -> None:
+    """Raise PipelineError for what asks for classes in a corpus of scores."""
+    if not data.regression:
+        return
+    if "sure" in objective.trust and objective.needs_references:
+        raise PipelineError(
+            f"objective.trust: {objective.trust} asks how sure the teacher is of a class, and this corpus "
+            "has scores. Write hidden or constant."
+        )
+    for name, term in objective.weights.computed.items():
+        if term.classes:
+            raise PipelineError(
+                f"objective.{term.keys[0]}: {name} speaks of classes, and this corpus has scores. Set it to "
+                "0, or leave the variant out of compare."
+            )
 
 
 def _start_from(network: Network, path: Path) -> None:

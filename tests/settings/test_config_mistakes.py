@@ -73,7 +73,7 @@ MISTAKES = {
     ),
     "unknown network": (
         "network: {name: atention}\n",
-        r"line 1: the key 'network\.name' is atention; expected: `attention`, .*Did you mean 'attention'\?",
+        r"line 1: the key 'network\.name' is atention; expected: .*`attention`, .*Did you mean 'attention'\?",
     ),
     "unknown corpus": (
         "corpus:\n  name: mled\n",

@@ -14,7 +14,7 @@ from models.batch import Batch
 from models.conditions import COMPLETE, Condition
 from models.masks import fixed_mask
 from models.modalities import CHANNELS, MODALITIES, SUBSETS
-from models.objective import References
+from models.passes import References
 from pipeline import evaluate, references, states
 from pipeline.core import artefacts, device
 from pipeline.core.errors import PipelineError

@@ -23,6 +23,10 @@ from pipeline.training.dialogues import Dataset
 from pipeline.training.resume import ResumeFolder
 
 NO_CSA = {"prediction": 0, "fused": 0, "modality": 0}
+DECOUPLED = {
+    "network": "decoupled",
+    **{"parts": 1.0, "apart": 0.1, "rebuilt": 0.3, "graph": 0.3, "dictionary": 0.1},
+}
 VARIANTS = {
     "modality_dropout": {**NO_CSA, "nce": 0},
     "complete_only": {**NO_CSA, "nce": 0, "incomplete": 0},
@@ -37,6 +41,12 @@ VARIANTS = {
     "corekd_crossfit": {"references": "cross_fitted"},
     "corekd_ensemble": {"references": "ensemble"},
     "imputation": {**NO_CSA, "nce": 0, "network": "imputation", "reconstruction": 1.0},
+    "eacl": {**NO_CSA, "nce": 0, "network": "anchored", "anchor": 0.5, "anchor_angle": 0.2},
+    "ada2i": {**NO_CSA, "nce": 0, "network": "balanced", "own": 1.0},
+    "corekd_balanced": {"network": "balanced", "own": 1.0},
+    "dhmd": {**NO_CSA, "nce": 0, **DECOUPLED},
+    "corekd_decoupled": DECOUPLED,
+    "corekd_anchors": {"fused": 0, "network": "anchored", "anchor": 0.5, "anchor_angle": 0.2},
 }
 
 

@@ -9,16 +9,25 @@ from importlib import import_module
 from types import ModuleType
 
 NETWORKS = {
+    "anchored": "models.networks.anchored",
     "attention": "models.networks.attention",
+    "balanced": "models.networks.balanced",
+    "decoupled": "models.networks.decoupled",
     "imputation": "models.networks.imputation",
     "structured": "models.networks.structured",
 }
 
 # what the outputs of a network hold beside models.network.Output, for the loss terms that need it
 BESIDE = {
+    "anchored": ("beliefs", "anchors"),
+    "balanced": ("beliefs", "pace"),
+    "decoupled": ("beliefs", "parts"),
     "imputation": ("guesses",),
     "structured": ("beliefs",),
 }
+
+# the networks that begin from the text encoder's vectors of the labels' names, where a corpus has words
+NAMED = ("anchored",)
 
 
 def network(name: str) -> ModuleType:
