@@ -175,7 +175,7 @@ def test_sigterm_leaves_with_its_status_and_the_state(world, monkeypatch):
 @pytest.mark.slow
 def test_regression_end_to_end(tmp_path):
     world = World(tmp_path, regression=True)
-    for name in ("corekd", "imputation"):
+    for name in ("corekd", "imputation", "ada2i", "dhmd"):
         paths = world.train_student(name, VARIANTS[name])
         history = artefacts.load_table(paths["history"])
         assert history["validation"].is_finite().all()
