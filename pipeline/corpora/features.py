@@ -74,11 +74,14 @@ def index(folder: Path) -> tuple[Path, pl.DataFrame]:
 
 
 def _words(path: Path, table: pl.DataFrame, name: str) -> pl.Series:
-    """A column of text without blanks around; what is empty or `nan` is null.
+    """A column of text without blanks around; what is empty or `nan` (logged) is null.
 
     Raises PipelineError for a column of another kind.
     """
     values = tables.as_text(path, table, name)
+    lost = sum(value in reading.NAN for value in values)
+    if lost:
+        log.info("%s, column %s: %d cell(s) are nan, which counts as empty", path, name, lost)
     return pl.Series(name, [reading.cell(value) for value in values], pl.String)
 
 
@@ -101,9 +104,6 @@ def _labels(path: Path, table: pl.DataFrame, named: Sequence[str]) -> tuple[tupl
         whole = column.fill_nan(None) if column.dtype.is_float() else column
         return tuple(named), whole.cast(pl.Int32)
     names = _words(path, table, "label")
-    lost = sum(value in reading.NAN for value in tables.as_text(path, table, "label"))
-    if lost:
-        log.info("%s: %d label(s) are nan: these utterances are unlabelled", path, lost)
     labels = tuple(named) or tuple(sorted(set(names.drop_nulls())))
     for row, name in zip(table[ROW], names, strict=True):
         if name is not None:

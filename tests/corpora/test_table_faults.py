@@ -169,7 +169,7 @@ def test_a_label_that_is_nan_is_none(tmp_path, caplog, cell):
     corpus = read(tmp_path, INDEX.replace("d1,yes", f"d1,{cell}"))
     assert corpus.labels == ("no", "yes")
     assert corpus.rows["label"].to_list() == [0, 1, 0, None]
-    assert "1 label(s) are nan" in caplog.text
+    assert "column label: 1 cell(s) are nan" in caplog.text
 
 
 @pytest.mark.fault("labels", "label names that repeat", "refused, with the key and the name")
