@@ -4,7 +4,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from models.modalities import MODALITIES
-from pipeline.core.filling import STAMP
+from pipeline.core.origins import STAMP
 from pipeline.reruns import rule_params
 from pipeline.reruns.codehash import closure, code_lines
 from pipeline.corpora.listing import listing, located

@@ -21,7 +21,6 @@ from pipeline.core.errors import PipelineError
 log = logging.getLogger("pipeline")
 
 LISTING = ".files.json"  # what was made in a folder: SHA-256 by name
-STAMP = ".made.stamp"  # by which Snakemake knows that a folder is made
 SPARE = ".making-"  # begins the name of a temporary folder
 
 

@@ -22,6 +22,7 @@ MADE = (
     (r"\w+/protocol/masks\.safetensors", "masks"),
     (r"\w+/protocol/conflicts\.parquet", "conflicts"),
     (r"\w+/simple\.parquet", "simple"),
+    (r"\w+/label_names\.safetensors", "label_names"),
     (r"\w+/ceilings\.parquet", "ceilings"),
     (r"\w+/(?P<stage>teacher)/\d+/held-\d+/(weights|epochs|history)\.\w+", "held_out_teacher"),
     (r"\w+/(?P<stage>teacher|student)/(.+/)?(weights|epochs|history)\.\w+", "{stage}"),
@@ -31,6 +32,9 @@ MADE = (
     (r"\w+/predictions/\w+/\d+\.parquet", "evaluate"),
     (r"\w+/states/\d+\.(parquet|json)", "states"),
 )
+
+STAMP = ".made.stamp"  # by which Snakemake knows that a folder is filled
+FILLED = ("export", "annotate")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ def maker(path: Path) -> tuple[str, str] | None:
         below = "/".join(parts[place + 2 :])
         for pattern, stage in MADE:
             if found := re.match(rf"{pattern}(?=/|$)", below):
-                target = "/".join((*parts[place : place + 2], found.group()))
+                # of a folder that is filled Snakemake knows the stamp
+                stamp = (STAMP,) if stage in FILLED else ()
+                target = "/".join((*parts[place : place + 2], found.group(), *stamp))
                 return stage.format(**found.groupdict()), target
     return None
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import polars as pl
 
-# what a spreadsheet takes for the beginning of a formula; a number is none
+# what a spreadsheet takes for the beginning of a formula; a number is none, with its interval neither
 FORMULA = r"^[=+\-@\t\r]"
-NUMBER = r"^[+\-]?[0-9]+(\.[0-9]+)?$"
+DIGITS = r"[+\-]?[0-9]+(\.[0-9]+)?"
+NUMBER = rf"^{DIGITS}( \[{DIGITS}, {DIGITS}\])?$"
 
 
 def harmless(text: str) -> str:

@@ -35,7 +35,8 @@ class Settings(BaseModel):
         """Raises ValueError for a list that names something twice: it would count twice."""
         entries = value if isinstance(value, (list, tuple)) else []
         if all(isinstance(entry, Hashable) for entry in entries) and len(set(entries)) < len(entries):
-            raise ValueError("an entry stands twice")
+            twice = next(entry for place, entry in enumerate(entries) if entry in entries[:place])
+            raise ValueError(f"an entry stands twice: {twice!r}")
         return value
 
 

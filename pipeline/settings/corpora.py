@@ -74,12 +74,10 @@ class FeaturesSettings(Settings):
 
     @field_validator("labels")
     @classmethod
-    def _labels_differ(cls, labels: list[str]) -> list[str]:
-        for place, name in enumerate(labels):
+    def _labels_are_names(cls, labels: list[str]) -> list[str]:
+        for name in labels:
             if not name.strip() or name != name.strip():
                 raise ValueError(f"the label name {name!r} is empty, or has blanks around it")
-            if name in labels[:place]:
-                raise ValueError(f"the label name {name!r} stands twice")
         return labels
 
 

@@ -13,10 +13,12 @@ T = TypeVar("T")
 def described(stored: Mapping) -> tuple[str, dict]:
     """Registered name and shape from what was stored: its `network` and `shape`, or `shape` alone.
 
-    Raises KeyError if there is no shape.
+    Raises KeyError if there is no shape, and ValueError for a name that is no text.
     """
     shape = dict(stored["shape"])
     if name := stored.get("network"):
+        if not isinstance(name, str):
+            raise ValueError("the name of the network is text")
         return name, shape
     return "imputation" if shape.pop("imputer", False) else "attention", shape
 

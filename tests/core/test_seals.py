@@ -16,7 +16,7 @@ from pipeline.core import artefacts, origins, seals
 from pipeline.core.errors import PipelineError
 
 # what no stage reads
-OTHERS = ("runs/", "results/figures/", "results/costs/")
+OTHERS = ("runs/", "results/figures/", "results/costs/", "report/")
 ROOT = Path(__file__).resolve().parents[2]
 ARRAYS = {"pooled": np.arange(40, dtype=np.float32).reshape(8, 5), "none": np.zeros((0, 3), np.uint8)}
 TABLE = pl.DataFrame({"utterance": [f"u{n}" for n in range(50)], "start": [n / 3 for n in range(50)]})

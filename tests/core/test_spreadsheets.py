@@ -28,6 +28,12 @@ def test_a_formula_is_text(text):
 
 
 def test_numbers_stay():
-    table = pl.DataFrame({"text": ["-1", "+2", "0", "-0.5"], "value": [-1.5, 2.0, 0.0, 1.0]})
+    table = pl.DataFrame({"text": ["-1", "+0.1 [-0.2, +0.4]", "0", "-0.5"], "value": [-1.5, 2.0, 0.0, 1.0]})
     back = pl.read_csv(io.StringIO(as_csv(table)))
-    assert back["text"].to_list() == [-1, 2, 0, -0.5] and back["value"].to_list() == [-1.5, 2.0, 0.0, 1.0]
+    assert back["text"].to_list() == ["-1", "+0.1 [-0.2, +0.4]", "0", "-0.5"]
+    assert back["value"].to_list() == [
+        -1.5,
+        2.0,
+        0.0,
+        1.0,
+    ]

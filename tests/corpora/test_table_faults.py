@@ -175,7 +175,7 @@ def test_a_label_that_is_nan_is_none(tmp_path, caplog, cell):
 @pytest.mark.fault("labels", "label names that repeat", "refused, with the key and the name")
 @pytest.mark.parametrize("name", ["features", "own"])
 def test_label_names_differ(name):
-    with pytest.raises(ValidationError, match="the label name 'a' stands twice"):
+    with pytest.raises(ValidationError, match="an entry stands twice: 'a'"):
         trees.settings("features", "x", **{name: {"labels": ["a", "b", "a"]}})
 
 

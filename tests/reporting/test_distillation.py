@@ -155,7 +155,7 @@ def test_a_corpus_without_swaps_has_neither_table_nor_figure(scored, tmp_path):
         facts=facts_of(tmp_path, task),
         folder=tmp_path / "figures",
     )
-    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    drawn = {path.stem for path in (tmp_path / "figures").glob("[!.]*")}
     assert drawn == {"robustness", "conditions"}
 
 

@@ -39,7 +39,7 @@ def table(world, folder, teachers, students, seeds=(0,)) -> dict[str, dict[str, 
         students=students,
         folder=folder,
     )
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.glob("[!.]*")} == {
         f"payoff.{kind}" for kind in ("md", "html", "tex", "csv")
     }
     rows = list(csv.reader((folder / "payoff.csv").open()))

@@ -178,17 +178,6 @@ def test_counts_are_those_of_a_plain_loop(tmp_path):
     assert chain.other == pytest.approx(shares[1] - chain.prior)
 
 
-def test_no_target_in_training_says_the_prior(tmp_path):
-    files = made(tmp_path)
-    path = files["dataset"] / "utterances.parquet"
-    table = artefacts.load_table(path)
-    one = pl.when(pl.col("split") == "train").then(1).otherwise("label").cast(pl.Int32).alias("label")
-    artefacts.save_table(path, table.with_columns(one))
-    simple.run(simple.Params(), **files, simple=tmp_path / "simple")
-    table = artefacts.load_table(tmp_path / "simple").filter(condition="complete", variant="product")
-    assert (np.array(table["probabilities"].to_list()).argmax(axis=1) == 1).all()
-
-
 def test_conflicts_of_another_dataset_are_refused(tmp_path):
     files = made(tmp_path)
     table = artefacts.load_table(files["conflicts"])
