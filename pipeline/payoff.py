@@ -7,15 +7,17 @@ pay"). A difference of nothing means that there is nothing to pass on.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from pydantic import Field
 
 from models.batch import Batch
 from models.conditions import COMPLETE, Condition
+from models.masks import random_masks
 from pipeline.core import stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
@@ -35,6 +37,7 @@ from pipeline.training.dialogues import HELD_OUT, Dataset
 
 log = logging.getLogger("pipeline")
 LIKELIHOOD = "log_likelihood"
+TRAINING = 2  # the masks of validation and test are drawn as 0 and 1
 BUDGET = 4096  # utterances, with padding, in one forward pass
 
 
@@ -45,6 +48,7 @@ class Params(ComputeSettings):
     student: str = Field("modality_dropout", description="The variant of the students, for the heading.")
     folds: int = Field(4, ge=2, le=50, description="Parts of the training dialogues.")
     seeds: list[int] = Field([0], min_length=1, description="Training seeds, in the order of the networks.")
+    masks_seed: int = Field(7, ge=0, description="Seed of the random masks of training dialogues.")
 
 
 def run(
@@ -73,7 +77,7 @@ def run(
     parts = []
     for place, (path, mask) in enumerate(zip(dataset, masks, strict=True)):
         own = slice(place * count, (place + 1) * count)
-        fold = Fold.load(path, mask, names)
+        fold = Fold.load(path, mask, names, params.masks_seed)
         parts.append(
             (
                 fold.sums(teachers[own], params, [fold.views[0]], device),
@@ -101,8 +105,9 @@ class Fold:
     names: list[str]  # dialogues of all folds
 
     @staticmethod
-    def load(dataset: Path, masks: Path, names: list[str]) -> "Fold":
-        frozen = Frozen.load(dataset, masks)
+    def load(dataset: Path, masks: Path, names: list[str], seed: int) -> "Fold":
+        """Read a fold; `seed` draws the random masks of its training rows, for the frozen ones hide none."""
+        frozen = hidden_in_training(Frozen.load(dataset, masks), seed)
         views = [view for view in families.views(frozen) if view.draw == 0 and not view.features]
         return Fold(Dataset.load(dataset), sorted(views, key=lambda view: view.condition != COMPLETE), names)
 
@@ -161,6 +166,22 @@ class Fold:
             totals = [np.bincount(dialogue, values, count) for values in (log_p, np.ones_like(log_p))]
             likely.append(np.stack(totals, axis=1))
         return {metric: np.stack(hits), LIKELIHOOD: np.stack(likely)}
+
+
+def hidden_in_training(frozen: Frozen, seed: int) -> Frozen:
+    """The same with random masks of the training rows, too, at each condition's rate; draw 0 alone."""
+    train = frozen.utterances.filter(pl.col("split") == "train")["row"].to_numpy()
+    drawn = {}
+    for condition, mask in frozen.masks.items():
+        if condition.rate is None or condition.draw:
+            continue
+        state = np.random.SeedSequence([seed, TRAINING, round(condition.rate * 1_000_000)])
+        generator = torch.Generator().manual_seed(int(state.generate_state(1, np.uint64)[0] >> 1))
+        shown = mask.copy()
+        there = torch.from_numpy(frozen.available[train])
+        shown[train] = random_masks(there, condition.rate, generator).numpy()
+        drawn[condition] = shown
+    return replace(frozen, masks=drawn)
 
 
 def mean_of_sums(sums: np.ndarray) -> np.ndarray:

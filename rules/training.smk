@@ -329,6 +329,7 @@ rule payoff:
                 student=ALONE,
                 folds=len(HELD),
                 seeds=SEEDS,
+                masks_seed=CFG.protocol.seed,
                 **COMPUTE,
             ),
         ),

@@ -12,9 +12,14 @@ from pipeline.core.filling import filling
 
 # writes half of each kind of artefact and is killed
 KILLED = """
-import os, signal, sys from pathlib import Path from pipeline.core import artefacts from
-pipeline.core.filling import filling here = Path(sys.argv[1]) with artefacts.replacing(here / "a.json") as
-file, artefacts.replacing_folder(here / "b") as one, filling(here / "c") as two:
+import os, signal, sys
+from pathlib import Path
+from pipeline.core import artefacts
+from pipeline.core.filling import filling
+
+here = Path(sys.argv[1])
+kinds = artefacts.replacing(here / "a.json"), artefacts.replacing_folder(here / "b"), filling(here / "c")
+with kinds[0] as file, kinds[1] as one, kinds[2] as two:
     for path in (file, one / "x", two / "x"):
         path.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

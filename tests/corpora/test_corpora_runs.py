@@ -10,6 +10,7 @@ import pytest
 from workflow import copy_project, snakemake, write_overlay
 
 from pipeline.core import artefacts
+from pipeline.core.origins import STAMP
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def encoders(tmp_path_factory) -> Path:
     return folder / "weights"
 
 
-TABLES = "runs/small/results/tables"
+TABLES = f"runs/small/results/tables/{STAMP}"
 
 
 def through(folder: Path, encoders: Path, corpus: dict, *targets: str) -> Path:

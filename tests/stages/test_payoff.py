@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score
 from trained_world import World
 
-from models.masks import fixed_mask
+from models.masks import fixed_mask, missing_rate, reachable_rate
 from pipeline import payoff
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation import families
@@ -87,3 +87,18 @@ def test_networks_in_another_order_or_number_are_refused(world, tmp_path):
         table(world, tmp_path / "b", world.folds, world.students[:1])
     with pytest.raises(PipelineError, match="seed 1, held out 0"):
         table(world, tmp_path / "c", [*world.folds, *world.others], [*world.students] * 2, seeds=(0, 2))
+
+
+def test_random_conditions_hide_training_slots_at_their_rate(world):
+    names = Dataset.load(world.dataset).dialogues("train")
+    fold = payoff.Fold.load(world.dataset, world.masks, sorted(names), 7)
+    again = payoff.Fold.load(world.dataset, world.masks, sorted(names), 7)
+    rows = fold.data.rows(["train"])
+    there = fold.data.available[rows]
+    rates = [view for view in fold.views if view.condition.rate is not None]
+    assert rates
+    for view, same in zip(fold.views, again.views, strict=True):
+        assert (view.shown == same.shown).all()
+    for view in rates:
+        shown = torch.from_numpy(view.shown)[rows] & there
+        assert missing_rate(there, shown) == pytest.approx(reachable_rate(there, view.condition.rate))

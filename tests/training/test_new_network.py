@@ -12,6 +12,7 @@ from documents import commands, follow
 from workflow import ROOT, copy_project, planned, snakemake, write_overlay
 
 from pipeline.core import artefacts
+from pipeline.core.origins import STAMP
 
 pytestmark = pytest.mark.slow
 PAGES = [ROOT / "docs" / name for name in ("new-network.md", "new-term.md")]
@@ -26,6 +27,7 @@ SMALL = {
 }
 OVERLAYS = ("--configfile", "config/logistic.yaml", "config/united.yaml", "small.json")
 MODELS = [f"runs/small/model/{name}/0" for name in SMALL["export"]["variants"]]
+STAMPS = [f"{model}/{STAMP}" for model in MODELS]
 
 
 def python(project: Path, *arguments: str) -> str:
@@ -49,7 +51,7 @@ def project(tmp_path_factory) -> Path:
     arrays = {name: {"pooled": draw.normal(size=(48, 3))} for name in ("text", "audio", "visual")}
     trees.features(folder / "given", index, arrays)
     write_overlay(folder, SMALL)
-    snakemake(folder, "--cores", "2", *MODELS, *OVERLAYS)
+    snakemake(folder, "--cores", "2", *STAMPS, *OVERLAYS)
     return folder
 
 
@@ -96,10 +98,10 @@ def test_the_answers_begin_at_how_frequent_the_classes_are(project):
 
 
 def test_an_edit_of_the_network_or_of_its_own_keys_reruns_its_students_alone(project):
-    assert planned(project, *OVERLAYS, "--", *MODELS) == {}
+    assert planned(project, *OVERLAYS, "--", *STAMPS) == {}
     added = SMALL | {"network": {"logistic": {"added": 2.0}}}
     write_overlay(project, added)
-    found = planned(project, *OVERLAYS, "--", *MODELS)
+    found = planned(project, *OVERLAYS, "--", *STAMPS)
     assert {rule: found.get(rule, 0) for rule in ("teacher", "references", "student", "evaluate")} == {
         "teacher": 0,
         "references": 0,
@@ -110,7 +112,7 @@ def test_an_edit_of_the_network_or_of_its_own_keys_reruns_its_students_alone(pro
     module = project / "models/networks/logistic.py"
     before = module.read_text()
     module.write_text(before + "\nEDITED = 1\n")
-    assert planned(project, *OVERLAYS, "--", *MODELS) == found
+    assert planned(project, *OVERLAYS, "--", *STAMPS) == found
     module.write_text(before)
 
 
