@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import fixture_encoders
+import polars as pl
 import pytest
 from dialogues import write_dataset
 from hypothesis import given
@@ -18,6 +20,7 @@ from trained_world import SMALL, outputs
 from workflow import ROOT
 
 from pipeline import corpus, faces, manifest, teacher
+from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.reruns import partial
 from pipeline.settings.corpus import CorpusSettings
