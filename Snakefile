@@ -106,7 +106,7 @@ onstart:
     if not workflow.local_exec:
         # a controller that is busy is asked again
         patient = str(CLONE / "profiles" / "slurm" / "patient")
-        os.environ["PATH"] = os.pathsep.join([patient, os.environ["PATH"]])
+        os.environ.update(PATH=os.pathsep.join([patient, *os.get_exec_path()]))
 
 
 onsuccess:
