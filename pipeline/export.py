@@ -36,6 +36,7 @@ class Params(Settings):
     variant: str = Field("corekd", description="the variant that is exported")
     seed: int = Field(0, ge=0, description="its training seed")
     encoders: EncodersSettings = Field(EncodersSettings(), description="how the features were made")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoders")
     faces: FacesSettings = Field(FacesSettings(), description="how the faces were found")
     media: MediaSettings = Field(MediaSettings(), description="how media files were read")
     report: ReportSettings = Field(ReportSettings(), description="main metric of the card's table")
@@ -90,6 +91,7 @@ def run(
         extraction=ExtractionFacts(
             faces=params.faces,
             media=params.media,
+            precision=params.precision,
             text=params.encoders.text,
             audio=params.encoders.audio,
             visual=params.encoders.visual,

@@ -39,6 +39,7 @@ class ExtractionFacts(Settings):
 
     faces: FacesSettings
     media: MediaSettings = MediaSettings()
+    precision: Literal["float32", "bfloat16"] = "float32"
     text: TextSettings
     audio: AudioSettings
     visual: VisualSettings

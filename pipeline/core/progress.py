@@ -35,7 +35,7 @@ class _Lines:
         self.stream.flush()
 
 
-def _bar(what: str, total: int | None, line: str, items: Iterable[T] | None = None) -> "tqdm[T]":
+def _bar(what: str, total: int | None, line: str, items: Iterable[T] | None = None) -> tqdm:
     if sys.stderr.isatty():
         return tqdm(items, desc=what, total=total)
     # the first state of a bar is drawn at once, unless it has to wait like every other

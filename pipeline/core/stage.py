@@ -45,7 +45,9 @@ def parser(
     about = "the stage's settings as one JSON object"
     top.add_argument("--params", required=not defaults, default="{}", help=about)
     if cores:
-        top.add_argument("--cores", type=int, default=1, help="CPU cores of this job; no result depends on it")
+        top.add_argument(
+            "--cores", type=int, default=1, help="CPU cores of this job; no result depends on it"
+        )
     for group, names in (("inputs", inputs), ("outputs", outputs)):
         section = top.add_argument_group(group)
         for flag in names:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -189,6 +189,7 @@ class Following:
             yield conclude(self.watches[which], self.sound, self.corners[which])
 
 
+@runtime_checkable
 class Desk(Protocol):
     """Where faces are looked for; parts of a file are handed in and come back in that order."""
 

@@ -85,9 +85,7 @@ def _region(picture: np.ndarray, crop: list[float] | None) -> tuple[np.ndarray, 
     return picture[y0:y1, x0:x1], np.array([x0, y0], np.float64)
 
 
-def seen(
-    rows: list[dict[str, Any]], settings: FacesSettings, reduced: Reduce, most: float
-) -> Iterator[Seen]:
+def seen(rows: list[dict[str, Any]], settings: FacesSettings, reduced: Reduce, most: float) -> Iterator[Seen]:
     """All that is looked at in one file for its utterances, in order of the times, until the file ends.
 
     reduced: makes a picture as detection sees it, and its scale; most: MB of a picture. Raises
