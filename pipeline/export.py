@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from pydantic import Field
@@ -91,11 +92,11 @@ def run(
         extraction=ExtractionFacts(
             faces=params.faces,
             media=params.media,
-            precision=params.precision,
             text=params.encoders.text,
             audio=params.encoders.audio,
             visual=params.encoders.visual,
         ),
+        precision=params.precision,
         encoders=encoder_facts(params, encoders),
         notice=EMBEDDED_NOTICE if embedded else "",
     )

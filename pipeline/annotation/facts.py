@@ -39,7 +39,6 @@ class ExtractionFacts(Settings):
 
     faces: FacesSettings
     media: MediaSettings = MediaSettings()
-    precision: Literal["float32", "bfloat16"] = "float32"
     text: TextSettings
     audio: AudioSettings
     visual: VisualSettings
@@ -61,6 +60,7 @@ class ModelFacts(Settings):
     network: str = Field(description="registered name of the network")
     shape: dict = Field(description="what `Shape` of the network's module takes")
     extraction: ExtractionFacts
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoders")
     encoders: dict[str, EncoderFacts]
     notice: str = Field(description="what must be said at every use; empty: nothing")
 

@@ -251,7 +251,7 @@ def _words(
         return
     encoder = _encoder(model, "text", device)
     for part in progress(_parts(spoken), "words"):
-        with computing(device, model.facts.extraction.precision):
+        with computing(device, model.facts.precision):
             encoded = encoder.encode([row["text"] for row in part])
         for row, frames in zip(part, encoded, strict=True):
             table.add(row["utterance"], frames)
@@ -274,7 +274,7 @@ def _voices(
                 heard.append((row["utterance"], piece))
             except media.MediaAbsence as lack:
                 table.absent(row["utterance"], lack.reason)
-        with computing(device, model.facts.extraction.precision):
+        with computing(device, model.facts.precision):
             encoded = encoder.encode([piece for _, piece in heard])
         for (name, _), frames in zip(heard, encoded, strict=True):
             table.add(name, frames)
@@ -308,7 +308,7 @@ def _faces(
         if reason is not None:
             table.absent(name, reason)
             continue
-        with computing(device, model.facts.extraction.precision):
+        with computing(device, model.facts.precision):
             table.add(name, encoder.encode(np.stack(found.crops)))
         boxes += found.path
     return boxes

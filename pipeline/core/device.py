@@ -97,7 +97,7 @@ def fitting(keys: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        said = str(error).partition(". ")[0]
+        said = ". ".join(str(error).split(". ")[:2])
         raise PipelineError(
             f"config, key {keys}: so much at a time does not fit into the memory of the GPU ({said}). Lower "
             "it, or give the job a GPU with more memory."

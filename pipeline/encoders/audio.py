@@ -85,9 +85,15 @@ class AudioEncoder:
             settings.layers, model.config.num_hidden_layers + 1, "encoders.audio.layers"
         )
         self.masked = getattr(model.config, "feat_extract_norm", None) == "layer"
-        # samples of a forward pass, padding included; None: it takes `batch` sounds
-        self.budget = round(settings.seconds * media.SAMPLE_RATE) if device.type == "cuda" else None
-        self.norm = None if self.masked or self.budget is None else masked_norm(model)
+        self.norm: MaskedNorm | None = None
+        self.budget: int | None = None  # samples of a forward pass; None: it takes `batch` sounds
+        if device.type == "cuda":
+            self.fill(settings.seconds)
+
+    def fill(self, seconds: float) -> None:
+        """From now on a forward pass takes sounds of any length, of at most so many seconds with padding."""
+        self.budget = round(seconds * media.SAMPLE_RATE)
+        self.norm = None if self.masked else masked_norm(self.model)
 
     @property
     def shortest(self) -> int:
