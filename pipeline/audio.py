@@ -49,7 +49,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
     model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
     workers = max(1, cores // params.threads)
-    together = device.type == "cuda"
+    together = getattr(model, "budget", None) is not None
 
     def listen(rows: Rows) -> Sounds:
         return heard(rows, params.encoder, params.media, model.shortest)

@@ -25,10 +25,13 @@ def check(stop: Event) -> None:
         raise Stopped
 
 
+AHEAD = 4  # tasks a worker that may be begun and not handed over: one long task keeps few others waiting
+
+
 def side_by_side(tasks: Iterable[T], work: Callable[[T, Event], R], workers: int) -> Iterator[R]:
     """What `work` makes of each task, in order, by so many threads.
 
-    At most workers + 1 tasks are begun and not handed over, so memory does not grow with their number. `work`
+    At most `AHEAD` tasks a worker are begun and not handed over, so memory does not grow with their number. `work`
     is given an event that is set once its result is not wanted any more; one that takes long looks at it
     (`check`). The error of a task is raised in its turn. One worker works in this thread, as results are
     asked for.
@@ -45,7 +48,7 @@ def side_by_side(tasks: Iterable[T], work: Callable[[T, Event], R], workers: int
     pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
     source = iter(tasks)
     try:
-        waiting: deque[Future[R]] = deque(pool.submit(begun, task) for task in islice(source, workers + 1))
+        waiting: deque[Future[R]] = deque(pool.submit(begun, task) for task in islice(source, AHEAD * workers))
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(begun, task) for task in islice(source, 1))
