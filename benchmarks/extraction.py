@@ -2,12 +2,12 @@
 
     python benchmarks/extraction.py [--clips FOLDER] [--device cuda --workers 16]
 
-Everything is timed in this one process, in turns, on the same clips and the same full-size networks with random
-weights, and printed as medians of several rounds: compare the ratios, not the seconds. `ours` is the stage itself,
-from the shard's table to the files that it writes, less `begin`, what it takes for no work (loading and checking
-weights above all). (a) `plain` takes one utterance after the other in float32, as published extractors do, and
-runs MTCNN on every whole frame. (b) `bare` is the network alone on the same batches as tensors in memory. (c)
-`decode` only decodes what is looked at. Without --clips, dialogues of the embedded corpus are drawn first.
+Everything is timed in this one process, in turns, on the same clips and the same full-size networks of random
+weights, and printed as medians of several rounds: compare the ratios, not the seconds. `ours` is the stage,
+from the shard's table to the files that it writes, less `begin`, what it takes for no work (loading and
+checking weights above all). (a) `plain` takes one utterance after the other in float32, as published
+extractors do, and runs MTCNN on every whole frame. (b) `bare` is the network alone on the same batches as
+tensors in memory. (c) `decode` only decodes what is looked at. Without --clips, dialogues are drawn.
 """
 
 import argparse
@@ -22,11 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import extraction_beside as beside
 import extraction_inputs as inputs
@@ -111,10 +112,8 @@ class Bench:
         taken = self.medians(works)
         return [self.row(stage, precision, workers, other, taken, plain) for workers in several]
 
-    def row(
-        self, stage: str, precision: str, workers: int, other: object, taken: dict[str, float], plain: float
-    ) -> dict:
-        """One row of the table; the bound is what would be left if nothing but network and decoder took time."""
+    def row(self, stage: str, precision: str, workers: int, other: Any, taken: dict, plain: float) -> dict:
+        """One row; its bound is what would be left if nothing but network and decoder took time."""
         ours = taken[f"ours {workers}"] - taken["begin"]
         bare, decode = taken["bare"], taken.get(f"decode {workers}")
         # one worker does one after the other, a GPU goes on while several decode
@@ -139,7 +138,7 @@ class Bench:
             "pictures/s": len(other.views) / ours if stage == "faces" else None,
         }
 
-    def once(self, stage: str, other: object) -> float:
+    def once(self, stage: str, other: Any) -> float:
         """Seconds of the plain loop: the median of up to three, for faces of its few seconds of film."""
         if not self.options.plain:
             return float("nan")
@@ -197,7 +196,7 @@ class Utilisation:
 
 
 def whole(bench: Bench, precision: str, workers: int, table: pl.DataFrame) -> None:
-    """The four stages one after the other: seconds beside those of the bare networks, and who waits for whom."""
+    """The four stages one after the other, beside the bare networks, and how busy CPU and GPU are."""
     used = Utilisation(bench.options.device)
     start, spent = time.perf_counter(), time.process_time()
     for stage in ("faces", "visual", "audio", "text"):
@@ -208,8 +207,8 @@ def whole(bench: Bench, precision: str, workers: int, table: pl.DataFrame) -> No
     first = own.unique("stage", keep="first")
     bare, begin = first["bare, s"].sum(), first["begin, s"].sum()
     print(
-        f"whole extraction, {precision}, {workers} workers: {bench.count} utterances in {wall:.2f} s, of which "
-        f"{begin:.2f} s to begin; bare networks {bare:.2f} s, {100 * bare / (wall - begin):.0f} %; "
+        f"whole extraction, {precision}, {workers} workers: {bench.count} utterances in {wall:.2f} s, of "
+        f"which {begin:.2f} s to begin; bare networks {bare:.2f} s, {100 * bare / (wall - begin):.0f} %; "
         f"{cpu / wall:.1f} CPU cores at work" + (f", GPU busy {busy:.0f} %" if busy is not None else "")
     )
 
@@ -250,10 +249,10 @@ def main() -> None:
         weights = inputs.encoders(folder / "encoders")
         bench = Bench(clips, options.utterances, weights, folder / "bench", options)
         seconds = float((bench.table["end"] - bench.table["start"]).sum())
-        name = torch.cuda.get_device_name() if options.device == "cuda" else "no GPU"
+        gpu = torch.cuda.get_device_name() if options.device == "cuda" else "no GPU"
         print(
-            f"{len(clips)} clips, {options.utterances} utterances, {seconds:.0f} s of film; {os.cpu_count()} CPU "
-            f"cores, {name}; {options.threads} thread(s), medians of {options.rounds}"
+            f"{len(clips)} clips, {options.utterances} utterances, {seconds:.0f} s of film; {os.cpu_count()} "
+            f"CPU cores, {gpu}; {options.threads} thread(s), medians of {options.rounds}"
         )
         # others need the faces
         bench.ours("faces", "float32", max(options.workers))
@@ -271,7 +270,8 @@ def main() -> None:
         grown: list[dict] = []
         for count in options.growth:
             larger = Bench(clips, count, weights, folder / f"growth-{count}", options)
-            larger.ours("faces", "float32", max(options.workers))
+            if "faces" not in options.stages:
+                larger.ours("faces", "float32", max(options.workers))
             for stage in options.stages:
                 grown.append(growth(larger, stage, options.precision[-1], max(options.workers)))
         if grown:

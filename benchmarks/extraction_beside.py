@@ -134,7 +134,7 @@ class Faces:
         self.film = float((table["end"] - table["start"]).sum())  # s
 
     def _views(self, rows: list[dict[str, Any]]) -> list[View]:
-        """The pictures of a file in which faces are looked for, reduced; the whole ones would fill the memory."""
+        """The pictures of a file in which faces are looked for, reduced; the whole ones are not kept."""
         return [
             replace(view, picture=view.small)
             for look, view, _ in seen(rows, self.settings, self.detector.reduced, media.MOST)

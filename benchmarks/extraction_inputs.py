@@ -1,4 +1,4 @@
-"""What the bench of extraction works on: clips cut into utterances, and full-size encoders of random weights."""
+"""What the bench of extraction works on: clips in utterances, full-size random encoders."""
 
 import random
 import shutil
@@ -80,7 +80,7 @@ def utterances(clips: list[Path], count: int, folder: Path) -> pl.DataFrame:
 
 
 def nothing(table: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """One utterance without words, of a file that is not there: what a stage does before and after its work."""
+    """One utterance without words, of a file that is not there: no work for any stage."""
     lacking = str(folder / "there is no such file.mp4")
     return table.head(1).with_columns(text=pl.lit(""), media=pl.lit(lacking))
 

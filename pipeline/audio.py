@@ -70,7 +70,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
         return part.packed()
 
     def encoded(todo: list[list[Rows]]) -> Iterator[Piece]:
-        """On a CPU each thread decodes and encodes one file; on a GPU a piece is encoded while they decode."""
+        """On a CPU each thread decodes and encodes a file; on a GPU they decode while a piece is encoded."""
         flat = [rows for piece in todo for rows in piece]
         each: Callable[[Rows], Any] = listen if together else lambda rows: encode([rows], [listen(rows)])
 

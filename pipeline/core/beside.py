@@ -4,7 +4,7 @@ Threads, for what takes the time (FFmpeg, OpenCV, torch) runs without Python's l
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from queue import Full, Queue
@@ -28,12 +28,12 @@ def check(stop: Event) -> None:
 AHEAD = 4  # tasks a worker that may be begun and not handed over: one long task keeps few others waiting
 
 
-def side_by_side(tasks: Iterable[T], work: Callable[[T, Event], R], workers: int) -> Iterator[R]:
+def side_by_side(tasks: Iterable[T], work: Callable[[T, Event], R], workers: int) -> Generator[R, None, None]:
     """What `work` makes of each task, in order, by so many threads.
 
-    At most `AHEAD` tasks a worker are begun and not handed over, so memory does not grow with their number. `work`
-    is given an event that is set once its result is not wanted any more; one that takes long looks at it
-    (`check`). The error of a task is raised in its turn. One worker works in this thread, as results are
+    At most `AHEAD` tasks a worker are begun and not handed over, so memory does not grow with their number.
+    `work` is given an event that is set once its result is not wanted any more; one that takes long looks at
+    it (`check`). The error of a task is raised in its turn. One worker works in this thread, as results are
     asked for.
     """
     stop = Event()
@@ -48,7 +48,8 @@ def side_by_side(tasks: Iterable[T], work: Callable[[T, Event], R], workers: int
     pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
     source = iter(tasks)
     try:
-        waiting: deque[Future[R]] = deque(pool.submit(begun, task) for task in islice(source, AHEAD * workers))
+        first = islice(source, AHEAD * workers)
+        waiting: deque[Future[R]] = deque(pool.submit(begun, task) for task in first)
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(begun, task) for task in islice(source, 1))
@@ -59,7 +60,7 @@ def side_by_side(tasks: Iterable[T], work: Callable[[T, Event], R], workers: int
         pool.shutdown(cancel_futures=True)
 
 
-def prefetched(source: Iterator[T], ahead: int) -> Iterator[T]:
+def prefetched(source: Iterator[T], ahead: int) -> Generator[T, None, None]:
     """The items of `source`, which a thread of its own makes, at most `ahead` of them before they are taken.
 
     What `source` raises is raised here, after the items before it.

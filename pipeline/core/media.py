@@ -109,9 +109,9 @@ def _aspect(stream: VideoStream) -> float:
 def _picture(
     frame: av.VideoFrame, aspect: float, path: Path, most: float, form: VideoReformatter
 ) -> np.ndarray:
-    """RGB pixels by `form`, the file's own, made square (`aspect`: width by height of one), turned upright as the display matrix asks.
+    """RGB pixels, made square (`aspect`: width by height of one), turned upright as the display matrix asks.
 
-    Raises MediaAbsence (too_large) for a picture of more than `most` MB.
+    form: the converter of the file. Raises MediaAbsence (too_large) for a picture of more than `most` MB.
     """
     width = max(1, round(frame.width * max(aspect, 1.0)))
     height = max(1, round(frame.height / min(aspect, 1.0)))

@@ -1,8 +1,8 @@
 """Speech encoders of the wav2vec 2.0 family.
 
 Encoders with layer norm after their convolutions give the same features under padding if they see a mask.
-Those with group norm (wav2vec2-base) take its mean and deviation over all time, padding included: there, inputs
-of equal length share a batch, or the norm is told where each of them ends (`MaskedNorm`).
+Those with group norm (wav2vec2-base) take its mean and deviation over all time, padding included: there,
+inputs of equal length share a batch, or the norm is told where each of them ends (`MaskedNorm`).
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def windows(samples: int, most: int) -> list[tuple[int, int]]:
 
 
 class MaskedNorm(nn.Module):
-    """The group norm of one channel a group, over the true frames of each sound; padding is left out of it."""
+    """The group norm of one channel a group over the true frames of each sound, without its padding."""
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
@@ -57,15 +57,15 @@ class MaskedNorm(nn.Module):
 
 
 def masked_norm(model: nn.Module) -> MaskedNorm | None:
-    """Put a `MaskedNorm` in the place of the model's group norm, if that is its only one, after the first layer."""
+    """Put a `MaskedNorm` in the place of the model's only group norm; None if there is not just one."""
     extractor = getattr(model, "feature_extractor", None)
     norms = [part for part in model.modules() if isinstance(part, nn.GroupNorm)]
-    first = extractor.conv_layers[0] if extractor is not None else None
+    first: Any = extractor.conv_layers[0] if extractor is not None else None
     found = getattr(first, "layer_norm", None)
     if len(norms) != 1 or found is not norms[0] or found.num_groups != found.num_channels:
         return None
-    first.layer_norm = MaskedNorm(found)
-    return first.layer_norm
+    first.layer_norm = masked = MaskedNorm(found)
+    return masked
 
 
 class AudioEncoder:

@@ -53,7 +53,7 @@ class Detector(ABC):
         return self.whole(self.find(small), scale)
 
     def whole(self, found: Iterable[Face], scale: float) -> list[Face]:
-        """Those of a reduced picture's faces that are probable enough, best first, in pixels of the whole one."""
+        """Those of a picture's faces that are probable enough, best first, in pixels of the whole one."""
         faces = [
             Face(face.box / scale, face.probability, face.landmarks / scale)
             for face in found

@@ -1,4 +1,4 @@
-"""The pictures of a media file in which faces are looked for or followed, in order and as detection sees them."""
+"""The pictures of a media file in which faces are looked for or followed, as detection sees them."""
 
 import heapq
 from collections import deque
@@ -44,7 +44,7 @@ class Look(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a look finds: a picture and the upper left corner (px) of what is looked at in it, or no picture."""
+    """What a look finds: a picture and the upper left corner (px) of what is looked at, or no picture."""
 
     look: Look
     view: View | None  # None where the decoder marks the picture as corrupt

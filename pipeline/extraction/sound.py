@@ -36,7 +36,7 @@ def utterance_sound(
 
 
 class Sounds(NamedTuple):
-    """The sounds of one file's utterances by name, the reasons of those that have none, and `Heard.choice`."""
+    """The sounds of a file's utterances by name, the reasons of those without one, and `Heard.choice`."""
 
     sounds: list[tuple[str, np.ndarray]]  # float32 (samples,), 16 kHz
     reasons: list[tuple[str, str]]

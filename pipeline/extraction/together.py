@@ -1,4 +1,4 @@
-"""The faces of many files at once: each file goes its way in a thread, and one detector looks for all of them.
+"""The faces of many files at once: each file goes its way in a thread, and one detector looks for them all.
 
 The batches of a detector are made of the next parts of the same files in the same order, however fast each
 file is decoded, so that what a device makes of them does not depend on the number of workers. While one batch

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Sized
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ T = TypeVar("T")
 G = TypeVar("G", bound=Sized)
 # arrays by name, and facts that JSON can hold (numpy's scalars too)
 Piece = tuple[dict[str, np.ndarray], Any]
+Pieced = Generator[Piece, None, None]
 
 PREFIX = ".resume-"
 # what computes and decodes; a bump of one of them is a new start
@@ -103,7 +104,7 @@ class PartialFolder:
 class Pieces(PartialFolder):
     """The finished pieces of a shard, one file each, until all of them are done."""
 
-    def of(self, tasks: Sequence[T], make: Callable[[T], Piece]) -> Iterator[Piece]:
+    def of(self, tasks: Sequence[T], make: Callable[[T], Piece]) -> Pieced:
         """The piece of every task in order: read if an earlier try has made it, else made and kept.
 
         A piece is always given as read from its file, so that a resumed run cannot differ. One that is
@@ -111,7 +112,7 @@ class Pieces(PartialFolder):
         """
         return self.streamed(tasks, lambda todo: map(make, todo))
 
-    def streamed(self, tasks: Sequence[T], make: Callable[[list[T]], Iterator[Piece]]) -> Iterator[Piece]:
+    def streamed(self, tasks: Sequence[T], make: Callable[[list[T]], Iterator[Piece]]) -> Pieced:
         """As `of`, where `make` is given all tasks to do and may begin one before the last is done.
 
         It gives their pieces in order; each is a function of its task alone.

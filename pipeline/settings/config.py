@@ -68,8 +68,8 @@ class Config(ComputeSettings, NamedSettings):
         1,
         ge=1,
         le=256,
-        description="media files that a job of `faces` or `audio` works on side by side, each with `threads`; at "
-        "most what --cores allows; nothing that is computed depends on it",
+        description="media files that a job of `faces` or `audio` works on side by side, each with "
+        "`threads`; at most what --cores allows; nothing that is computed depends on it",
     )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="training seeds; each trains every variant"

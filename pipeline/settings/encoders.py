@@ -110,8 +110,8 @@ class EncodersSettings(Settings):
     )
     precision: Literal["float32", "bfloat16", "auto"] = Field(
         "float32",
-        description="of the encoders' products; bfloat16 moves features by less than 2 %; auto takes it where "
-        "CPU or GPU has it in hardware",
+        description="of the encoders' products; bfloat16 moves features by less than 2 %; auto takes it "
+        "where CPU or GPU has it in hardware",
     )
     text: TextSettings = Field(TextSettings(), description="text encoder")
     audio: AudioSettings = Field(AudioSettings(), description="speech encoder")
