@@ -132,7 +132,7 @@ class Bench:
             "decode, s": decode,
             "ours, utt/s": self.count / ours,
             "times plain": plain / ours,
-            f"times {first} worker": (taken[f"ours {first}"] - taken["begin"]) / ours,
+            "times fewest workers": (taken[f"ours {first}"] - taken["begin"]) / ours,
             "share of bare": bare / ours if alone else None,
             "share of bound": bound / ours if alone else None,
             "pictures/s": len(other.views) / ours if stage == "faces" else None,
@@ -254,9 +254,9 @@ def main() -> None:
             f"{len(clips)} clips, {options.utterances} utterances, {seconds:.0f} s of film; {os.cpu_count()} "
             f"CPU cores, {gpu}; {options.threads} thread(s), medians of {options.rounds}"
         )
-        # others need the faces
-        bench.ours("faces", "float32", max(options.workers))
-        bench.ours("faces", "float32", 1, alone=True)
+        if "visual" in options.stages:
+            bench.ours("faces", "float32", max(options.workers))
+            bench.ours("faces", "float32", 1, alone=True)
         table: list[dict] = []
         for stage in options.stages:
             for precision in options.precision if stage != "faces" else ["float32"]:
