@@ -103,6 +103,11 @@ onstart:
             "config, key 'device': on a cluster 'auto' would be settled by the machine that submits the jobs. Say "
             "cuda or cpu; a --config on the command line replaces that of the profile, so repeat device there."
         )
+    if CFG.encoders.precision == "auto" and not workflow.local_exec:
+        raise WorkflowError(
+            "config, key 'encoders.precision': on a cluster 'auto' would be settled by the machine that submits "
+            "the jobs. Say float32 or bfloat16."
+        )
     if not workflow.local_exec:
         # a controller that is busy is asked again
         patient = str(CLONE / "profiles" / "slurm" / "patient")

@@ -60,6 +60,7 @@ rule export:
                 variant=wildcards.variant,
                 seed=int(wildcards.seed),
                 encoders=CFG.encoders,
+                precision=PRECISION,
                 faces=CFG.faces,
                 media=CFG.media,
                 report=CFG.report,

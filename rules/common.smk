@@ -8,6 +8,7 @@ from pipeline.core.origins import STAMP
 from pipeline.reruns import rule_params
 from pipeline.reruns.codehash import closure, code_lines
 from pipeline.corpora.listing import listing, located
+from pipeline.core import precision
 from pipeline.core.digests import facts_digest
 from pipeline.core.registries import protocols
 from pipeline.core.registries.networks import NAMED, NETWORKS
@@ -110,6 +111,12 @@ def memory(megabytes):
 GPU = gpus()
 # how torch stages compute; every one of them takes these two keys
 COMPUTE = dict(device=CFG.device, threads=CFG.threads)
+# cores of the jobs that work on several files at once; they are told by {threads}, which is no reason to rerun
+SIDE_BY_SIDE = CFG.threads * CFG.workers
+try:
+    PRECISION = precision.resolved(CFG.encoders.precision, bool(GPU))
+except PipelineError as error:
+    stop(error)
 # stands in every table, so that nobody can tune the generator unseen
 GENERATOR = (
     facts_digest(CFG.embedded.model_dump(mode="json")) if CORPUS.generated else ""

@@ -4,8 +4,8 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -76,11 +76,29 @@ def unused(identities: Sequence[str], folder: Path) -> int:
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager:
-    """Products in bfloat16 on a GPU that has it, float32 everywhere else.
-
-    Encoders always run so: they are large, and their features are averaged. Training does if
-    `training.precision` says so.
-    """
+    """Products in bfloat16 on a GPU that has it, float32 everywhere else: `training.precision: mixed`."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+def computing(device: torch.device, precision: str) -> AbstractContextManager:
+    """How encoders compute in this thread: products in bfloat16 where `precision` says so, else float32.
+
+    Weights, norms and sums stay float32 (torch's autocast). It is entered once for many inputs, for the
+    weights are converted anew each time.
+    """
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+@contextmanager
+def fitting(keys: str) -> Iterator[None]:
+    """Raise PipelineError that names the `keys` to lower if the device has too little memory for the work."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        said = ". ".join(str(error).split(". ")[:2])
+        raise PipelineError(
+            f"config, key {keys}: so much at a time does not fit into the memory of the GPU ({said}). Lower "
+            "it, or give the job a GPU with more memory."
+        ) from error

@@ -64,6 +64,13 @@ class FoldSettings(Settings):
 class Config(ComputeSettings, NamedSettings):
     """The whole configuration; `config.yaml` holds every key with a comment."""
 
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="media files that a job of `faces` or `audio` works on side by side, each with "
+        "`threads`; at most what --cores allows; nothing that is computed depends on it",
+    )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="training seeds; each trains every variant"
     )

@@ -100,6 +100,8 @@ VALUES = {
     "reference_folds": 3,
     "protocol.conflict.draws": 2,
     "report.resamples": 200,
+    "encoders.precision": "bfloat16",
+    "workers": 2,
     "threads": 2,
 }
 EDITS = {
