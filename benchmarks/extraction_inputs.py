@@ -93,7 +93,10 @@ def encoders(folder: Path) -> dict[str, Path]:
         path.mkdir(parents=True)
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(
-        [SENTENCE], vocab_size=400, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        [SENTENCE],
+        vocab_size=400,
+        min_frequency=1,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
     )
     bpe.save_model(str(made["text"]))
     RobertaTokenizerFast(
