@@ -162,7 +162,7 @@ def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, t
     """Training again: the teacher is cancelled, the student loses its node, the results run out of memory."""
     folder = tmp_path / "again"
     shutil.copytree(whole[0], folder)
-    for made in ("teacher", "references", "student", "predictions", "states", "../results"):
+    for made in ("teacher", "references", "student", "predictions", "states", "../results", "../report"):
         shutil.rmtree(folder / RUN / "main" / made)
     starve(folder)
     before = {job.number for job in plain.jobs()}
