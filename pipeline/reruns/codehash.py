@@ -28,8 +28,12 @@ READINGS = Readings()  # the Snakefile says where they are kept
 READER = f"{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()} {sys.version}"
 
 
+@cache
 def module_file(module: str) -> Path | None:
-    """The file that a first-party module is read from, or None if there is none."""
+    """The file that a first-party module is read from, or None if there is none.
+
+    Asked thousands of times a graph, and of a file system that nodes share each question may take long.
+    """
     base = ROOT.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():

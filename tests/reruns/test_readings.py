@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_codehash import tree  # noqa: F401
+from test_codehash import CACHED, tree  # noqa: F401
 
 from pipeline.reruns import codehash
 from pipeline.reruns.readings import Reading, Readings
@@ -17,7 +17,7 @@ def kept(tmp_path, monkeypatch):
         codehash.READINGS.save()
         monkeypatch.setattr(codehash, "READINGS", Readings())
         codehash.READINGS.open(tmp_path / "kept" / "code.json")
-        for cached in (codehash._parse, codehash.closure, codehash.code_digest, codehash.code_lines):
+        for cached in CACHED:
             cached.cache_clear()
 
     begin()
