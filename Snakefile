@@ -30,6 +30,9 @@ include: "rules/annotate.smk"
 include: "rules/report.smk"
 
 
+READINGS.save()
+
+
 localrules:
     all,
     encoders,

@@ -130,7 +130,7 @@ rule states:
         **made_by(
             "pipeline.states",
             networks=lambda wildcards: [
-                of_fold(wildcards.fold).network_of(variant).name
+                network_named(wildcards.fold, variant)
                 for variant in ("teacher", *VARIANTS)
             ],
             cfg=COMPUTE,

@@ -14,6 +14,7 @@ import torch
 from pipeline.core.errors import PipelineError
 
 log = logging.getLogger("pipeline")
+PLACES = 16  # jobs on a GPU that are counted
 _kept: list[int] = []  # open files whose locks last as long as this process
 
 
@@ -57,21 +58,25 @@ def _own() -> int:
 
 
 def unused(identities: Sequence[str], folder: Path) -> int:
-    """The first of several GPUs that no other job of this person has taken; the first of all if none is left.
+    """The first of several GPUs that the fewest jobs of this person have taken.
 
-    A job keeps its GPU by a lock on a file in `folder`, one a GPU, which the system drops when the job ends,
+    A job keeps its place on a GPU by a lock on a file in `folder`, which the system drops when the job ends,
     however it ends. A cluster shows each job its own GPU alone, and there is nothing to choose.
     """
-    for number, identity in enumerate(identities):
-        handle = os.open(folder / f"core-kd-{os.getuid()}-gpu-{identity}.lock", os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-        else:
-            _kept.append(handle)
-            return number
-    log.info("every GPU has a job already; this one shares the first")
+    for place in range(PLACES):
+        for number, identity in enumerate(identities):
+            name = f"core-kd-{os.getuid()}-gpu-{identity}" + (f"-{place}" if place else "")
+            handle = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+            else:
+                _kept.append(handle)
+                if place:
+                    log.info("every GPU has a job already; this one shares GPU %d with %d", number, place)
+                return number
+    log.info("every GPU has %d jobs already; this one shares the first", PLACES)
     return 0
 
 
