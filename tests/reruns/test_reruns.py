@@ -44,7 +44,7 @@ def stages(cell: str) -> dict[str, int | None]:
 
 # what stands in brackets after an edit is for the reader
 ROWS = {
-    re.sub(r" \((?:now|of P5|P5 is) .*\)", "", row[0]): stages(row[1])
+    re.sub(r" \((?:now |of P5|P5 is).*\)", "", row[0]): stages(row[1])
     for row in table("You edit, these stages run")
 }
 
