@@ -14,6 +14,8 @@ from pipeline.reporting.units import scale
 from pipeline.reporting.unreliable_tables import kinds
 
 COLUMNS = 4
+# what the levels of a scale are
+LEVELS = {"snr": "dB", "strengths": "strength", "errors": "word error rate", "shifts": "s"}
 
 
 def curves(results: Results, metric: str, reference: str) -> Figure:
@@ -51,7 +53,7 @@ def curves(results: Results, metric: str, reference: str) -> Figure:
             own = styles.get(reference, {}).get("color", "#222222")
             axes.axhline(without.mean * factor, color=own, linestyle="--", linewidth=0.9)
         axes.set_xticks(place, ["none", *(name.level for name in conditions)])
-        axes.set_title(f"{kind.replace('_', ' ')} ({DEGRADATIONS[kind].scale})", fontsize=8)
+        axes.set_title(f"{kind.replace('_', ' ')} ({LEVELS[DEGRADATIONS[kind].scale]})", fontsize=8)
     for line in panels:
         line[0].set_ylabel(label)
     handles, labels = panels.flat[0].get_legend_handles_labels()
