@@ -30,6 +30,9 @@ include: "rules/annotate.smk"
 include: "rules/report.smk"
 
 
+READINGS.save()
+
+
 localrules:
     all,
     encoders,
@@ -102,6 +105,11 @@ onstart:
         raise WorkflowError(
             "config, key 'device': on a cluster 'auto' would be settled by the machine that submits the jobs. Say "
             "cuda or cpu; a --config on the command line replaces that of the profile, so repeat device there."
+        )
+    if CFG.encoders.precision == "auto" and not workflow.local_exec:
+        raise WorkflowError(
+            "config, key 'encoders.precision': on a cluster 'auto' would be settled by the machine that submits "
+            "the jobs. Say float32 or bfloat16."
         )
     if not workflow.local_exec:
         # a controller that is busy is asked again

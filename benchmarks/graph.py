@@ -22,6 +22,11 @@ from workflow import copy_project, pretend_finished, snakemake  # noqa: E402
 
 CLIPS, VIDEOS = 23_000, 3_300
 MOSEI = ("--configfile", "config/mosei.yaml")
+# what the job of a stage on a cluster calls, twice: Snakemake for this job alone
+JOB = (
+    *("-n", "--snakefile", "Snakefile", "--cores", "1", "--mode", "remote", "--nolock", "--force"),
+    *("--target-jobs", "conflicts:fold=main", "--allowed-rules", "conflicts", "--ignore-incomplete"),
+)
 
 
 def make_mosei(folder: Path) -> None:
@@ -63,6 +68,7 @@ def main() -> None:
         pretend_finished(project)
         cases.append(("embedded run, finished: dry run", *timed(project, rounds, "-n")))
         cases.append(("embedded run, finished: run", *timed(project, rounds, "--cores", "1")))
+        cases.append(("embedded run: a job on a cluster", *timed(project, rounds, *JOB)))
     print(f"{CLIPS} clips, {jobs} jobs; medians of {rounds}")
     print(f"{'':36}{'wall':>7}{'CPU':>7}")
     for name, wall, cpu in cases:

@@ -7,11 +7,15 @@ No torch is imported here, so that the settings and the job graph read the same 
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from models.modalities import MODALITIES
 
 View = Literal["complete", "incomplete", "conflict"]
+Corruption = Literal[
+    "mix", "noise", "dropout"
+]  # what makes features of a view unreliable (models.corruption)
+CORRUPTIONS: tuple[Corruption, ...] = get_args(Corruption)
 
 
 @dataclass(frozen=True)

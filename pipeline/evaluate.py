@@ -6,7 +6,7 @@ asks of the validation split, kept beside it (P1 to P3) to show how much such a 
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def run(
     dataset: Path,
     masks: Path,
     conflicts: Path,
+    unreliable: Sequence[Path] = (),
     weights: Path,
     epochs: Path,
     predictions: Path,
@@ -66,7 +67,7 @@ def run(
     data = Dataset.load(dataset)
     task = data.facts["task"]
     test = Batch.cat(data.batches(("test",), DIALOGUES)).to(device)
-    frozen = Frozen.load(dataset, masks, conflicts)
+    frozen = Frozen.load(dataset, masks, conflicts, *unreliable)
     network, seen = checkpoint.load_network(weights)
     may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
     asked = Asked(test, list(families.views(frozen)), list(families.swaps(frozen)), may_see, params.batch)
@@ -181,6 +182,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset", "masks", "conflicts", "weights", "epochs"),
+        inputs=("dataset", "masks", "conflicts", "unreliable*", "weights", "epochs"),
         outputs=("predictions",),
     )

@@ -1,6 +1,7 @@
 """Stage: one page on which every test utterance can be read under every condition, without a network."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import vl_convert
@@ -40,6 +41,7 @@ def run(
     dataset: list[Path],
     masks: list[Path],
     conflicts: list[Path],
+    unreliable: Sequence[Path] = (),
     predictions: list[Path],
     manifest: Path,
     template: Path,
@@ -60,7 +62,8 @@ def run(
         if found.checkpoint == "selected"
     ]
     told = utterances(dataset, manifest)
-    frozen = [Frozen.load(*paths) for paths in zip(dataset, masks, conflicts, strict=True)]
+    degraded: list[Path | None] = [*unreliable] or [None] * len(dataset)
+    frozen = [Frozen.load(*paths) for paths in zip(dataset, masks, conflicts, degraded, strict=True)]
     order = told["place"].to_numpy()
     note = f"Networks of seed {seed}; of random missing and of conflict the first draw."
     data = {
@@ -97,6 +100,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset*", "masks*", "conflicts*", "predictions*", "manifest", "template"),
+        inputs=("dataset*", "masks*", "conflicts*", "unreliable*", "predictions*", "manifest", "template"),
         outputs=("page",),
     )

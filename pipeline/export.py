@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from pydantic import Field
@@ -36,6 +37,7 @@ class Params(Settings):
     variant: str = Field("corekd", description="the variant that is exported")
     seed: int = Field(0, ge=0, description="its training seed")
     encoders: EncodersSettings = Field(EncodersSettings(), description="how the features were made")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoders")
     faces: FacesSettings = Field(FacesSettings(), description="how the faces were found")
     media: MediaSettings = Field(MediaSettings(), description="how media files were read")
     report: ReportSettings = Field(ReportSettings(), description="main metric of the card's table")
@@ -94,6 +96,7 @@ def run(
             audio=params.encoders.audio,
             visual=params.encoders.visual,
         ),
+        precision=params.precision,
         encoders=encoder_facts(params, encoders),
         notice=EMBEDDED_NOTICE if embedded else "",
     )

@@ -1,8 +1,9 @@
 """Stage faces: find the speaker's face of every utterance and cut aligned crops."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -10,9 +11,11 @@ import polars as pl
 
 from pipeline.core import artefacts, media, stage
 from pipeline.core.device import prepare
+from pipeline.core.progress import Tally
 from pipeline.core.registries import detectors
-from pipeline.extraction.faces import CROPS, absent, of_files
+from pipeline.extraction.faces import CROPS, absent
 from pipeline.extraction.shard import check_generated, load_shard
+from pipeline.extraction.together import Rows, of_pieces
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.faces import FacesSettings
@@ -21,6 +24,7 @@ from pipeline.settings.media import MediaSettings
 log = logging.getLogger("pipeline")
 
 PIECE = 16  # utterances, at least, that are kept together if the stage is interrupted
+BATCHED = 16  # times as many where pictures of many files are looked at together
 
 
 class Params(ComputeSettings):
@@ -46,8 +50,11 @@ def _stacked(crops: list[np.ndarray], settings: FacesSettings) -> np.ndarray:
     return np.stack(crops) if crops else np.zeros((0, settings.crop_size, settings.crop_size, 3), np.uint8)
 
 
-def run(params: Params, *, shard: Path, folder: Path) -> None:
-    """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces."""
+def run(params: Params, *, shard: Path, folder: Path, cores: int = 1) -> None:
+    """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces.
+
+    cores: of the job; as many files are worked on side by side as have `threads` of them each.
+    """
     device = prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
     detector = detectors.detector(params.faces.detector).load(params.faces, device)
@@ -57,9 +64,14 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     kept_back = table.filter(pl.col("withheld").is_not_null()).to_dicts()
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
 
-    def found(piece: list[list[dict[str, Any]]]) -> Piece:
-        utterances, boxes, crops = of_files(piece, detector, params.media)
-        return {"crops": _stacked(crops, params.faces)}, {"utterances": utterances, "boxes": boxes}
+    workers = max(1, cores // params.threads)
+
+    def found(todo: list[list[Rows]]) -> Iterator[Piece]:
+        for piece in of_pieces(todo, detector, params.media, workers):
+            crops = [pixels for file in piece for pixels in file.crops]
+            utterances = [row for file in piece for row in file.utterances]
+            boxes = [row for file in piece for row in file.boxes]
+            yield {"crops": _stacked(crops, params.faces)}, {"utterances": utterances, "boxes": boxes}
 
     inputs = [shard, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")
@@ -68,11 +80,14 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
     utterances: dict[str, dict] = {row["utterance"]: absent(row, row["withheld"]) for row in kept_back}
     crop_rows: dict[str, list[dict]] = {}
     crops: dict[str, list[np.ndarray]] = {}
-    for arrays, told in pieces.of(in_pieces(files, PIECE), found):
-        utterances |= {row["utterance"]: row for row in told["utterances"]}
-        for row, pixels in zip(told["boxes"], arrays["crops"], strict=True):
-            crop_rows.setdefault(row["utterance"], []).append(row)
-            crops.setdefault(row["utterance"], []).append(pixels)
+    tasks = in_pieces(files, PIECE * BATCHED if detector.batches else PIECE)
+    with Tally("utterances", len(used)) as done, closing(pieces.streamed(tasks, found)) as made:
+        for arrays, told in made:
+            utterances |= {row["utterance"]: row for row in told["utterances"]}
+            for row, pixels in zip(told["boxes"], arrays["crops"], strict=True):
+                crop_rows.setdefault(row["utterance"], []).append(row)
+                crops.setdefault(row["utterance"], []).append(pixels)
+            done.add(len(told["utterances"]), sum(row["reason"] is not None for row in told["utterances"]))
     asked = used["utterance"].to_list()
     media.check_readable(used["media"].to_list(), [utterances[name]["reason"] for name in asked])
     order = table["utterance"].to_list()
@@ -89,4 +104,4 @@ def run(params: Params, *, shard: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("shard",), outputs=("folder",))
+    stage.main(run, Params, inputs=("shard",), outputs=("folder",), cores=True)

@@ -35,6 +35,7 @@ def run(
     dataset: list[Path],
     masks: list[Path],
     conflicts: list[Path],
+    unreliable: Sequence[Path] = (),
     predictions: list[Path],
     simple: list[Path],
     ceilings: list[Path],
@@ -68,7 +69,7 @@ def run(
         count(answers)
     for answers in trivial_answers(truth, clean, conflict, sorted(set(seeds)), params.report.seed):
         count(answers)
-    rows += protocol_rows(truth.folds, dataset, masks)
+    rows += protocol_rows(truth.folds, dataset, masks, unreliable)
     artefacts.save_table(scores, pl.DataFrame(rows, schema=SCHEMA, orient="row"))
     artefacts.save_table(comparisons, compare(sums, trained, truth, params.report))
     log.info("%d variants, %d seeds, %d scores", len(trained), len(set(seeds)), len(rows))
@@ -85,17 +86,25 @@ SCHEMA = {
 }
 
 
-def protocol_rows(folds: Sequence[str], datasets: Sequence[Path], masks: Sequence[Path]) -> Iterator[tuple]:
+def protocol_rows(
+    folds: Sequence[str], datasets: Sequence[Path], masks: Sequence[Path], unreliable: Sequence[Path] = ()
+) -> Iterator[tuple]:
     """Facts about the test split as rows of variant `protocol`: absence and realised missing rates.
 
     `absence_rate` (condition complete) is the share of slots that the corpus lacks; `missing_rate` is masked
     over really available slots, of each other condition that shows all utterances, mean over its draws.
+    Of conditions of unreliable media there is `realised` as well, the mean of their measured level.
     Digests are not numbers: the tables stage reads them from the masks.
     """
     if len(masks) != len(folds):
         raise PipelineError(f"--masks: got {len(masks)} paths for {len(folds)} folds; give one for each.")
-    for fold, dataset, path in zip(folds, datasets, masks, strict=True):
-        frozen = Frozen.load(dataset, path)
+    if unreliable and len(unreliable) != len(folds):
+        raise PipelineError(
+            f"--unreliable: got {len(unreliable)} paths for {len(folds)} folds; give one for each, or none."
+        )
+    degraded: list[Path | None] = [*unreliable] or [None] * len(folds)
+    for fold, dataset, path, own in zip(folds, datasets, masks, degraded, strict=True):
+        frozen = Frozen.load(dataset, path, unreliable=own)
         available = frozen.available[frozen.test]
         rates: dict[Condition, list[float]] = {}
         for view in families.views(frozen):
@@ -105,6 +114,9 @@ def protocol_rows(folds: Sequence[str], datasets: Sequence[Path], masks: Sequenc
         for condition, values in rates.items():
             if condition != COMPLETE:
                 facts[condition, "missing_rate"] = float(np.mean(values))
+        for condition, level in (frozen.degraded.realised if frozen.degraded else {}).items():
+            if level is not None:
+                facts[condition, "realised"] = level
         for (condition, metric), value in facts.items():
             yield fold, PROTOCOL, None, "selected", str(condition), metric, value
 
@@ -113,6 +125,9 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset*", "masks*", "conflicts*", "predictions*", "simple*", "ceilings*"),
+        inputs=(
+            *("dataset*", "masks*", "conflicts*", "unreliable*"),
+            *("predictions*", "simple*", "ceilings*"),
+        ),
         outputs=("scores", "comparisons"),
     )

@@ -54,9 +54,17 @@ class Row:
     chain: Chain
 
 
-def run(params: Params, *, dataset: Path, masks: Path, conflicts: Path, simple: Path) -> None:
+def run(
+    params: Params,
+    *,
+    dataset: Path,
+    masks: Path,
+    conflicts: Path,
+    unreliable: Sequence[Path] = (),
+    simple: Path,
+) -> None:
     """Write the predictions of all three rows for the test split, every condition."""
-    data, frozen = Dataset.load(dataset), Frozen.load(dataset, masks, conflicts)
+    data, frozen = Dataset.load(dataset), Frozen.load(dataset, masks, conflicts, *unreliable)
     data.require_targets()
     target = Target.of(data)
     views, swaps = list(families.views(frozen)), list(families.swaps(frozen))
@@ -204,4 +212,4 @@ def _table(
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset", "masks", "conflicts"), outputs=("simple",))
+    stage.main(run, Params, inputs=("dataset", "masks", "conflicts", "unreliable*"), outputs=("simple",))

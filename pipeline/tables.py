@@ -26,6 +26,7 @@ from pipeline.reporting.pages import writing_pages
 from pipeline.reporting.protocol_tables import condition_table, conflict_table, controls_table, main_table
 from pipeline.reporting.summary import OWN, Context, few_seeds, summary
 from pipeline.reporting.trade_table import trade_table
+from pipeline.reporting.unreliable_tables import harm_table, kinds_table, levels_table
 from pipeline.settings.base import Settings
 from pipeline.settings.learnt import Learnt
 from pipeline.settings.report import ReportSettings
@@ -120,6 +121,9 @@ def every_table(context: Context) -> Iterator[tuple[str, Table]]:
     yield "conflict", conflict_table(context)
     yield "conflict_controls", controls_table(context)
     yield "trade", trade_table(context)
+    yield "unreliable", levels_table(context)
+    yield "unreliable_kinds", kinds_table(context)
+    yield "unreliable_harm", harm_table(context)
     yield "oracle", oracle_table(context)
     yield "regret", regret_table(context)
     yield "bar", bar_table(context)

@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 
 from pipeline.core import absence, stage
-from pipeline.core.device import prepare
+from pipeline.core.device import computing, prepare
+from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
-from pipeline.encoders.loading import by_length
-from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.feature_table import FeatureTable, counts
 from pipeline.extraction.shard import load_shard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
-from pipeline.settings.compute import ComputeSettings
+from pipeline.settings.compute import EncodingSettings
 from pipeline.settings.encoders import TextSettings
 
 log = logging.getLogger("pipeline")
@@ -18,7 +18,7 @@ log = logging.getLogger("pipeline")
 PIECE = 256  # utterances, at least, that are kept together if the stage is interrupted
 
 
-class Params(ComputeSettings):
+class Params(EncodingSettings):
     """Settings of the stage."""
 
     encoder: TextSettings = TextSettings()
@@ -38,10 +38,12 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
         if text is None or not text.strip():
             output.absent(name, absence.NO_TEXT)
 
-    def encoded(piece: list[list[int]]) -> Piece:
+    def encode(piece: list[list[int]]) -> Piece:
         own = [spoken[place] for batch in piece for place in batch]
         part = FeatureTable([name for name, _ in own], model.dimension, params.encoder.frames)
-        for (name, _), frames in zip(own, model.encode([text for _, text in own]), strict=True):
+        with computing(device, params.precision):
+            encoded = model.encode([text for _, text in own])
+        for (name, _), frames in zip(own, encoded, strict=True):
             part.add(name, frames)
         return part.packed()
 
@@ -52,9 +54,12 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     pieces = Pieces(features, digest)
     lengths = model.lengths([text for _, text in spoken])
     # whole batches in the encoder's own order, so that pieces change no batch
-    batches = by_length(lengths, params.encoder.batch, equal=False)
-    for piece in pieces.of(in_pieces(batches, PIECE), encoded):
-        output.put(piece)
+    batches = model.batches(lengths)
+    with Tally("utterances", len(table)) as done:
+        done.add(len(table) - len(spoken), len(table) - len(spoken))
+        for piece in pieces.of(in_pieces(batches, PIECE), encode):
+            output.put(piece)
+            done.add(*counts(piece))
     cut = sum(length >= model.most for length in lengths)
     if cut:
         log.info("%d utterances were cut after %d tokens", cut, model.most)

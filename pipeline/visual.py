@@ -5,19 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core import artefacts, stage
-from pipeline.core.device import prepare
+from pipeline.core.device import computing, prepare
 from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.extraction.shard import load_shard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
-from pipeline.settings.compute import ComputeSettings
+from pipeline.settings.compute import EncodingSettings
 from pipeline.settings.encoders import VisualSettings
 
 PIECE = 512  # crops, at least, that are kept together if the stage is interrupted
 
 
-class Params(ComputeSettings):
+class Params(EncodingSettings):
     """Settings of the stage."""
 
     encoder: VisualSettings = VisualSettings()
@@ -37,7 +38,9 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
         raise PipelineError(
             f"{faces}: not the faces of {shard}. Delete the folder and rerun the stage faces."
         )
-    model = encoders.encoder("visual", encoder).load(encoder, params.encoder, device)
+    batch = params.encoder.crops if device.type == "cuda" else params.encoder.batch
+    own = params.encoder.model_copy(update={"batch": batch})
+    model = encoders.encoder("visual", encoder).load(encoder, own, device)
     output = FeatureTable(names, model.dimension, params.encoder.frames)
     settings = params.model_dump(mode="json")
     digest = run_digest(
@@ -45,16 +48,20 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
     )
     pieces = Pieces(features, digest)
     # whole batches, so that pieces change no batch
-    batches = [
-        range(len(crops))[low : low + params.encoder.batch]
-        for low in range(0, len(crops), params.encoder.batch)
-    ]
+    batches = [range(len(crops))[low : low + batch] for low in range(0, len(crops), batch)]
 
     def encode(piece: list[range]) -> Piece:
-        return {"features": model.encode(crops[piece[0].start : piece[-1].stop])}, None
+        with computing(device, params.precision):
+            return {"features": model.encode(crops[piece[0].start : piece[-1].stop])}, None
 
-    done = [arrays["features"] for arrays, _ in pieces.of(in_pieces(batches, PIECE), encode)]
-    encoded = np.concatenate(done) if done else np.zeros((0, model.dimension), np.float32)
+    encoded = np.zeros((len(crops), model.dimension), np.float32)
+    first = 0
+    with Tally("crops", len(crops)) as done:
+        for arrays, _ in pieces.of(in_pieces(batches, PIECE), encode):
+            count = len(arrays["features"])
+            encoded[first : first + count] = arrays["features"]
+            first += count
+            done.add(count)
     first = 0
     for name, reason, count in found.iter_rows():
         if reason is not None:

@@ -1,8 +1,6 @@
 # A trained network as a folder of its own, and a video annotated by such a folder.
 
-from pipeline.annotation.facts import read_facts
 from pipeline.annotation.naming import folder_name
-from pipeline.core import artefacts
 from pipeline.core.disk import FILE, kind
 from pipeline.core.digests import file_digest
 from pipeline.core.registries import detectors, encoders
@@ -60,6 +58,7 @@ rule export:
                 variant=wildcards.variant,
                 seed=int(wildcards.seed),
                 encoders=CFG.encoders,
+                precision=PRECISION,
                 faces=CFG.faces,
                 media=CFG.media,
                 report=CFG.report,
@@ -74,6 +73,9 @@ rule export:
 
 def others_video():
     """The video whose annotations lie in the folder, if it is another than this one; else None."""
+    # (where it is needed: it loads a library of tables, which no other job does to be planned)
+    from pipeline.core import artefacts
+
     about = Path(ANNOTATIONS, "about.json")
     try:
         known = artefacts.load_json(about)["video"] if about.is_file() else CFG.video
@@ -130,6 +132,8 @@ def braced(wildcards):
 
 def exported_network():
     """The network of the model that annotates."""
+    from pipeline.annotation.facts import read_facts
+
     try:
         return read_facts(Path(MODEL)).network
     except PipelineError as error:

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from models.modalities import MODALITIES
 from pipeline.core.origins import STAMP
 from pipeline.reruns import rule_params
-from pipeline.reruns.codehash import closure, code_lines
+from pipeline.reruns.codehash import READINGS, closure, code_lines
 from pipeline.corpora.listing import listing, located
+from pipeline.core import precision
 from pipeline.core.digests import facts_digest
 from pipeline.core.registries import protocols
 from pipeline.core.registries.networks import NAMED, NETWORKS
@@ -21,6 +22,9 @@ FOLDS = CFG.corpus.folds
 SEEDS = CFG.seeds
 VARIANTS = CFG.compare
 CORPUS = CFG.corpus.row  # what is fixed about it
+
+
+READINGS.open(Path(".snakemake", "core-kd", "code.json"))
 
 
 wildcard_constraints:
@@ -88,10 +92,15 @@ def made_by(*modules, networks=None, cfg={}, unread=()):
 of_fold = cache(CFG.of_fold)
 
 
+@cache
+def network_named(fold, variant):
+    """The network of a variant; asked for by every file of code of every job."""
+    return of_fold(fold).network_of(variant).name
+
+
 def network_of(wildcards):
     """The network of a job's variant, or of the teacher where a job has none."""
-    variant = getattr(wildcards, "variant", "teacher")
-    return [of_fold(wildcards.fold).network_of(variant).name]
+    return [network_named(wildcards.fold, getattr(wildcards, "variant", "teacher"))]
 
 
 def gpus():
@@ -110,6 +119,12 @@ def memory(megabytes):
 GPU = gpus()
 # how torch stages compute; every one of them takes these two keys
 COMPUTE = dict(device=CFG.device, threads=CFG.threads)
+# cores of the jobs that work on several files at once; they are told by {threads}, which is no reason to rerun
+SIDE_BY_SIDE = CFG.threads * CFG.workers
+try:
+    PRECISION = precision.resolved(CFG.encoders.precision, bool(GPU))
+except PipelineError as error:
+    stop(error)
 # stands in every table, so that nobody can tune the generator unseen
 GENERATOR = (
     facts_digest(CFG.embedded.model_dump(mode="json")) if CORPUS.generated else ""

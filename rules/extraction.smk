@@ -21,10 +21,10 @@ rule faces:
         f"{COSTS}/faces/{{shard}}.tsv"
     conda:
         "../envs/faces.yaml"
-    threads: CFG.threads
+    threads: SIDE_BY_SIDE
     resources:
         gpu=GPU,
-        mem_mb=memory(4000),
+        mem_mb=memory(3500 + 500 * CFG.workers),
         runtime=240,
     params:
         **made_by(
@@ -33,7 +33,7 @@ rule faces:
             cfg=dict(faces=CFG.faces, media=CFG.media, **COMPUTE),
         ),
     shell:
-        "python -m pipeline.faces --params {params.cfg:q} --shard {input.shard:q}"
+        "python -m pipeline.faces --params {params.cfg:q} --cores {threads} --shard {input.shard:q}"
         " --folder {output.folder:q} > {log:q} 2>&1"
 
 
@@ -59,7 +59,7 @@ rule text:
         **made_by(
             "pipeline.text",
             *loaders("text"),
-            cfg=dict(encoder=CFG.encoders.text, **COMPUTE),
+            cfg=dict(encoder=CFG.encoders.text, precision=PRECISION, **COMPUTE),
             unread=["encoder.weights"],
         ),
     shell:
@@ -81,20 +81,25 @@ rule audio:
         f"{COSTS}/audio/{{shard}}.tsv"
     conda:
         "../envs/encoders.yaml"
-    threads: CFG.threads
+    threads: SIDE_BY_SIDE
     resources:
         gpu=GPU,
-        mem_mb=memory(4000),
+        mem_mb=memory(3500 + 500 * CFG.workers),
         runtime=240,
     params:
         **made_by(
             "pipeline.audio",
             *loaders("audio"),
-            cfg=dict(encoder=CFG.encoders.audio, media=CFG.media, **COMPUTE),
+            cfg=dict(
+                encoder=CFG.encoders.audio,
+                media=CFG.media,
+                precision=PRECISION,
+                **COMPUTE,
+            ),
             unread=["encoder.weights"],
         ),
     shell:
-        "python -m pipeline.audio --params {params.cfg:q} --shard {input.shard:q}"
+        "python -m pipeline.audio --params {params.cfg:q} --cores {threads} --shard {input.shard:q}"
         " --encoder {input.encoder:q} --features {output.features:q} --index {output.index:q}"
         " > {log:q} 2>&1"
 
@@ -122,7 +127,7 @@ rule visual:
         **made_by(
             "pipeline.visual",
             *loaders("visual"),
-            cfg=dict(encoder=CFG.encoders.visual, **COMPUTE),
+            cfg=dict(encoder=CFG.encoders.visual, precision=PRECISION, **COMPUTE),
             unread=["encoder.weights"],
         ),
     shell:

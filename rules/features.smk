@@ -53,6 +53,9 @@ else:
     include: "extraction.smk"
 
 
+include: "unreliable.smk"
+
+
 rule dataset:
     input:
         manifest=f"{RUN}/manifest.parquet",

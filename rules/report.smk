@@ -130,7 +130,7 @@ rule states:
         **made_by(
             "pipeline.states",
             networks=lambda wildcards: [
-                of_fold(wildcards.fold).network_of(variant).name
+                network_named(wildcards.fold, variant)
                 for variant in ("teacher", *VARIANTS)
             ],
             cfg=COMPUTE,
@@ -194,6 +194,7 @@ rule explorer:
     input:
         **ANSWERS,
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
+        unreliable=unreliable_files(),
         manifest=f"{RUN}/manifest.parquet",
         template=of_clone("pipeline/reporting/explorer.html"),
     output:
@@ -218,8 +219,8 @@ rule explorer:
         ),
     shell:
         "python -m pipeline.explorer --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
-        " --manifest {input.manifest:q} --template {input.template:q} --page {output.page:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q}"
+        " --predictions {input.predictions:q} --manifest {input.manifest:q} --template {input.template:q} --page {output.page:q}"
         " > {log:q} 2>&1"
 
 

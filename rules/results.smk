@@ -136,6 +136,7 @@ rule simple:
         dataset=f"{RUN}/{{fold}}/dataset",
         masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
+        unreliable=lambda wildcards: unreliable_of(wildcards.fold),
     output:
         simple=f"{RUN}/{{fold}}/simple.parquet",
     log:
@@ -157,7 +158,8 @@ rule simple:
         ),
     shell:
         "python -m pipeline.simple --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --conflicts {input.conflicts:q} --simple {output.simple:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q}"
+        " --simple {output.simple:q}"
         " > {log:q} 2>&1"
 
 
@@ -210,6 +212,7 @@ rule evaluate:
         dataset=f"{RUN}/{{fold}}/dataset",
         masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
+        unreliable=lambda wildcards: unreliable_of(wildcards.fold),
     output:
         predictions=f"{RUN}/{{fold}}/predictions/{{variant}}/{{seed}}.parquet",
     log:
@@ -236,7 +239,7 @@ rule evaluate:
         ),
     shell:
         "python -m pipeline.evaluate --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --conflicts {input.conflicts:q} --weights {input.weights:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q} --weights {input.weights:q}"
         " --epochs {input.epochs:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
@@ -245,6 +248,7 @@ rule scores:
         dataset=expand(f"{RUN}/{{fold}}/dataset", fold=FOLDS),
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
         conflicts=expand(f"{RUN}/{{fold}}/protocol/conflicts.parquet", fold=FOLDS),
+        unreliable=unreliable_files(),
         predictions=prediction_files(),
         simple=simple_files(),
         ceilings=ceiling_files(),
@@ -264,8 +268,8 @@ rule scores:
         **made_by("pipeline.scores", cfg=dict(report=CFG.report)),
     shell:
         "python -m pipeline.scores --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --conflicts {input.conflicts:q} --predictions {input.predictions:q}"
-        " --simple {input.simple:q} --ceilings {input.ceilings:q} --scores {output.scores:q} --comparisons {output.comparisons:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q}"
+        " --predictions {input.predictions:q} --simple {input.simple:q} --ceilings {input.ceilings:q} --scores {output.scores:q} --comparisons {output.comparisons:q}"
         " > {log:q} 2>&1"
 
 

@@ -319,7 +319,7 @@ rule payoff:
             "pipeline.payoff",
             networks=lambda wildcards: sorted(
                 {
-                    of_fold(fold).network_of(variant).name
+                    network_named(fold, variant)
                     for fold in FOLDS
                     for variant in ("teacher", ALONE)
                 }

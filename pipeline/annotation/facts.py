@@ -60,6 +60,7 @@ class ModelFacts(Settings):
     network: str = Field(description="registered name of the network")
     shape: dict = Field(description="what `Shape` of the network's module takes")
     extraction: ExtractionFacts
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoders")
     encoders: dict[str, EncoderFacts]
     notice: str = Field(description="what must be said at every use; empty: nothing")
 

@@ -18,6 +18,7 @@ import torch
 from models.modalities import MODALITIES
 from pipeline.annotation.exported import ExportedModel
 from pipeline.core import absence, media
+from pipeline.core.device import computing
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
@@ -250,7 +251,9 @@ def _words(
         return
     encoder = _encoder(model, "text", device)
     for part in progress(_parts(spoken), "words"):
-        for row, frames in zip(part, encoder.encode([row["text"] for row in part]), strict=True):
+        with computing(device, model.facts.precision):
+            encoded = encoder.encode([row["text"] for row in part])
+        for row, frames in zip(part, encoded, strict=True):
             table.add(row["utterance"], frames)
 
 
@@ -271,7 +274,9 @@ def _voices(
                 heard.append((row["utterance"], piece))
             except media.MediaAbsence as lack:
                 table.absent(row["utterance"], lack.reason)
-        for (name, _), frames in zip(heard, encoder.encode([piece for _, piece in heard]), strict=True):
+        with computing(device, model.facts.precision):
+            encoded = encoder.encode([piece for _, piece in heard])
+        for (name, _), frames in zip(heard, encoded, strict=True):
             table.add(name, frames)
 
 
@@ -303,6 +308,7 @@ def _faces(
         if reason is not None:
             table.absent(name, reason)
             continue
-        table.add(name, encoder.encode(np.stack(found.crops)))
+        with computing(device, model.facts.precision):
+            table.add(name, encoder.encode(np.stack(found.crops)))
         boxes += found.path
     return boxes

@@ -4,8 +4,8 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from pipeline.core.errors import PipelineError
 
 log = logging.getLogger("pipeline")
+PLACES = 16  # jobs on a GPU that are counted
 _kept: list[int] = []  # open files whose locks last as long as this process
 
 
@@ -57,30 +58,52 @@ def _own() -> int:
 
 
 def unused(identities: Sequence[str], folder: Path) -> int:
-    """The first of several GPUs that no other job of this person has taken; the first of all if none is left.
+    """The first of several GPUs that the fewest jobs of this person have taken.
 
-    A job keeps its GPU by a lock on a file in `folder`, one a GPU, which the system drops when the job ends,
+    A job keeps its place on a GPU by a lock on a file in `folder`, which the system drops when the job ends,
     however it ends. A cluster shows each job its own GPU alone, and there is nothing to choose.
     """
-    for number, identity in enumerate(identities):
-        handle = os.open(folder / f"core-kd-{os.getuid()}-gpu-{identity}.lock", os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-        else:
-            _kept.append(handle)
-            return number
-    log.info("every GPU has a job already; this one shares the first")
+    for place in range(PLACES):
+        for number, identity in enumerate(identities):
+            name = f"core-kd-{os.getuid()}-gpu-{identity}" + (f"-{place}" if place else "")
+            handle = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+            else:
+                _kept.append(handle)
+                if place:
+                    log.info("every GPU has a job already; this one shares GPU %d with %d", number, place)
+                return number
+    log.info("every GPU has %d jobs already; this one shares the first", PLACES)
     return 0
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager:
-    """Products in bfloat16 on a GPU that has it, float32 everywhere else.
-
-    Encoders always run so: they are large, and their features are averaged. Training does if
-    `training.precision` says so.
-    """
+    """Products in bfloat16 on a GPU that has it, float32 everywhere else: `training.precision: mixed`."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+def computing(device: torch.device, precision: str) -> AbstractContextManager:
+    """How encoders compute in this thread: products in bfloat16 where `precision` says so, else float32.
+
+    Weights, norms and sums stay float32 (torch's autocast). It is entered once for many inputs, for the
+    weights are converted anew each time.
+    """
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+@contextmanager
+def fitting(keys: str) -> Iterator[None]:
+    """Raise PipelineError that names the `keys` to lower if the device has too little memory for the work."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        said = ". ".join(str(error).split(". ")[:2])
+        raise PipelineError(
+            f"config, key {keys}: so much at a time does not fit into the memory of the GPU ({said}). Lower "
+            "it, or give the job a GPU with more memory."
+        ) from error

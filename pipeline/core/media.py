@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.core.absence import FILE_MISSING, NO_AUDIO, NO_VIDEO, OUT_OF_RANGE, TOO_LARGE, UNDECODABLE
@@ -105,19 +106,19 @@ def _aspect(stream: VideoStream) -> float:
     return told if 0.2 <= told <= 5 else 1.0
 
 
-def _picture(frame: av.VideoFrame, aspect: float, path: Path, most: float) -> np.ndarray:
+def _picture(
+    frame: av.VideoFrame, aspect: float, path: Path, most: float, form: VideoReformatter
+) -> np.ndarray:
     """RGB pixels, made square (`aspect`: width by height of one), turned upright as the display matrix asks.
 
-    Raises MediaAbsence (too_large) for a picture of more than `most` MB.
+    form: the converter of the file. Raises MediaAbsence (too_large) for a picture of more than `most` MB.
     """
     width = max(1, round(frame.width * max(aspect, 1.0)))
     height = max(1, round(frame.height / min(aspect, 1.0)))
     if 3 * width * height > most * 1e6:
         raise MediaAbsence(TOO_LARGE, path, f"a picture of {width} x {height} px is larger than {most:g} MB")
-    if (width, height) != (frame.width, frame.height):
-        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-    else:
-        picture = frame.to_ndarray(format="rgb24")
+    # one thread, like the decoder: else FFmpeg starts one a core for each picture
+    picture = form.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
     turns = round((frame.rotation or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
@@ -137,7 +138,7 @@ def frames(path: Path, times: Iterable[float], *, most: float = MOST) -> Iterato
         stream = container.streams.get(index)[0]
         if not isinstance(stream, VideoStream):
             raise TypeError(f"{path}: stream {index} holds no pictures")
-        rate, aspect = float(stream.average_rate or 0), _aspect(stream)
+        rate, aspect, form = float(stream.average_rate or 0), _aspect(stream), VideoReformatter()
         wanted = _ascending(times)
         time = next(wanted, None)
         shown: tuple[float, av.VideoFrame] | None = None
@@ -147,7 +148,7 @@ def frames(path: Path, times: Iterable[float], *, most: float = MOST) -> Iterato
         def made(begins: float, frame: av.VideoFrame, until: float) -> Frame | Corrupt:
             if frame.is_corrupt:
                 return Corrupt(begins)
-            return Frame(begins, until, _picture(frame, aspect, path, most))
+            return Frame(begins, until, _picture(frame, aspect, path, most, form))
 
         for begins, frame in steady(decode(container, index, av.VideoFrame), lasting(path, index)):
             # an edit list can leave a first frame before 0; a damaged file, one that goes back

@@ -35,15 +35,19 @@ log = logging.getLogger("pipeline")
 
 
 def parser(
-    name: str, inputs: Sequence[str], outputs: Sequence[str], defaults: bool = False
+    name: str, inputs: Sequence[str], outputs: Sequence[str], defaults: bool = False, cores: bool = False
 ) -> argparse.ArgumentParser:
     """The command line of a stage: one JSON object of settings and one flag an artefact.
 
-    defaults: the settings may be left out.
+    defaults: the settings may be left out; cores: the number of cores may be given, which changes no result.
     """
     top = argparse.ArgumentParser(prog=f"python -m {name}", allow_abbrev=False)
     about = "the stage's settings as one JSON object"
     top.add_argument("--params", required=not defaults, default="{}", help=about)
+    if cores:
+        top.add_argument(
+            "--cores", type=int, default=1, help="CPU cores of this job; no result depends on it"
+        )
     for group, names in (("inputs", inputs), ("outputs", outputs)):
         section = top.add_argument_group(group)
         for flag in names:
@@ -94,15 +98,16 @@ def main(
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
     defaults: bool = False,
+    cores: bool = False,
     argv: Sequence[str] | None = None,
 ) -> None:
     """Parse the command line, run the stage, report its cost; exit 1 with one paragraph on a fault.
 
-    defaults: a person may leave out --params.
+    defaults: a person may leave out --params; cores: the stage can use several (`--cores`, `run(cores=...)`).
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s", force=True)
     name = run.__globals__["__spec__"].name if run.__globals__.get("__spec__") else run.__module__
-    arguments = vars(parser(name, inputs, outputs, defaults).parse_args(argv))
+    arguments = vars(parser(name, inputs, outputs, defaults, cores).parse_args(argv))
     start = time.monotonic()
     try:
         params = read_params(params_type, arguments.pop("params"))

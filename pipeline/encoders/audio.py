@@ -1,7 +1,8 @@
 """Speech encoders of the wav2vec 2.0 family.
 
-Encoders with layer norm after their convolutions give the same features under padding if they see a mask;
-those with group norm (wav2vec2-base) do not, so there only inputs of equal length share a batch.
+Encoders with layer norm after their convolutions give the same features under padding if they see a mask.
+Those with group norm (wav2vec2-base) take its mean and deviation over all time, padding included: there,
+inputs of equal length share a batch, or the norm is told where each of them ends (`MaskedNorm`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, PreTrainedModel
 
 from pipeline.core import media
-from pipeline.core.device import mixed_precision
+from pipeline.core.device import fitting
 from pipeline.core.errors import PipelineError
 from pipeline.encoders.loading import (
     by_length,
@@ -31,6 +34,38 @@ def windows(samples: int, most: int) -> list[tuple[int, int]]:
     """Equal windows (first, last sample) of at most `most` samples that cover all of them once."""
     edges = np.linspace(0, samples, -(-samples // most) + 1).round().astype(int)
     return [(int(low), int(high)) for low, high in pairwise(edges)]
+
+
+class MaskedNorm(nn.Module):
+    """The group norm of one channel a group over the true frames of each sound, without its padding."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+        self.frames: Tensor | None = None  # of each sound of the batch
+
+    def forward(self, values: Float[Tensor, "n c t"]) -> Float[Tensor, "n c t"]:
+        """Normalised values; what lies behind a sound's frames says nothing."""
+        if self.frames is None:
+            return self.norm(values)
+        values, frames = values.float(), self.frames[:, None, None]
+        true = torch.arange(values.shape[2], device=values.device) < frames
+        shifted = values - (values * true).sum(2, keepdim=True) / frames
+        power = (shifted.square() * true).sum(2, keepdim=True) / frames
+        result = shifted * torch.rsqrt(power + self.norm.eps)
+        return result * self.norm.weight[:, None] + self.norm.bias[:, None]
+
+
+def masked_norm(model: nn.Module) -> MaskedNorm | None:
+    """Put a `MaskedNorm` in the place of the model's only group norm; None if there is not just one."""
+    extractor = getattr(model, "feature_extractor", None)
+    norms = [part for part in model.modules() if isinstance(part, nn.GroupNorm)]
+    first: Any = extractor.conv_layers[0] if extractor is not None else None
+    found = getattr(first, "layer_norm", None)
+    if len(norms) != 1 or found is not norms[0] or found.num_groups != found.num_channels:
+        return None
+    first.layer_norm = masked = MaskedNorm(found)
+    return masked
 
 
 class AudioEncoder:
@@ -50,6 +85,15 @@ class AudioEncoder:
             settings.layers, model.config.num_hidden_layers + 1, "encoders.audio.layers"
         )
         self.masked = getattr(model.config, "feat_extract_norm", None) == "layer"
+        self.norm: MaskedNorm | None = None
+        self.budget: int | None = None  # samples of a forward pass; None: it takes `batch` sounds
+        if device.type == "cuda":
+            self.fill(settings.seconds)
+
+    def fill(self, seconds: float) -> None:
+        """From now on a forward pass takes sounds of any length, of at most so many seconds with padding."""
+        self.budget = round(seconds * media.SAMPLE_RATE)
+        self.norm = None if self.masked else masked_norm(self.model)
 
     @property
     def shortest(self) -> int:
@@ -59,6 +103,17 @@ class AudioEncoder:
         for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
             samples = (samples - 1) * stride + kernel
         return samples
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Which of the sounds of these lengths (samples) share a forward pass."""
+        equal = not self.masked and self.norm is None
+        if self.budget is None:
+            return by_length(lengths, self.settings.batch, equal)
+        return by_length(lengths, None, equal, budget=self.budget)
+
+    def _first(self, samples: Tensor) -> Tensor:
+        """Frames that the first convolution makes of so many samples each."""
+        return (samples - self.model.config.conv_kernel[0]) // self.model.config.conv_stride[0] + 1
 
     def _frames(self, samples: int) -> int:
         """Frames that the convolutions make of so many samples."""
@@ -85,7 +140,7 @@ class AudioEncoder:
                 owners.append(owner)
         encoded: dict[int, np.ndarray] = {}
         lengths = [len(piece) for piece in pieces]
-        for places in by_length(lengths, self.settings.batch, equal=not self.masked):
+        for places in self.batches(lengths):
             for place, features in zip(places, self._batch([pieces[p] for p in places]), strict=True):
                 encoded[place] = features
         return [
@@ -100,13 +155,15 @@ class AudioEncoder:
         for row, piece in zip(values, pieces, strict=True):
             row[: len(piece)] = torch.from_numpy(piece)
         options = {}
-        if self.masked:
+        if self.norm is not None:
+            self.norm.frames = self._first(torch.tensor(lengths, device=self.device))
+        if self.masked or self.norm is not None:
             reach = torch.arange(values.shape[1])
             options["attention_mask"] = (reach < torch.tensor(lengths)[:, None]).long().to(self.device)
-        with mixed_precision(self.device):
+        with fitting("encoders.audio.seconds"):
             output = self.model(values.to(self.device), output_hidden_states=True, **options)
-        states = hidden_states(output, self.settings.final_norm)
-        pooled = mean_layers(states, self.layers).cpu().numpy()
+            states = hidden_states(output, self.settings.final_norm)
+            pooled = mean_layers(states, self.layers).cpu().numpy()
         return [row[: self._frames(length)] for row, length in zip(pooled, lengths, strict=True)]
 
 

@@ -165,17 +165,21 @@ def mean_layers(states: Sequence[Float[Tensor, "..."]], layers: Sequence[int]) -
     return torch.stack([states[layer].float() for layer in layers]).mean(0)
 
 
-def by_length(lengths: Sequence[int], most: int, equal: bool) -> list[list[int]]:
+def by_length(
+    lengths: Sequence[int], most: int | None, equal: bool, budget: int | None = None
+) -> list[list[int]]:
     """Places of inputs grouped into batches of at most `most`, of similar (or equal) length.
 
-    Sorting by length keeps padding small; ties keep their order, so that the grouping is repeatable.
+    budget: most that a batch may hold with its padding, unless one input alone holds more. Sorting by length
+    keeps padding small; ties keep their order, so that the grouping is repeatable.
     """
     order = sorted(range(len(lengths)), key=lambda place: lengths[place])
     batches: list[list[int]] = []
     for place in order:
         last = batches[-1] if batches else []
-        fits = 0 < len(last) < most and not (equal and lengths[last[0]] != lengths[place])
-        if fits:
+        fits = most is None or len(last) < most
+        within = budget is None or (len(last) + 1) * lengths[place] <= budget
+        if last and fits and within and not (equal and lengths[last[0]] != lengths[place]):
             last.append(place)
         else:
             batches.append([place])

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.core.device import mixed_precision
+from pipeline.core.device import fitting
 from pipeline.encoders.loading import (
     by_length,
     checked_layers,
@@ -32,6 +32,8 @@ class TextEncoder:
     ) -> None:
         self.tokenizer, self.model = tokenizer, model
         self.settings, self.device = settings, device
+        # tokens of a forward pass, padding included; None: it takes `batch` texts
+        self.budget = settings.tokens if device.type == "cuda" else None
         self.dimension = int(model.config.hidden_size)
         self.layers = checked_layers(
             settings.layers, model.config.num_hidden_layers + 1, "encoders.text.layers"
@@ -47,6 +49,12 @@ class TextEncoder:
         read = (self.tokenizer(text, truncation=True, max_length=self.most) for text in texts)
         return [len(row["input_ids"]) for row in read]
 
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Which of the texts of these lengths (tokens) share a forward pass."""
+        if self.budget is None:
+            return by_length(lengths, self.settings.batch, equal=False)
+        return by_length(lengths, None, equal=False, budget=self.budget)
+
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Float32 (tokens, dimension) of each text, without the special tokens (unless it has no others)."""
@@ -56,13 +64,13 @@ class TextEncoder:
         ]
         lengths = [len(row["input_ids"]) for row in encoded]
         features: dict[int, np.ndarray] = {}
-        for places in by_length(lengths, self.settings.batch, equal=False):
+        for places in self.batches(lengths):
             rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
             batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
-            with mixed_precision(self.device):
+            with fitting("encoders.text.tokens"):
                 output = self.model(**batch, output_hidden_states=True)
-            states = hidden_states(output, self.settings.final_norm)
-            pooled = mean_layers(states, self.layers).cpu().numpy()
+                states = hidden_states(output, self.settings.final_norm)
+                pooled = mean_layers(states, self.layers).cpu().numpy()
             for place, row, length in zip(places, pooled, (lengths[p] for p in places), strict=True):
                 # padding may stand on either side; the mask says where the tokens are
                 own = row[batch["attention_mask"][places.index(place)].cpu().numpy() > 0]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.core import artefacts
-from pipeline.core.device import mixed_precision
+from pipeline.core.device import fitting
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import ENCODER
 from pipeline.encoders.loading import (
@@ -80,9 +80,8 @@ class VisualEncoder:
         pieces: list[np.ndarray] = []
         for low in range(0, len(crops), self.settings.batch):
             pixels = self.inputs(crops[low : low + self.settings.batch]).to(self.device)
-            with mixed_precision(self.device):
-                pooled = self._pooled(pixels)
-            pieces.append(pooled.float().cpu().numpy())
+            with fitting("encoders.visual.crops"):
+                pieces.append(self._pooled(pixels).float().cpu().numpy())
         return np.concatenate(pieces) if pieces else np.zeros((0, self.dimension), np.float32)
 
 

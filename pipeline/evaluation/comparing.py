@@ -13,10 +13,12 @@ import polars as pl
 
 from models.conditions import COMPLETE, Condition
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.degradations import FAMILY
 from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
+from pipeline.evaluation.degraded import missing
 from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
-from pipeline.evaluation.results import SIMPLE, UNTAUGHT
+from pipeline.evaluation.results import MILDEST, MISSING, SIMPLE, UNTAUGHT, WHOLE
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
 from pipeline.settings.report import ReportSettings, diagnostic
@@ -92,7 +94,9 @@ def compare(
     differences variant - other: the reference variant against each compared one (with p, and p_holm over
     the family compared x headline conditions of a metric: complete, fixed mean, random mean), and every
     trained variant against the readable ceiling, against each row without a network and against the students
-    without a teacher, outside the family and under every condition. Raises PipelineError if seeds or
+    without a teacher, outside the family and under every condition. Of unreliable media `other` may also be
+    another view of the same variant: `complete`, `missing` (without the degraded modality) and, of the worst
+    level of a kind, `mildest` (its mildest level). Raises PipelineError if seeds or
     conditions differ, if the reference has no predictions, or if the resamples are too few for any test to be
     decided.
     """
@@ -114,6 +118,8 @@ def compare(
             for condition, found in conditions.items()
         ]
         rows += _differences(values, family, trained, metric, settings)
+        for name, conditions in values.items():
+            rows += _harm(name, conditions, metric, settings.level)
     for metric, row in CONFLICT_METRICS.items():
         for name, one in sums.items():
             if row.resampled and one.conflict:
@@ -248,6 +254,24 @@ def _differences(
                     gap = values[name][condition] - values[other][condition]
                     rows.append(_row((name, other, condition, metric), gap, settings.level))
     return rows
+
+
+def _harm(variant: str, values: Mapping[Condition, np.ndarray], metric: str, level: float) -> Iterator[dict]:
+    """What a variant scores under each degradation minus what the same variant scores under other views."""
+    by_kind: dict[str, list[Condition]] = {}
+    for condition in values:
+        if condition.family == FAMILY and not condition.is_mean:
+            by_kind.setdefault(condition.kind, []).append(condition)
+    for own in by_kind.values():
+        for condition in own:
+            others = {WHOLE: COMPLETE, MISSING: missing(condition)}
+            if condition == own[-1] and len(own) > 1:
+                others[MILDEST] = own[0]
+            for name, other in others.items():
+                # a corpus that lacks a channel has no view without it
+                if other in values:
+                    gap = values[condition] - values[other]
+                    yield _row((variant, name, condition, metric), gap, level)
 
 
 def _row(key: tuple[str, str | None, Condition, str], values: np.ndarray, level: float) -> dict:

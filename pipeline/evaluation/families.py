@@ -56,10 +56,14 @@ def headlines() -> dict[Condition, str]:
 
 
 def lines(conditions: Iterable[Condition]) -> list[list[Condition]]:
-    """Conditions as the lines of a figure: a family each, the complete view before the first other one."""
+    """Conditions as the lines of a figure: a family each, the complete view before the first other one.
+
+    A family of many conditions has no line.
+    """
     by_family: dict[str, list[Condition]] = {protocol.family: [] for protocol in registered()}
     for condition in conditions:
-        by_family[of(condition).family].append(condition)
+        if not of(condition).many:
+            by_family[of(condition).family].append(condition)
     whole = by_family.pop(COMPLETE.family)
     first, *rest = by_family.values()
     return [line for line in ([*whole, *first], *rest) if line]

@@ -14,6 +14,7 @@ import polars as pl
 from models.conditions import Condition
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation.degraded import Degraded
 
 
 def read_condition(name: str, where: str) -> Condition:
@@ -33,12 +34,15 @@ class Frozen:
     available: np.ndarray  # bool (U, 3): what the corpus really has
     masks: Mapping[Condition, np.ndarray]  # each random rate and draw: bool (U, 3), what is shown
     swaps: pl.DataFrame  # `kind`, `draw`, `row`, `donor` (rows)
+    degraded: Degraded | None = None  # features of unreliable media; None: that protocol is off
 
     @classmethod
-    def load(cls, dataset: Path, masks: Path, conflicts: Path | None = None) -> "Frozen":
-        """Read a fold; without `conflicts` there are no swaps.
+    def load(
+        cls, dataset: Path, masks: Path, conflicts: Path | None = None, unreliable: Path | None = None
+    ) -> "Frozen":
+        """Read a fold; without `conflicts` there are no swaps, without `unreliable` no degraded features.
 
-        Raises PipelineError if a mask is not one of this dataset.
+        Raises PipelineError if a mask, or what was degraded, is not of this dataset.
         """
         columns = ["row", "dialogue", "position", "speaker", "split"]
         utterances = artefacts.load_table(dataset / "utterances.parquet", columns)
@@ -53,7 +57,9 @@ class Frozen:
             drawn[read_condition(name, str(masks))] = mask > 0
         columns = ["kind", "draw", "row", "donor"]
         swaps = artefacts.load_table(conflicts, columns) if conflicts else pl.DataFrame(schema=columns)
-        return cls(dataset, utterances, available, drawn, swaps)
+        test = utterances.filter(pl.col("split") == "test")["row"].sort().to_numpy()
+        degraded = Degraded.load(unreliable, test) if unreliable else None
+        return cls(dataset, utterances, available, drawn, swaps, degraded)
 
     def features(self, modality: str) -> np.ndarray:
         """The dataset's features of a modality, float32 (U, D)."""
@@ -102,6 +108,7 @@ class Protocol:
     heading: str | None = None  # of the table of its conditions; None: it has none of this kind
     together: str = ""  # all its conditions at once, in words
     headline = False  # whether its mean stands in the main tables, and is tested and corrected for with them
+    many = False  # whether it has too many conditions for tables and figures over all: they show its mean
     bars = True  # whether each condition is a bar beside those of P1 and P2; else their mean alone is
 
     def views(self, frozen: Frozen) -> Iterator[View]:

@@ -14,6 +14,7 @@ TRIVIAL = ("majority", "prior_sampling")
 SIMPLE = ("product", "product_chain", "early_chain")  # rows without a network (stage simple)
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
+WHOLE, MISSING, MILDEST = "complete", "missing", "mildest"  # other views, beside unreliable media
 UNTAUGHT = "modality_dropout"  # students of incomplete views without a teacher
 TITLES = {"product_chain": "product and chain", "early_chain": "early fusion and chain"}
 MARK = "†"
@@ -142,6 +143,11 @@ class Results:
         if condition == COMPLETE:
             return 0.0
         return self._fact(condition, "missing_rate")
+
+    def realised(self, condition: Condition) -> float | None:
+        """The measured level of a condition of unreliable media, mean over folds; None if none is finite."""
+        found = self.facts.filter(pl.col("condition") == str(condition), pl.col("metric") == "realised")
+        return cast(float, found["value"].mean()) if found.height else None
 
     @property
     def absence(self) -> float:

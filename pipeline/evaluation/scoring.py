@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from models.conditions import COMPLETE, Condition
+from pipeline.core.registries.degradations import FAMILY
 from pipeline.evaluation import agreement, metrics
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.results import POOLED
@@ -38,6 +39,8 @@ def score_rows(answers: Answers, truth: Truth) -> Iterator[Row]:
             condition: _clean_metrics(values, truth, inside & truth.known)
             for condition, values in answers.clean.items()
         }
+        for condition in (name for name in by_condition if name.family == FAMILY):
+            by_condition[condition] |= _change(condition, answers, truth, inside & truth.known)
         for mean in dict.fromkeys(condition.mean for condition in by_condition):
             if mean != COMPLETE:
                 members = [found for condition, found in by_condition.items() if condition.mean == mean]
@@ -57,6 +60,20 @@ def score_rows(answers: Answers, truth: Truth) -> Iterator[Row]:
 def _clean_metrics(values: np.ndarray, truth: Truth, inside: np.ndarray) -> dict[str, float]:
     """Metrics of one condition, averaged over its draws."""
     return _mean([_one_draw(draw[inside], truth.value[inside], truth) for draw in values])
+
+
+def _change(condition: Condition, answers: Answers, truth: Truth, inside: np.ndarray) -> dict[str, float]:
+    """How far answers move from those of the complete view: `changed`, the share of other labels (regression:
+    signs), and `spoilt`, the share of the answers right there that are wrong here (regression: by sign)."""
+    clean = labels_of(answers.clean[COMPLETE][0][inside], truth)
+    known = view_truth(truth, np.flatnonzero(inside))
+    right = clean == known
+    found = [labels_of(draw[inside], truth) for draw in answers.clean[condition]]
+    spoilt = [float((one != known)[right].mean()) if right.any() else float("nan") for one in found]
+    return {
+        "changed": float(np.mean([(one != clean).mean() for one in found])),
+        "spoilt": float(np.mean(spoilt)),
+    }
 
 
 def _one_draw(values: np.ndarray, value: np.ndarray, truth: Truth) -> dict[str, float]:

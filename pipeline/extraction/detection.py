@@ -1,6 +1,7 @@
 """What a detector of faces is given and what it gives; the detectors are modules of their own."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -22,7 +23,12 @@ class Face:
 
 
 class Detector(ABC):
-    """Finds faces in pictures at reduced size; a kind of detector has `find`."""
+    """Finds faces in pictures at reduced size; a kind of detector has `find`.
+
+    batches: whether it is faster to look at pictures of many files together (`find_all`).
+    """
+
+    batches = False
 
     def __init__(self, settings: FacesSettings) -> None:
         self.settings = settings
@@ -30,6 +36,10 @@ class Detector(ABC):
     @abstractmethod
     def find(self, small: np.ndarray) -> list[Face]:
         """The faces of a picture (uint8 RGB (H, W, 3)) in its own pixels, in any order."""
+
+    def find_all(self, pictures: np.ndarray) -> list[list[Face]]:
+        """As `find`, of several pictures of one size: uint8 RGB (n, H, W, 3)."""
+        return [self.find(picture) for picture in pictures]
 
     def reduced(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
         """The picture as detection sees it, and its size relative to the whole one."""
@@ -40,9 +50,13 @@ class Detector(ABC):
 
     def __call__(self, small: np.ndarray, scale: float) -> list[Face]:
         """The faces of a reduced picture that are probable enough, best first, in pixels of the whole one."""
+        return self.whole(self.find(small), scale)
+
+    def whole(self, found: Iterable[Face], scale: float) -> list[Face]:
+        """Those of a picture's faces that are probable enough, best first, in pixels of the whole one."""
         faces = [
             Face(face.box / scale, face.probability, face.landmarks / scale)
-            for face in self.find(small)
+            for face in found
             if face.probability >= self.settings.probability
         ]
         return sorted(faces, key=lambda face: -face.probability)

@@ -3,20 +3,21 @@
 A file that cannot be read, or an utterance without a face, is a row with its reason and never an error.
 """
 
-import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 
 from pipeline.core import absence, media
+from pipeline.core.beside import prefetched
 from pipeline.encoders.alignment import align, middle_patch
 from pipeline.extraction.detection import Detector, Face
+from pipeline.extraction.looking import Seen, View, in_parts, seen, unlooked
 from pipeline.extraction.speaking import choose
 from pipeline.extraction.tracking import Crop, Track, Tracker
 from pipeline.settings.faces import FacesSettings
@@ -24,8 +25,7 @@ from pipeline.settings.media import MediaSettings
 
 log = logging.getLogger("pipeline")
 
-
-MOST_LOOKS = 10**12  # whatever end a table gives an utterance
+AHEAD = 4  # parts that a thread which decodes is ahead of the one that looks
 
 CROPS = {
     "utterance": pl.String,
@@ -37,21 +37,6 @@ CROPS = {
     "probability": pl.Float32,
     "track": pl.Int32,
 }
-
-
-@dataclass
-class View:
-    """One decoded picture as the detector sees it; `faces` once they have been looked for.
-
-    `time` is when it begins to be shown, `middle` half-way to the next one.
-    """
-
-    time: float
-    middle: float
-    picture: np.ndarray
-    small: np.ndarray
-    scale: float
-    faces: list[Face] | None = None
 
 
 @dataclass
@@ -109,30 +94,6 @@ class Watch:
                 for waiting in self.waiting:
                     self._read_patch(track, waiting)
         self.waiting = []
-
-
-def sample_times(start: float, end: float, settings: FacesSettings) -> Iterator[tuple[float, bool]]:
-    """The times (s) at which an utterance is looked at, and whether faces are looked for there."""
-    every = 1 if settings.choice == "largest" else max(1, round(settings.motion_rate / settings.rate))
-    step = 1 / (settings.rate * every)
-    start = max(0.0, start)
-    # a table may end an utterance at 1e300 s; the file ends before so many looks
-    end = min(end, start + MOST_LOOKS * step)
-    count = max(1, round((end - start) / step))
-    step = (end - start) / count
-    middle = min(every // 2, count // 2)
-    for k in range(count):
-        yield start + (k + 0.5) * step, k % every == middle
-
-
-def _region(picture: np.ndarray, crop: list[float] | None) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the picture that is looked at, and its upper left corner in pixels."""
-    if crop is None:
-        return picture, np.zeros(2)
-    height, width = picture.shape[:2]
-    x0, x1 = round(crop[0] * width), round(crop[2] * width)
-    y0, y1 = round(crop[1] * height), round(crop[3] * height)
-    return picture[y0:y1, x0:x1], np.array([x0, y0], np.float64)
 
 
 def absent(row: dict[str, Any], reason: str, **found: Any) -> dict[str, Any]:
@@ -197,95 +158,128 @@ def sound_of(path: Path, settings: FacesSettings, reading: MediaSettings) -> np.
         return None
 
 
-class Look(NamedTuple):
-    """One time at which an utterance is looked at; in order of the times."""
+class Following:
+    """The utterances of one file on their way from pictures to faces."""
 
-    time: float  # s
-    which: int  # the utterance
-    looked_for: bool  # whether faces are
-    last: bool  # whether it is the utterance's last
+    def __init__(self, rows: list[dict[str, Any]], sound: np.ndarray | None, settings: FacesSettings) -> None:
+        self.rows, self.sound = rows, sound
+        self.watches = {
+            which: Watch(row, settings, Tracker(settings.overlap, settings.patience))
+            for which, row in enumerate(rows)
+        }
+        self.corners = [np.zeros(2) for _ in rows]
+
+    def take(self, part: Sequence[Seen]) -> Iterator[Found]:
+        """Follow the faces through pictures in which they have been looked for; gives what has ended."""
+        for look, view, corner in part:
+            watch = self.watches[look.which]
+            if view is None or corner is None:
+                watch.corrupt += look.looked_for
+            else:
+                self.corners[look.which] = corner
+                watch.look(view)
+                if look.looked_for:
+                    watch.detect(view, view.faces or [])
+            if look.last:
+                yield conclude(self.watches.pop(look.which), self.sound, self.corners[look.which])
+
+    def rest(self) -> Iterator[Found]:
+        """The utterances that the file did not reach the end of."""
+        for which in sorted(self.watches, key=lambda which: (self.rows[which]["end"], which)):
+            yield conclude(self.watches[which], self.sound, self.corners[which])
 
 
-def looks(which: int, row: dict[str, Any], settings: FacesSettings) -> Iterator[Look]:
-    """The looks at one utterance, made as they are needed."""
-    times = sample_times(row["start"], row["end"], settings)
-    time, looked_for = next(times)
-    for later in times:
-        yield Look(time, which, looked_for, last=False)
-        time, looked_for = later
-    yield Look(time, which, looked_for, last=True)
+@runtime_checkable
+class Desk(Protocol):
+    """Where faces are looked for; parts of a file are handed in and come back in that order."""
+
+    detections: int  # pictures of a part in which faces are looked for, at most
+    ahead: int  # parts that are decoded before the first of them is followed
+    beside: bool  # whether a thread of its own decodes, while this one looks and follows
+
+    def hand_in(self, views: list[View]) -> None:
+        """Have faces looked for in the pictures of the file's next part."""
+
+    def fetch(self) -> None:
+        """Wait until the oldest part that was handed in has its faces."""
+
+
+class OneByOne:
+    """Looks for faces at once and in one picture at a time, which is the fastest way on a CPU."""
+
+    detections, ahead, beside = 1, 0, False
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    def hand_in(self, views: list[View]) -> None:
+        for view in views:
+            view.faces = self.detector(view.small, view.scale)
+
+    def fetch(self) -> None:
+        pass
 
 
 def of_file(
-    rows: list[dict[str, Any]], sound: np.ndarray | None, detector: Detector, most: float = media.MOST
+    rows: list[dict[str, Any]],
+    sound: np.ndarray | None,
+    detector: Detector,
+    most: float = media.MOST,
+    desk: Desk | None = None,
 ) -> Iterator[Found]:
     """The faces of all utterances of one media file, in order of their ends.
 
-    sound: as from `sound_of`; most: MB of a picture. Raises media.MediaAbsence before the first if the file
-    gives no picture.
+    sound: as from `sound_of`; most: MB of a picture; desk: where faces are looked for, here if it is left
+    out. Raises media.MediaAbsence before the first if the file gives no picture.
     """
-    settings = detector.settings
-    path = Path(rows[0]["media"])
-    watches = {
-        which: Watch(row, settings, Tracker(settings.overlap, settings.patience))
-        for which, row in enumerate(rows)
-    }
-    corners = [np.zeros(2) for _ in rows]
-    asked: deque[Look] = deque()
-
-    def times() -> Iterator[float]:
-        # lazily, so that an end that a table puts hours behind the file costs nothing
-        for look in heapq.merge(*(looks(which, row, settings) for which, row in enumerate(rows))):
-            asked.append(look)
-            yield look.time
-
-    views: dict[tuple, View] = {}
-    for frame in media.frames(path, times(), most=most):
-        if frame is None:
-            break  # the file has ended
-        look = asked.popleft()
-        watch, row = watches[look.which], rows[look.which]
-        if isinstance(frame, media.Frame):
-            region = tuple(row["crop"]) if row["crop"] is not None else None
-            view = views.get((frame.time, region))
-            if view is None:
-                picture, corners[look.which] = _region(frame.picture, row["crop"])
-                middle = (frame.time + frame.until) / 2
-                view = View(frame.time, middle, picture, *detector.reduced(picture))
-                # overlapping utterances share pictures; older ones are not asked for again
-                views = {key: old for key, old in views.items() if key[0] == frame.time}
-                views[frame.time, region] = view
-            elif region is not None:
-                corners[look.which] = _region(frame.picture, row["crop"])[1]
-            watch.look(view)
-            if look.looked_for:
-                if view.faces is None:
-                    view.faces = detector(view.small, view.scale)
-                watch.detect(view, view.faces)
-        else:
-            watch.corrupt += look.looked_for
-        if look.last:
-            yield conclude(watches.pop(look.which), sound, corners[look.which])
-    for which in sorted(watches, key=lambda which: (rows[which]["end"], which)):
-        yield conclude(watches[which], sound, corners[which])
+    desk = desk or OneByOne(detector)
+    following = Following(rows, sound, detector.settings)
+    parts = in_parts(seen(rows, detector.settings, detector.reduced, most), desk.detections)
+    if desk.beside:
+        parts = prefetched(parts, AHEAD)
+    waiting: deque[list[Seen]] = deque()
+    lack: media.MediaAbsence | None = None
+    while True:
+        try:
+            part = next(parts, None)
+        except media.MediaAbsence as error:
+            part, lack = None, error
+        if part is not None:
+            desk.hand_in(unlooked(part))
+            waiting.append(part)
+        while waiting and (part is None or len(waiting) > desk.ahead):
+            desk.fetch()
+            yield from following.take(waiting.popleft())
+        if part is None:
+            break
+    if lack is not None:
+        raise lack
+    yield from following.rest()
 
 
-def of_files(
-    files: list[list[dict[str, Any]]], detector: Detector, reading: MediaSettings
-) -> tuple[list[dict], list[dict], list[np.ndarray]]:
-    """Utterance rows, crop rows and crops of several media files; a file that cannot be read is absences."""
+class FileFaces(NamedTuple):
+    """What is known of the faces of one media file."""
+
+    utterances: list[dict[str, Any]]
+    boxes: list[dict[str, Any]]  # rows of CROPS
+    crops: list[np.ndarray]  # uint8 (size, size, 3), one a row
+
+
+def of_rows(
+    rows: list[dict[str, Any]], detector: Detector, reading: MediaSettings, desk: Desk | None = None
+) -> FileFaces:
+    """The faces of one media file; one that cannot be read is absences."""
     utterances: dict[str, dict] = {}
     boxes: list[dict] = []
     crops: list[np.ndarray] = []
-    for rows in files:
-        try:
-            sound = sound_of(Path(rows[0]["media"]), detector.settings, reading)
-            for found in of_file(rows, sound, detector, reading.megabytes):
-                utterances[found.facts["utterance"]] = found.facts
-                boxes += found.rows
-                crops += found.crops
-        except media.MediaAbsence as lack:
-            log.info("%s", lack)
-            for row in rows:
-                utterances.setdefault(row["utterance"], absent(row, lack.reason))
-    return list(utterances.values()), boxes, crops
+    try:
+        sound = sound_of(Path(rows[0]["media"]), detector.settings, reading)
+        for found in of_file(rows, sound, detector, reading.megabytes, desk):
+            utterances[found.facts["utterance"]] = found.facts
+            boxes += found.rows
+            crops += found.crops
+    except media.MediaAbsence as lack:
+        log.info("%s", lack)
+        for row in rows:
+            utterances.setdefault(row["utterance"], absent(row, lack.reason))
+    return FileFaces(list(utterances.values()), boxes, crops)

@@ -99,3 +99,9 @@ class FeatureTable:
         artefacts.save_table(index, table)
         absences = dict(table["reason"].drop_nulls().value_counts(sort=True).iter_rows())
         log.info("%d utterances of %d features, absent: %s", len(table), self.dimension, absences)
+
+
+def counts(piece: Piece) -> tuple[int, int]:
+    """How many utterances a packed table holds, and how many of them are absent."""
+    reasons = piece[1]["reason"]
+    return len(reasons), sum(reason is not None for reason in reasons)

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,16 +35,22 @@ def utterance_sound(
     return piece
 
 
-def heard(
-    rows: list[dict[str, Any]], settings: AudioSettings, reading: MediaSettings, fewest: int
-) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, str]], dict[str, int | str]]:
-    """The sounds of one file's utterances, the reasons of those that have none, and `Heard.choice`."""
+class Sounds(NamedTuple):
+    """The sounds of a file's utterances by name, the reasons of those without one, and `Heard.choice`."""
+
+    sounds: list[tuple[str, np.ndarray]]  # float32 (samples,), 16 kHz
+    reasons: list[tuple[str, str]]
+    choice: dict[str, int | str]
+
+
+def heard(rows: list[dict[str, Any]], settings: AudioSettings, reading: MediaSettings, fewest: int) -> Sounds:
+    """The sounds of one file's utterances, of at least `fewest` samples each."""
     path = Path(rows[0]["media"])
     try:
         sound = media.hear(path, track=reading.track, most=reading.megabytes)
     except media.MediaAbsence as lack:
         log.info("%s", lack)
-        return [], [(row["utterance"], lack.reason) for row in rows], {}
+        return Sounds([], [(row["utterance"], lack.reason) for row in rows], {})
     if sound.choice:
         log.info("%s: %s", path, sound.choice)
     sounds, reasons = [], []
@@ -53,4 +59,4 @@ def heard(
             sounds.append((row["utterance"], utterance_sound(sound, row, settings, fewest, path)))
         except media.MediaAbsence as lack:
             reasons.append((row["utterance"], lack.reason))
-    return sounds, reasons, sound.choice
+    return Sounds(sounds, reasons, sound.choice)

@@ -1,7 +1,7 @@
 """Tables beside the protocols': oracle epochs, regret, comparisons, all metrics, the F1 of each class."""
 
 from models.conditions import COMPLETE, Condition
-from pipeline.evaluation.families import headlines, registered
+from pipeline.evaluation.families import headlines, of, registered
 from pipeline.evaluation.metrics import of_task
 from pipeline.evaluation.results import UNTAUGHT, Cell, Results, ordered, title
 from pipeline.reporting.markup import Table, number
@@ -75,7 +75,7 @@ def distillation_table(context: Context) -> Table:
     """Every variant that compares with a teacher against the students that have none, family by family."""
     results, metric = context.results, context.metric
     names = [Condition(protocol.family) for protocol in registered()]
-    conditions = [c for name in names for c in (*results.family(name.family), name.mean) if not c.swapped]
+    conditions = [c for name in names for c in (*results.family(name.family), name.mean) if _alone(c)]
     conditions = [c for c in dict.fromkeys(conditions) if c in results.conditions]
     taught = [name for name in results.trained if name in context.learnt and context.learnt[name].taught]
 
@@ -93,8 +93,13 @@ def distillation_table(context: Context) -> Table:
 
 def _unswapped(results: Results) -> list[Condition]:
     """The headline conditions, then every single one in which nothing is swapped."""
-    others = [c for c in results.conditions if c != COMPLETE and not c.is_mean and not c.swapped]
+    others = [c for c in results.conditions if c != COMPLETE and not c.is_mean and _alone(c)]
     return [*headlines(), *others]
+
+
+def _alone(condition: Condition) -> bool:
+    """Whether a condition has a column: nothing is swapped, and its family is small, or it is the mean."""
+    return not condition.swapped and (condition.is_mean or not of(condition).many)
 
 
 def comparisons_table(context: Context) -> Table:

@@ -12,8 +12,10 @@ from models.conditions import COMPLETE, Condition
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY
 from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, Truth
+from pipeline.evaluation.degraded import letter
 from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import title
 from pipeline.reporting.style import COLOURS
@@ -85,7 +87,7 @@ def views(frozen: Sequence[Frozen], order: np.ndarray, answers: Answers, classes
                 "Evaluate it again."
             )
         shown[str(condition)] = _digits((has & np.concatenate([one[condition] for one in seen]))[order])
-        conditions.append(_told(condition, condition, classes))
+        conditions.append(_told(condition, condition, classes) | _degraded(condition, frozen))
     conditions += [_told(condition, COMPLETE, classes) for condition in answers.conflict]
     kinds = {condition.kind for condition in answers.conflict}
     return {
@@ -109,9 +111,22 @@ def _told(condition: Condition, shown: Condition, classes: bool) -> dict:
         "shown": str(shown),
         "swapped": condition.swapped,
         "donors": condition.kind if condition.swapped else None,
+        "degraded": "",
         "title": f"{protocol.label}: {protocol.title(condition)}",
         "told": protocol.told(condition, classes),
     }
+
+
+def _degraded(condition: Condition, frozen: Sequence[Frozen]) -> dict:
+    """What is degraded and how much, measured; nothing of a condition of reliable media."""
+    if condition.family != FAMILY:
+        return {}
+    levels = [fold.degraded.realised[condition] for fold in frozen if fold.degraded]
+    known = [level for level in levels if level is not None]
+    about = DEGRADATIONS[condition.kind]
+    measured = f" Measured, on average: {about.measured} {np.mean(known):.3g}." if known else ""
+    told = families.of(condition).told(condition, True)
+    return {"degraded": letter(condition), "told": f"{told}{measured}"}
 
 
 def donors_of(frozen: Sequence[Frozen], kind: str, order: np.ndarray) -> list[int]:

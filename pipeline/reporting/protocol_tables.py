@@ -25,9 +25,12 @@ def main_table(context: Context) -> Table:
         "Conflict: sound and picture come from a donor utterance with another label; the donor-label bias is "
         "P(prediction = donor's label) under conflict minus the same on the clean view, and its target is 0.",
         "Ceilings: exact inference with every shown cue (cue) or with calibrated posteriors of these "
-        "features (readable). ORACLE: the epoch is chosen on the test split; it shows what that choice buys "
-        "and is no result.",
+        "features (readable).",
     ]
+    if extra:
+        notes.append(
+            "ORACLE: the epoch is chosen on the test split; it shows what that choice buys and is no result."
+        )
     header = ["", *means.values(), "conflict accuracy", "donor-label bias"]
     header += [f"ORACLE: {means[condition]}" for condition in extra]
     units = ["", *[metric] * len(means), "accuracy", "donor_bias", *[metric] * len(extra)]

@@ -2,7 +2,8 @@
 
 Snakemake does not see an edit of an imported module, so each rule carries this digest as a parameter.
 It is static (`ast` and the standard library only), so it is cheap when the job graph is built, and it
-imports nothing. Comments, blank lines, formatting, docstrings and modification times do not count.
+imports nothing of what it reads. Comments, blank lines, formatting, docstrings and modification times do
+not count.
 """
 
 import ast
@@ -10,6 +11,8 @@ import hashlib
 import sys
 from functools import cache
 from pathlib import Path
+
+from pipeline.reruns.readings import Reading, Readings
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_PARTY = ("pipeline", "models")  # all else is the lock's business
@@ -20,10 +23,17 @@ REGISTRIES = tuple(
     f"pipeline.core.registries.{kind}"
     for kind in ("corpora", "detectors", "encoders", "networks", "protocols")
 )
+READINGS = Readings()  # the Snakefile says where they are kept
+# what a reading depends on beside the file: this code, and the Python whose `ast` it is
+READER = f"{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()} {sys.version}"
 
 
+@cache
 def module_file(module: str) -> Path | None:
-    """The file that a first-party module is read from, or None if there is none."""
+    """The file that a first-party module is read from, or None if there is none.
+
+    Asked thousands of times a graph, and of a file system that nodes share each question may take long.
+    """
     base = ROOT.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
@@ -116,20 +126,32 @@ def _is_docstring(node: ast.AST) -> bool:
 def _parse(module: str) -> tuple[frozenset[str], str, frozenset[str]]:
     """(first-party modules imported directly, digest of the normalised source, other packages imported)."""
     path = _source(module)
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    source = path.read_bytes()
+    key = hashlib.sha256(f"{READER} {module} {path.name} ".encode() + source).hexdigest()
+    reading = READINGS.get(key)
+    if reading is None:
+        reading = _reading(module, path, source)
+        READINGS.put(key, reading)
+    # which of the names are modules depends on the other files
+    own = {name for name in reading.names if name.split(".")[0] in FIRST_PARTY and module_file(name)}
+    parents = {
+        name.rsplit(".", depth)[0] for name in own | {module} for depth in range(1, name.count(".") + 1)
+    }
+    own |= {name for name in parents if module_file(name)}
+    other = {name.split(".")[0] for name in reading.names} - {"", *FIRST_PARTY, *sys.stdlib_module_names}
+    return frozenset(own), reading.digest, frozenset(other)
+
+
+def _reading(module: str, path: Path, source: bytes) -> Reading:
+    """What the text of a module says by itself."""
+    tree = ast.parse(source, filename=str(path))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     text: list[str] = []
     followed: list[ast.AST] = []
     _read(tree, text, followed)
     names = _imported_names(followed, package, path, dynamic_allowed=module in REGISTRIES)
-    own = {name for name in names if name.split(".")[0] in FIRST_PARTY and module_file(name)}
-    parents = {
-        name.rsplit(".", depth)[0] for name in own | {module} for depth in range(1, name.count(".") + 1)
-    }
-    own |= {name for name in parents if module_file(name)}
-    other = {name.split(".")[0] for name in names} - {"", *FIRST_PARTY, *sys.stdlib_module_names}
     digest = hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
-    return frozenset(own), digest, frozenset(other)
+    return Reading(tuple(sorted(names)), digest)
 
 
 def direct_imports(module: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Sized
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,6 @@ import numpy as np
 from pipeline.core import artefacts
 from pipeline.core.digests import facts_digest, file_digest
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import progress
 from pipeline.reruns.codehash import code_digest
 
 log = logging.getLogger("pipeline")
@@ -27,6 +26,7 @@ T = TypeVar("T")
 G = TypeVar("G", bound=Sized)
 # arrays by name, and facts that JSON can hold (numpy's scalars too)
 Piece = tuple[dict[str, np.ndarray], Any]
+Pieced = Generator[Piece, None, None]
 
 PREFIX = ".resume-"
 # what computes and decodes; a bump of one of them is a new start
@@ -104,22 +104,30 @@ class PartialFolder:
 class Pieces(PartialFolder):
     """The finished pieces of a shard, one file each, until all of them are done."""
 
-    def of(self, tasks: Sequence[T], make: Callable[[T], Piece]) -> Iterator[Piece]:
+    def of(self, tasks: Sequence[T], make: Callable[[T], Piece]) -> Pieced:
         """The piece of every task in order: read if an earlier try has made it, else made and kept.
 
         A piece is always given as read from its file, so that a resumed run cannot differ. One that is
         damaged is made anew. `make` is a function of its task alone.
         """
+        return self.streamed(tasks, lambda todo: map(make, todo))
+
+    def streamed(self, tasks: Sequence[T], make: Callable[[list[T]], Iterator[Piece]]) -> Pieced:
+        """As `of`, where `make` is given all tasks to do and may begin one before the last is done.
+
+        It gives their pieces in order; each is a function of its task alone.
+        """
         paths = [self.folder / f"{number:05d}.safetensors" for number in range(len(tasks))]
-        done = sum(path.exists() for path in paths)
-        if done:
-            log.info("resumed: %d of %d pieces were done", done, len(tasks))
-        for path, task in progress(list(zip(paths, tasks, strict=True)), "pieces"):
-            if (piece := whole(path, _load)) is None:
-                arrays, facts = make(task)
+        good = [whole(path, _load) is not None for path in paths]
+        if any(good):
+            log.info("resumed: %d of %d pieces were done", sum(good), len(tasks))
+        made = make([task for task, done in zip(tasks, good, strict=True) if not done])
+        for path, done in zip(paths, good, strict=True):
+            if not done:
+                arrays, facts = next(made)
                 artefacts.save_tensors(path, arrays, {"facts": json.dumps(facts, default=np.generic.item)})
-                piece = _load(path)
-            yield piece
+                del arrays, facts
+            yield _load(path)
 
 
 def _load(path: Path) -> Piece:

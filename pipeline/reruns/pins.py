@@ -32,6 +32,7 @@ GROUPS = {
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
         "pipeline.label_names",
+        *("pipeline.degraded_text", "pipeline.degraded_audio", "pipeline.degraded_visual"),
         *ENCODERS.values(),
     ),
     "training": (
@@ -44,6 +45,7 @@ GROUPS = {
             "pipeline.oracle",
             "pipeline.simple",
             "pipeline.payoff",
+            "pipeline.unreliable",
         ),
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
         *NETWORKS.values(),

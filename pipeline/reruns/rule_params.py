@@ -4,6 +4,7 @@ Snakemake records the parameters of a job as a set of values and prints those th
 `training.epochs=30` is both the value and its name; one JSON text of all keys would be printed as a whole.
 """
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,15 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from pipeline.reruns.codehash import code_lines
+
+# what `of_wildcards` says of itself
+SIGNATURE = inspect.signature(lambda wildcards: None)
+
+
+def of_wildcards(function: Callable[[Any], str]) -> Callable[[Any], str]:
+    """A function of a job's wildcards, marked as one: Snakemake asks three times a job what each takes."""
+    vars(function)["__signature__"] = SIGNATURE
+    return function
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:
@@ -69,14 +79,14 @@ def code_params(
     repeated = next(iter(known.values()))
 
     def of(path: str) -> Callable[[Any], str]:
-        return lambda wildcards: code_lines(*always, *selected(wildcards)).get(path, repeated)
+        return of_wildcards(lambda wildcards: code_lines(*always, *selected(wildcards)).get(path, repeated))
 
     return {path: of(path) for path in code_lines(*always, *among) if path not in known}
 
 
 def setting_params(
     settings: Mapping | Callable[[Any], Mapping], sample: object, unread: Sequence[str] = ()
-) -> dict[str, Callable]:
+) -> dict[str, str | Callable]:
     """Parameters of a rule: a line for each key, which Snakemake records, and `cfg`, the JSON of all.
 
     `settings`: the sections and keys of the stage, or a function that gives them for the wildcards of a job.
@@ -92,9 +102,12 @@ def setting_params(
             known[job] = flat(settings(wildcards), unread)
         return known[job]
 
-    def of(key: str) -> Callable[[Any], str]:
-        # functions, for in a plain string Snakemake takes braces for wildcards
-        return lambda wildcards: line(key, found(wildcards)[key])
+    def of(key: str) -> str | Callable[[Any], str]:
+        # a function where values differ by job, and where Snakemake would take braces for wildcards
+        plain = line(key, everyone[key])
+        if not callable(settings) and "{" not in plain and "}" not in plain:
+            return plain
+        return of_wildcards(lambda wildcards: line(key, found(wildcards)[key]))
 
     def cfg(wildcards: Any, input: object) -> str:
         # Snakemake does not record what a function makes of the input, and the lines say it all

@@ -25,12 +25,16 @@ from pipeline.settings.report import ReportSettings, diagnostic
 from pipeline.settings.search import SearchSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import JUDGES, TrainingSettings
+from pipeline.settings.unreliable import UnreliableSettings
 
 # a file system takes 255 bytes, and temporary names are longer than what they stand for
 NAME = r"^[A-Za-z0-9_]{1,100}$"
 
 # what stands in the tables beside the students, so no variant may have its name
-RESERVED = ("teacher", "majority", "prior_sampling", "product", "product_chain", "early_chain", "protocol")
+RESERVED = (
+    *("teacher", "majority", "prior_sampling", "product", "product_chain", "early_chain", "protocol"),
+    *("complete", "missing", "mildest"),
+)
 CEILING = re.compile(r".*_ceiling.*|readable.*")
 
 
@@ -64,6 +68,13 @@ class FoldSettings(Settings):
 class Config(ComputeSettings, NamedSettings):
     """The whole configuration; `config.yaml` holds every key with a comment."""
 
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="media files that a job of `faces` or `audio` works on side by side, each with "
+        "`threads`; at most what --cores allows; nothing that is computed depends on it",
+    )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0], min_length=1, description="training seeds; each trains every variant"
     )
@@ -99,6 +110,9 @@ class Config(ComputeSettings, NamedSettings):
         SearchSettings(), description="the target `searches`: tunes variants on the validation split"
     )
     protocol: ProtocolSettings = Field(ProtocolSettings(), description="masks and conflict pairs")
+    unreliable: UnreliableSettings = Field(
+        UnreliableSettings(), description="P5: the media of test utterances, degraded before the encoders"
+    )
     report: ReportSettings = Field(ReportSettings(), description="metrics, tests and tables")
     beside: list[Annotated[str, Field(pattern=NAME)]] = Field(
         [], description="finished runs that the table across corpora shows beside this one"
@@ -146,6 +160,11 @@ class Config(ComputeSettings, NamedSettings):
         self._oracles_are_told_from_methods()
         self._corpus_has_the_folds()
         self._what_may_differ_by_fold()
+        if self.unreliable.kinds and self.corpus.row.given:
+            raise ValueError(
+                f"unreliable.kinds: media are degraded before the encoders, and corpus.name is "
+                f"{self.corpus.name}, whose features were extracted elsewhere; set it to []"
+            )
         if self.encoders.standins and not (self.corpus.row.generated or self.corpus.row.given):
             raise ValueError(
                 f"encoders.standins: the stand-ins know only the embedded corpus, and corpus.name is "

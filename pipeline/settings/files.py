@@ -80,13 +80,15 @@ def _parsed(name: str, text: str) -> tuple[dict[Place, int], Any]:
         text = text.replace("\t", " ")
     except ValueError:
         pass
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    loader = yaml.SafeLoader(text)
+    root = loader.get_single_node()
     lines = dict(islice(_lines(root, name, ()), MOST_KEYS + 1))
     if len(lines) > MOST_KEYS:
         raise PipelineError(
             f"{name}: over {MOST_KEYS} keys, by aliases (`*`) of aliases. Write the values out."
         )
-    values = yaml.safe_load(text)
+    # of the same nodes: reading a text takes longer than all else that is done with it
+    values = None if root is None else loader.construct_document(root)
     # half a character, which JSON can spell, is no text
     json.dumps(values, ensure_ascii=False, default=str).encode()
     return lines, values

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from models.modalities import CHANNELS, SUBSETS, Channels, Modality, Subset, letters_of
-from models.terms import Weights, may_read_references
+from models.terms import CORRUPTIONS, Corruption, Weights, may_read_references
 from pipeline.core.registries.networks import BESIDE, NETWORKS
 from pipeline.settings.base import Settings
 
@@ -52,6 +52,26 @@ class ConflictSettings(Settings):
         CHANNELS, min_length=1, description="What is taken from the donor, one drawn each time"
     )
     gap: float = Field(1.0, gt=0, description="Regression: least distance of another score, in score units")
+
+
+class CorruptionSettings(Settings):
+    """How training views with unreliable features are drawn, in the place of incomplete ones."""
+
+    share: float = Field(0.0, ge=0, le=1, description="Share of the dialogues; 0: no such views")
+    kinds: tuple[Corruption, ...] = Field(
+        CORRUPTIONS,
+        min_length=1,
+        description="What is done to one modality of a dialogue, one drawn each time: mixed with another "
+        "utterance, noise of the corpus's own covariance, dimensions left out",
+    )
+    least: float = Field(0.2, ge=0, le=1, description="Least strength, drawn for a dialogue")
+    most: float = Field(0.8, ge=0, le=1, description="Greatest strength")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "CorruptionSettings":
+        if self.least > self.most:
+            raise ValueError(f"least ({self.least}) is above most ({self.most}); swap them")
+        return self
 
 
 class ObjectiveSettings(Settings):
@@ -106,6 +126,9 @@ class ObjectiveSettings(Settings):
     )
     views: ViewSettings = Field(default_factory=ViewSettings, description="Incomplete views")
     conflict: ConflictSettings = Field(default_factory=ConflictSettings, description="Conflict views")
+    unreliable: CorruptionSettings = Field(
+        default_factory=CorruptionSettings, description="Views with unreliable features"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "ObjectiveSettings":
@@ -123,6 +146,11 @@ class ObjectiveSettings(Settings):
             raise ValueError(
                 f"{more[0]}: references: oracle has answers alone, and {' and '.join(more)} compare more; "
                 "set what is named to 0, or read other references"
+            )
+        if self.unreliable.share > 0 and not self.weights.sees("incomplete"):
+            raise ValueError(
+                "unreliable.share: views with unreliable features take the place of incomplete ones, and no "
+                "term with a weight above 0 reads those; set the weight incomplete, or share to 0"
             )
         letters = set(letters_of(self.modalities))
         if self.nce > 0 and not (

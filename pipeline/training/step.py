@@ -3,6 +3,7 @@
 import torch
 
 from models.batch import Batch
+from models.corruption import CorruptionRates, Noises, unreliable_view
 from models.modalities import letters_of, modalities_of
 from models.network import Network
 from models.objective import terms_of
@@ -36,6 +37,12 @@ class Step:
             self.target[rows],
             data.dialogue[rows],
         )
+        own = objective.unreliable
+        self.corruption = CorruptionRates(own.share, own.kinds, own.least, own.most)
+        self.noises: Noises | None = None
+        if own.share > 0:
+            features = {name: values[rows] for name, values in data.features.items()}
+            self.noises = Noises.of(features, data.available[rows])
         # a channel that the variant may never see cannot carry a conflict
         may_carry = set(letters_of(objective.modalities))
         channels = tuple(name for name in objective.conflict.channels if may_carry >= set(name))
@@ -52,7 +59,10 @@ class Step:
         batch = loop.restricted(batch, objective.modalities)
         incomplete = conflict = None
         if self.weights.sees("incomplete"):
-            incomplete = batch.showing(drawn_view(batch, objective.views, generator)).to(device)
+            incomplete = batch.showing(drawn_view(batch, objective.views, generator))
+            if self.noises is not None:
+                incomplete = unreliable_view(batch, incomplete, self.noises, self.corruption, generator)
+            incomplete = incomplete.to(device)
         if self.weights.sees("conflict"):
             target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)
             dialogue = self.dialogue[batch.row[:, 0]]

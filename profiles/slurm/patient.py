@@ -8,6 +8,7 @@ is needed.
     patient.py COMMAND [ARGUMENT ...]
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -66,7 +67,8 @@ def note(text: str) -> None:
 def submitted(arguments: Sequence[str]) -> str | None:
     """The number of a job that was submitted though no answer came; None if there is none.
 
-    Jobs of a run have one name, and each its comment. Raises TimeoutError if that cannot be asked either.
+    Jobs of a run have one name, and each its comment (`marked`). Raises TimeoutError if that cannot be asked
+    either.
     """
     told = dict(pairwise(arguments))
     name, comment = told.get("--job-name"), told.get("--comment")
@@ -79,8 +81,18 @@ def submitted(arguments: Sequence[str]) -> str | None:
     return next((number for number, said in rows if said == comment), None)
 
 
+def marked(arguments: Sequence[str]) -> list[str]:
+    """The same request with its digest in the comment, for the plugin gives all of a group one comment."""
+    digest = hashlib.sha256("\0".join(arguments).encode()).hexdigest()[:8]
+    return [
+        f"{told}@{digest}" if before == "--comment" else told
+        for before, told in zip(["", *arguments], arguments, strict=False)
+    ]
+
+
 def sbatch(arguments: Sequence[str]) -> int:
     """Submit a job, again and again for MINUTES while the failure is a passing one."""
+    arguments = marked(arguments)
     program, deadline, pause, lost = real("sbatch"), time.monotonic() + 60 * MINUTES, PAUSE, False
     while True:
         try:

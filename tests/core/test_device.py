@@ -34,9 +34,12 @@ def test_jobs_beside_each_other_take_a_gpu_each(tmp_path, holder, monkeypatch, c
     caplog.set_level("INFO", "pipeline")
     assert device.unused(["a", "b"], tmp_path) == 0
     assert "every GPU has a job already" in caplog.text
+    assert device.unused(["a", "b"], tmp_path) == 1, "jobs that share are spread over the GPUs"
+    assert device.unused(["a", "b"], tmp_path) == 0
     holder.kill()
     holder.wait()
     assert device.unused(["a", "b"], tmp_path) == 0, "the lock of a killed job is dropped"
+    assert device.unused(["a", "b"], tmp_path) == 1
 
 
 def test_a_process_keeps_its_gpu(tmp_path, monkeypatch):

@@ -173,7 +173,7 @@ def seen(path: Path, rows: list[tuple[float, float]], **reading) -> tuple[list[s
         {"utterance": str(n), "media": str(path), "start": start, "end": end, "crop": None}
         for n, (start, end) in enumerate(rows)
     ]
-    utterances, _, _ = extraction.of_files([named], detector, MediaSettings(**reading))
+    utterances, _, _ = extraction.of_rows(named, detector, MediaSettings(**reading))
     found = {row["utterance"]: row["reason"] for row in utterances}
     return [found[str(n)] for n in range(len(rows))], detector
 

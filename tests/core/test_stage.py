@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import progress
+from pipeline.core.progress import Tally, progress
 from pipeline.settings.base import Settings
 
 
@@ -88,3 +88,17 @@ def test_progress_in_a_log_is_whole_lines(monkeypatch, capsys):
     lines = said.splitlines()
     assert 2 <= len(lines) <= 21
     assert all(re.fullmatch(r"files: \d+ of 20, [\d:]+ gone, [\d:?]+ left", line) for line in lines), lines
+
+
+def test_a_tally_in_a_log_tells_speed_and_absences(monkeypatch, capsys):
+    clock = iter(range(0, 10_000, 6))  # six seconds a step
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    with Tally("utterances", 60) as done:
+        for step in range(20):
+            done.add(3, absent=int(step in (0, 5)))
+    lines = capsys.readouterr().err.splitlines()
+    form = r"utterances: \d+ of 60, [\d.]+ a second, [\d:]+ gone, [\d:?]+ left, absent=[12]"
+    assert 2 <= len(lines) <= 21
+    assert all(re.fullmatch(form, line) for line in lines), lines
+    assert lines[-1].startswith("utterances: 60 of 60, 0.")
+    assert lines[-1].endswith("absent=2")

@@ -35,14 +35,14 @@ def encoders(tmp_path_factory) -> Path:
 TABLES = f"runs/small/results/tables/{STAMP}"
 
 
-def through(folder: Path, encoders: Path, corpus: dict, *targets: str) -> Path:
+def through(folder: Path, encoders: Path, corpus: dict, *targets: str, **more: dict) -> Path:
     """Run the whole road on one corpus, or up to the targets; the folder of the run.
 
     The pages beside the tables differ by task, folds and media: one run of each kind draws them.
     """
     project = copy_project(folder / "project")
     (project / "weights").symlink_to(encoders)
-    write_overlay(project, RUN | {"corpus": {"counts": "report", "shards": 1} | corpus})
+    write_overlay(project, RUN | {"corpus": {"counts": "report", "shards": 1} | corpus} | more)
     snakemake(project, "--cores", "2", *targets, "--configfile", "small.json")
     return project / "runs" / "small"
 
@@ -101,9 +101,21 @@ def test_folder(tmp_path, encoders):
     base = trees.own_folder(tmp_path / "videos", dialogues=8)
     trees.write_clip(base / "mute.mp4", sound=False)
     trees.write_text(base / "mute.csv", trees.CUES)
-    run = through(tmp_path, encoders, {"name": "folder", "folder": str(base)}, TABLES)
+    unreliable = {"kinds": ["babble", "mouth", "misheard", "timing"], "snr": [5], "strengths": [3]}
+    corpus = {"name": "folder", "folder": str(base)}
+    run = through(
+        tmp_path, encoders, corpus, TABLES, unreliable=unreliable | {"errors": [0.5], "shifts": [0.2]}
+    )
     assert check_results(run)["labels"] == ["anger", "joy"]
     assert "no_audio_track" in reasons(run, "audio")
+    # unreliable media: what was measured of the real files stands in the table
+    levels = artefacts.load_table(run / "main" / "protocol" / "unreliable.parquet")
+    test = artefacts.load_table(run / "main" / "dataset" / "utterances.parquet").filter(split="test")
+    assert levels.height == 4 * test.height
+    heard = levels.filter(pl.col("condition") == "unreliable/babble/5", pl.col("available"))
+    assert heard.height and heard["realised"].to_list() == pytest.approx([5.0] * heard.height, abs=0.1)
+    page = (run / "results" / "tables" / "unreliable.md").read_text()
+    assert all(name in page for name in ("babble 5", "mouth 3", "misheard 0.5", "timing 0.2"))
 
 
 def test_features(tmp_path, encoders):

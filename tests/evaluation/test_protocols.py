@@ -204,7 +204,7 @@ def test_the_protocol_of_the_page_is_predicted_scored_and_shown(followed, fold, 
         folder=results / "tables",
     )
     page = (results / "tables" / "stuck.md").read_text()
-    assert "P5: a channel hangs" in page and "stuck picture" in page and "stuck sound" in page
+    assert "P6: a channel hangs" in page and "stuck picture" in page and "stuck sound" in page
     assert "stuck" not in (results / "tables" / "main.md").read_text()
     figures.run(figures.Params(report=report), **judged, facts=facts, folder=results / "protocol")
     reliability.run(reliability.Params(), **read, folder=results / "reliability")
@@ -219,7 +219,7 @@ def test_the_protocol_of_the_page_is_predicted_scored_and_shown(followed, fold, 
         page=results / "explorer.html",
     )
     text = (results / "explorer.html").read_text()
-    assert "P5: stuck picture" in text and "The picture hangs from the middle" in text
+    assert "P6: stuck picture" in text and "The picture hangs from the middle" in text
     made = {"states": fold / "states.parquet", "facts": fold / "states.json"}
     weights = [fold / variant / "0" / "weights.safetensors" for variant in ("teacher", "corekd")]
     states.run(

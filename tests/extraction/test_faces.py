@@ -12,7 +12,7 @@ from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.encoders.alignment import CANONICAL, align, similarity
 from pipeline.extraction import faces as extraction
-from pipeline.extraction import speaking
+from pipeline.extraction import looking, speaking
 from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.tracking import Crop, Track, Tracker, iou
 from pipeline.settings.corpus import CorpusSettings
@@ -153,7 +153,7 @@ def test_one_glimpse_has_no_evidence_and_does_no_harm():
 @given(st.floats(0, 100), st.floats(0.01, 40), st.sampled_from(["largest", "mouth_motion"]))
 def test_sample_times_lie_in_the_utterance(start, length, choice):
     settings = FacesSettings(choice=choice)
-    sampled = list(extraction.sample_times(start, start + length, settings))
+    sampled = list(looking.sample_times(start, start + length, settings))
     times = [time for time, _ in sampled]
     assert times == sorted(times)
     assert start <= times[0] and times[-1] <= start + length
@@ -165,7 +165,7 @@ def test_sample_times_lie_in_the_utterance(start, length, choice):
 
 @given(st.floats(0, 100), st.floats(0.01, 30), st.sampled_from(["largest", "mouth_motion"]))
 def test_ten_pictures_a_second_are_never_looked_at_twice(start, length, choice):
-    looks = extraction.sample_times(start, start + length, FacesSettings(choice=choice, rate=3))
+    looks = looking.sample_times(start, start + length, FacesSettings(choice=choice, rate=3))
     shown = [int(10 * time) for time, looked_for in looks if looked_for]
     assert len(set(shown)) == len(shown)
 

@@ -1,10 +1,12 @@
 """The benches run and measure what they say, and Snakemake thinks no longer than it should."""
 
+import argparse
 import csv
 import re
 import subprocess
 import sys
 
+import films
 import pytest
 from workflow import ROOT
 
@@ -23,6 +25,39 @@ def test_the_bench_of_training_prints_speeds_beside_the_bare_network(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_bench_of_trainings_side_by_side_compares_with_the_first_way(tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "side_by_side.py"), "--rounds", "1", "--epochs", "1"]
+    command += ["--dialogues", "10", "--utterances", "3", "--batch", "2", "--processes", "2"]
+    done = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    (first,) = re.findall(r"(?m)^one after another: .*CPU ([\d.]+) s$", done.stdout)
+    (beside,) = re.findall(r"(?m)^2 side by side: .* and ([\d.]+) of one after another$", done.stdout)
+    assert float(first) > 0 and float(beside) > 0
+    shares = re.findall(r"(?m)^bare, .* and ([\d.]+) of one by one$", done.stdout)
+    assert len(shares) == 4 and float(shares[0]) == 1
+
+
+@pytest.mark.slow
+def test_what_the_bench_stacks_is_the_network_that_is_trained(monkeypatch):
+    """The same sum and gradients, but for the order of additions."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import side_by_side as bench
+    import torch
+
+    options = {"device": "cpu", "dialogues": 10, "utterances": 3, "batch": 2, "epochs": 1}
+    trainer = bench.Trainer(argparse.Namespace(**options))
+    network = bench.loop.build_network(trainer.data, bench.NetworkSettings(), 0).eval()
+    (batch, *_) = trainer.data.batches(["train"], 2)
+    said = []
+    for own in (network, bench.by_equations(network)):
+        loss = bench.Bare(own)(bench.tensors(batch))
+        loss.backward()
+        said.append({name: value.grad for name, value in own.named_parameters()} | {"loss": loss.detach()})
+    assert said[0].keys() == said[1].keys()
+    for name, value in said[0].items():
+        torch.testing.assert_close(said[1][name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_a_graph_of_mosei_is_planned_and_found_finished_in_time(tmp_path):
     """In CPU seconds, for the machine may be busy."""
     command = [sys.executable, str(ROOT / "benchmarks" / "graph.py"), "--rounds", "1"]
@@ -36,6 +71,38 @@ def test_a_graph_of_mosei_is_planned_and_found_finished_in_time(tmp_path):
         "CMU-MOSEI, finished: run",
         "embedded run, finished: dry run",
         "embedded run, finished: run",
+        "embedded run: a job on a cluster",
     }
     assert all(seconds < 10 for seconds in cpu.values()), cpu
     assert cpu["embedded run, finished: run"] < 5, cpu
+    assert cpu["embedded run: a job on a cluster"] < 5, cpu
+
+
+@pytest.mark.slow
+def test_the_bench_of_extraction_prints_stages_beside_what_bounds_them(tmp_path):
+    """On films without a face, for the face detector alone."""
+    (tmp_path / "clips").mkdir()
+    for number in range(2):
+        sound = films.tone(2.0, 48_000)
+        films.write(tmp_path / "clips" / f"{number}.mp4", pictures=2 * films.FPS, sound=sound)
+    table = tmp_path / "speeds.csv"
+    command = [sys.executable, str(ROOT / "benchmarks" / "extraction.py"), "--clips", str(tmp_path / "clips")]
+    command += [
+        "--stages",
+        "faces",
+        "--utterances",
+        "4",
+        "--rounds",
+        "1",
+        "--growth",
+        "4",
+        "--csv",
+        str(table),
+    ]
+    done = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    rows = list(csv.DictReader(table.open()))
+    assert [row["workers"] for row in rows] == ["1", "2"]
+    one = {name: float(rows[0][name]) for name in ("ours, s", "bare, s", "decode, s", "share of bound")}
+    assert one["share of bound"] == pytest.approx((one["bare, s"] + one["decode, s"]) / one["ours, s"])
+    assert 0 < one["share of bound"] < 2
+    assert re.search(r"peak memory, MB", done.stdout)

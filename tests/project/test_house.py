@@ -16,6 +16,7 @@ FLOORS = (
     ("evaluation",),
     ("extraction", "speech"),
     ("reruns",),
+    ("degradation",),
     ("corpora", "encoders", "synth"),
     ("settings",),
     ("core",),

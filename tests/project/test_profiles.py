@@ -33,7 +33,7 @@ def test_memory_and_walltime_of_every_stage_stand_in_its_rule_alone():
     for name, text in rules().items():
         copied = name in COPIES  # a copy of a rule has its resources
         wanted = 0 if copied or name == "weights" else 1
-        for resource in (r"mem_mb=memory\(\d+\)", r"runtime=\d+"):
+        for resource in (r"mem_mb=memory\(\d[^)]*\)", r"runtime=\d+"):
             assert len(re.findall(resource, text)) == wanted, f"{name}: {resource}"
     slurm = profile("slurm")
     for row in (slurm["default-resources"], *slurm["set-resources"].values()):
@@ -86,4 +86,49 @@ def test_a_preempted_job_is_requeued_and_no_finished_one_is_missed():
 def test_a_stage_that_computes_with_threads_asks_for_as_many():
     for name, text in rules().items():
         computes = "COMPUTE" in text and name not in COPIES  # a copy of a rule has its threads
-        assert ("threads: CFG.threads" in text) == computes, name
+        asked = re.search(r"threads: (CFG\.threads|SIDE_BY_SIDE)\n", text)
+        assert bool(asked) == computes, name
+
+
+def test_trainings_share_a_gpu_and_encoders_have_it_alone(tmp_path):
+    shared, default = profile("shared"), profile("default")
+    (limit,) = shared["resources"]
+    whole = {"gpu": int(limit.removeprefix("gpu="))}
+    alone = {"standins", "faces", "text", "audio", "visual", "label_names", "annotate"}
+    alone |= {"degraded_text", "degraded_audio", "degraded_visual"}
+    assert shared["set-resources"] == dict.fromkeys(sorted(alone), whole)
+    rest = ("resources", "set-resources")
+    assert {k: v for k, v in shared.items() if k not in rest} == {
+        k: v for k, v in default.items() if k not in rest
+    }
+    folder = copy_project(tmp_path)
+    said = dry_run(folder, "--workflow-profile", "profiles/shared", "--config", "device=cuda")
+    asked = {
+        name: int(n) for name, n in re.findall(r"^rule (\w+):(?:(?!^rule).)*?\bgpu=(\d+)", said, re.M | re.S)
+    }
+    assert asked["teacher"] == asked["student"] == 1
+    assert asked["faces"] == asked["text"] == whole["gpu"]
+
+
+def test_what_is_in_a_group_is_short_and_asks_for_the_same_kind_of_node():
+    slurm = profile("slurm")
+    group_of = dict(entry.split("=") for entry in slurm["groups"])
+    texts = rules()
+    assert set(group_of) <= set(texts)
+    long = {"faces", "text", "audio", "visual", "teacher", "student", "search", *COPIES, *HEAD_NODE}
+    assert not long & set(group_of)
+    for group in set(group_of.values()):
+        members = [name for name, own in group_of.items() if own == group]
+        assert len({"gpu=GPU" in texts[name] for name in members}) == 1, members
+    limits = dict(entry.split("=") for entry in slurm["resources"])
+    for name in group_of:
+        memory = int(re.search(r"mem_mb=memory\((\d+)\)", texts[name])[1])
+        # the last attempt of one stage alone fits into what a group may ask for
+        assert memory * (1 + slurm["retries"]) <= int(limits["mem_mb"]), name
+
+
+def test_the_options_that_the_page_names_are_those_of_the_plugin():
+    page = Path(ROOT, "docs", "slurm.md").read_text()
+    named = set(re.findall(r"--slurm-([a-z-]+)", page))
+    assert {"efficiency-report", "efficiency-threshold", "partition-config"} <= named
+    assert {name.replace("-", "_") for name in named} <= {field.name for field in fields(ExecutorSettings)}

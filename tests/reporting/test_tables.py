@@ -16,6 +16,7 @@ from pipeline.evaluation.answers import load_truth, trivial_answers
 from pipeline.evaluation.results import SIMPLE, Results, ordered
 from pipeline.reporting.absence_table import absences_table
 from pipeline.reporting.comparison_tables import bar_table
+from pipeline.reporting.protocol_tables import main_table
 from pipeline.reporting.summary import Context, few_seeds
 from pipeline.settings.report import ReportSettings
 
@@ -192,6 +193,15 @@ def test_few_seeds_are_said(tmp_path):
     assert few_seeds(two) == "2 seed(s): differences hold for these trainings only."
     two.seeds = [0, 1, 2, 3, 4]
     assert few_seeds(two) == ""
+
+
+def test_without_oracle_epochs_no_note_speaks_of_them(tmp_path):
+    found = score(tmp_path, make(tmp_path))
+    for scores in (found["scores"], found["scores"].filter(pl.col("checkpoint") != "oracle")):
+        results = Results(scores, found["comparisons"])
+        main = main_table(Context(results, "weighted_f1", ("a", "b", "c"), "corekd", 0.95))
+        told = "ORACLE" in " ".join([*main.header, *main.notes])
+        assert told == results.oracle == (scores is found["scores"])
 
 
 @pytest.mark.slow

@@ -4,7 +4,13 @@ import pytest
 
 from pipeline.reruns import codehash
 
-CACHED = (codehash._parse, codehash.closure, codehash.code_digest, codehash.code_lines)
+CACHED = (
+    codehash.module_file,
+    codehash._parse,
+    codehash.closure,
+    codehash.code_digest,
+    codehash.code_lines,
+)
 
 
 @pytest.fixture

@@ -43,7 +43,10 @@ def stages(cell: str) -> dict[str, int | None]:
 
 
 # what stands in brackets after an edit is for the reader
-ROWS = {re.sub(r" \(now .*\)", "", row[0]): stages(row[1]) for row in table("You edit, these stages run")}
+ROWS = {
+    re.sub(r" \((?:now |of P5|P5 is).*\)", "", row[0]): stages(row[1])
+    for row in table("You edit, these stages run")
+}
 
 
 def overlay(**keys: object) -> Callable[[Path], None]:
@@ -99,7 +102,11 @@ VALUES = {
     "variants.modality_dropout.network": "imputation",
     "reference_folds": 3,
     "protocol.conflict.draws": 2,
+    "unreliable.kinds": ["mouth"],
+    "unreliable.snr": [10],
     "report.resamples": 200,
+    "encoders.precision": "bfloat16",
+    "workers": 2,
     "threads": 2,
 }
 EDITS = {

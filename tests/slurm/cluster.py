@@ -82,7 +82,7 @@ class Job:
     """One job as SLURM remembers it; times in whole seconds."""
 
     number: str
-    rule: str
+    rule: str  # or group, with its members: judge_evaluate_states
     state: str
     gpus: int
     memory: int  # MB
@@ -338,7 +338,7 @@ def _memory_cgroup() -> bool:
 def _job(line: str) -> Job:
     """One line of `scontrol --oneliner show job`."""
     facts = dict(re.findall(r"(\w+)=(\S*)", line))
-    rule = re.match(r"rule_(.+?)(_wildcards_|$)", facts["Comment"])
+    rule = re.match(r"rule_(.+?)(_wildcards_|@|$)", facts["Comment"])
     memory = re.search(r"mem=(\d+)([MG])", facts["TRES"])
     scale = {"M": 1, "G": 1024}[memory[2]]
 

@@ -17,6 +17,7 @@ SUBMIT = ("sbatch", "--parsable", "--job-name", "run", "--comment", "rule_text",
 # fails as often as the file `busy` says, with the words of `said`, and counts how often it was asked
 FAKE = """#!/bin/sh
 echo "$0" | sed 's/.*[/]//' >>"{here}/asked"
+echo "$@" >"{here}/told.${{0##*/}}"
 left=$(cat "{here}/busy.${{0##*/}}" 2>/dev/null || echo 0)
 if [ "$left" -gt 0 ]; then
     echo $((left - 1)) >"{here}/busy.${{0##*/}}"
@@ -101,10 +102,33 @@ def test_patience_ends(slurm):
     "cluster", "sbatch has submitted a job, and its answer is lost", "the job is found, not submitted twice"
 )
 def test_a_job_whose_number_was_lost_is_found(slurm):
+    own, other = comment(slurm, *SUBMIT), comment(slurm, *SUBMIT[:-1], "--wrap=other work")
+    (slurm / "asked").unlink()
     (slurm / "busy.sbatch").write_text("1")
-    (slurm / "answer.squeue").write_text("15|rule_other\n16|rule_text\n")
+    (slurm / "answer.squeue").write_text(f"15|{other}\n16|{own}\n")
     done = call(slurm, *SUBMIT)
     assert (done.returncode, done.stdout) == (0, "16\n") and asked(slurm, "sbatch") == 1
+
+
+def comment(slurm: Path, *submission: str) -> str:
+    """What SLURM is told as the comment of a job."""
+    assert call(slurm, *submission).returncode == 0
+    told = (slurm / "told.sbatch").read_text().split()
+    return told[told.index("--comment") + 1]
+
+
+@pytest.mark.fault(
+    "cluster",
+    "the answer to a submission of a group is lost, and another part of that group is in the queue",
+    "submitted again: the other is not taken for it, though the plugin gives both the same comment",
+)
+def test_another_submission_of_the_same_group_is_not_taken_for_it(slurm):
+    other = comment(slurm, *SUBMIT[:-1], "--wrap=other work")
+    assert other.startswith("rule_text@")
+    (slurm / "busy.sbatch").write_text("1")
+    (slurm / "answer.squeue").write_text(f"15|{other}\n")
+    (slurm / "asked").unlink()
+    assert call(slurm, *SUBMIT).stdout == "17\n" and asked(slurm, "sbatch") == 2
 
 
 @pytest.mark.fault(

@@ -14,44 +14,27 @@ from cluster_run import HERE, RUN, SETTINGS, Running, artefacts_of, cancel, lose
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(7200)]
 
 ENCODING = {"standins", "faces", "text", "audio", "visual"}
-GPU = {*ENCODING, "teacher", "references", "student", "evaluate", "states"}
-CPU = {
-    "manifest",
-    "splits",
-    "dataset",
-    "masks",
-    "conflicts",
-    "ceilings",
-    "simple",
-    "scores",
-    "tables",
-    "figures",
-    "across",
-}
-# what the report shows beside tables and figures
-PAGES = {"confusion", "reliability", "curves", "projection", "inventory", "explorer", "costs"}
+# groups, as SLURM is told of them: by their name, and up to five of their rules
+PREPARE = "prepare_conflicts_dataset_masks_splits"
+JUDGE, JUDGE_STATES = "judge_evaluate", "judge_states"
+RESULTS = "results_across_ceilings_figures_scores_simple_..."
+REPORT = "report_confusion_costs_curves_explorer_inventory_..."
+GPU = {*ENCODING, "teacher", "references", "student", JUDGE, JUDGE_STATES}
+CPU = {"manifest", PREPARE, RESULTS, REPORT}
 # what must have ended before what begins
 AFTER = {
     "faces": ["manifest"],
     "text": ["manifest", "standins"],
     "audio": ["manifest", "standins"],
     "visual": ["manifest", "standins", "faces"],
-    "dataset": ["splits", "text", "audio", "visual"],
-    "masks": ["dataset"],
-    "conflicts": ["dataset"],
-    "simple": ["masks", "conflicts"],
-    "teacher": ["dataset"],
+    PREPARE: ["text", "audio", "visual"],
+    "teacher": [PREPARE],
     "references": ["teacher"],
-    "student": ["references", "masks"],
-    "evaluate": ["teacher", "conflicts"],
-    "scores": ["evaluate", "simple", "ceilings", "student"],
-    "tables": ["scores"],
-    "figures": ["scores"],
-    "across": ["scores"],
-    "states": ["student"],
-    "projection": ["states"],
-    "explorer": ["evaluate"],
-    "costs": ["tables", "figures", "explorer"],
+    "student": ["references", PREPARE],
+    JUDGE: ["teacher", "student", PREPARE],
+    RESULTS: [JUDGE],
+    JUDGE_STATES: ["student"],
+    REPORT: [RESULTS, JUDGE_STATES],
 }
 
 
@@ -76,17 +59,26 @@ def plain():
 def whole(plain, tmp_path_factory):
     """The undisturbed run from nothing to the report: its folder, SLURM's records, the results' digests."""
     folder = prepare(tmp_path_factory.mktemp("whole"))
+    began = time.monotonic()
     run(folder, "results")
     made = artefacts_of(folder)
     run(folder)
-    return folder, plain.jobs(), made
+    took = time.monotonic() - began
+    jobs = plain.jobs()
+    print(f"\nthrough SLURM: {stages_of(folder)} stages in {len(jobs)} submissions, {took:.0f} s")
+    return folder, jobs, made
+
+
+def stages_of(folder: Path) -> int:
+    """Jobs that ran on the cluster, by their costs; without groups each would be a submission."""
+    return len([path for path in (folder / RUN / "benchmarks").rglob("*.tsv") if "corpus" not in path.parts])
 
 
 def test_every_stage_with_a_network_has_a_gpu_and_no_other(whole):
     _, jobs, _ = whole
     assert {job.rule for job in jobs if job.gpus == 1} == GPU
     # the stages corpus and weights stay where Snakemake runs
-    assert {job.rule for job in jobs if job.gpus == 0} == CPU | PAGES
+    assert {job.rule for job in jobs if job.gpus == 0} == CPU
     assert {job.state for job in jobs} == {"COMPLETED"}
 
 
@@ -97,8 +89,12 @@ def test_no_job_began_before_its_inputs_were_made(whole):
         begins = min(job.start for job in jobs if job.rule == rule)
         for other in before:
             assert begins >= ends[other], f"{rule} before {other}"
-    # the first evaluation is that of the teacher
-    assert max(job.start for job in jobs if job.rule == "evaluate") >= ends["student"]
+
+
+def test_there_are_at_most_half_as_many_submissions_as_stages(whole):
+    folder, jobs, _ = whole
+    assert len(jobs) == len({job.rule for job in jobs})
+    assert 2 * len(jobs) <= stages_of(folder)
 
 
 def test_logs_lie_where_the_documentation_says(whole):
@@ -143,13 +139,14 @@ def rewrite(path, pattern: str, text: str) -> None:
 
 
 PROFILE = "profiles/slurm/config.v9+.yaml"
-STARVED = 120  # MB: less than Snakemake and the stage need together, by the third attempt more
+# MB a stage: what runs side by side in the group needs more, with Snakemake, by the third attempt less
+STARVED = dict.fromkeys(("scores", "tables", "figures", "across"), 70) | {"simple": 300, "ceilings": 300}
 
 
-def starve(folder, stage: str) -> None:
-    """Give a stage too little memory at its first attempt, by a row in the profile of the copy."""
-    row = f"  {stage}: {{mem_mb: {STARVED} * attempt}}"
-    rewrite(folder / PROFILE, r"(?m)^set-resources:$", rf"\g<0>\n{row}")
+def starve(folder) -> None:
+    """Give the group `results` too little memory at its first attempt, by rows in the profile of the copy."""
+    rows = "\n".join(f"  {stage}: {{mem_mb: {memory} * attempt}}" for stage, memory in STARVED.items())
+    rewrite(folder / PROFILE, r"(?m)^set-resources:$", rf"\g<0>\n{rows}")
 
 
 @pytest.mark.fault(
@@ -162,12 +159,12 @@ def starve(folder, stage: str) -> None:
 )
 @pytest.mark.fault("cluster", "a job runs out of memory", "submitted again with more; the same bytes")
 def test_cancelled_lost_and_starved_jobs_end_in_the_same_results(plain, whole, tmp_path):
-    """Training again: the teacher is cancelled, the student loses its node, the tables run out of memory."""
+    """Training again: the teacher is cancelled, the student loses its node, the results run out of memory."""
     folder = tmp_path / "again"
     shutil.copytree(whole[0], folder)
-    for made in ("teacher", "references", "student", "predictions", "states", "../results"):
+    for made in ("teacher", "references", "student", "predictions", "states", "../results", "../report"):
         shutil.rmtree(folder / RUN / "main" / made)
-    starve(folder, "tables")
+    starve(folder)
     before = {job.number for job in plain.jobs()}
     with Running(folder, "results") as running:
         teacher = cancel(plain, running, "teacher", "main/teacher/0/.resume-*/state.safetensors")
@@ -184,13 +181,16 @@ def check(cluster, before, cancelled, lost, folder) -> None:
     assert [job.state for job in jobs if job.rule == cancelled.rule] == ["CANCELLED", "COMPLETED"]
     assert of(cluster, lost).state == "COMPLETED"
     assert of(cluster, lost).restarts == 1
-    tables = [job for job in jobs if job.rule == "tables"]
+    results = [job for job in jobs if job.rule.startswith("results")]
     # SLURM kills a process of the job's step, and the job then fails by its own account
-    assert all(job.state in ("OUT_OF_MEMORY", "FAILED") for job in tables[:-1])
-    assert "oom" in (folder / "runs/slurm-logs/rule_tables" / f"{tables[0].number}.log").read_text().lower()
-    assert len(tables) > 1
-    assert tables[-1].state == "COMPLETED"
-    assert [job.memory for job in tables] == [STARVED * attempt for attempt in range(1, len(tables) + 1)]
+    assert all(job.state in ("OUT_OF_MEMORY", "FAILED") for job in results[:-1])
+    kept = folder / "runs/slurm-logs" / f"group_{results[0].rule}" / f"{results[0].number}.log"
+    assert "oom" in kept.read_text().lower()
+    assert len(results) > 1
+    assert results[-1].state == "COMPLETED"
+    # the widest of what runs side by side: tables, figures and across, or simple and ceilings
+    widest = 600 if "simple" in results[0].rule else 210
+    assert [job.memory for job in results] == [widest * attempt for attempt in range(1, len(results) + 1)]
     for rule in ("teacher", "student"):
         (log,) = (folder / RUN / "logs" / rule).glob("*.log")
         assert "resumed after epoch" in log.read_text()
@@ -262,7 +262,7 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
     plain.stop()
     needed(accounting=True)
     folder = prepare(tmp_path / "accounted")
-    starve(folder, "tables")
+    starve(folder)
     # else the second of two pieces may be done before SLURM has heard of the cancelling
     pause(folder / "pipeline/reruns/partial.py", "arrays, facts = make(task)", 6)
     with Cluster(accounting=True) as cluster:
@@ -277,5 +277,18 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
         jobs = cluster.jobs()
         known = {job.number: (job.state, job.gpus == 1) for job in jobs}
         until(lambda: cluster.accounted() == known, "the database knows the same of every job")
-    assert {job.rule for job in jobs if job.gpus} == GPU - {"states"}
+    assert {job.rule for job in jobs if job.gpus} == GPU - {JUDGE_STATES}
     assert artefacts_of(folder) == whole[2]
+
+
+@pytest.mark.long
+def test_without_groups_every_stage_is_a_submission_and_the_bytes_are_the_same(whole, plain, tmp_path):
+    folder = prepare(tmp_path / "alone")
+    rewrite(folder / PROFILE, r"(?m)^groups:\n(  - .+\n)+", "")
+    before, began = len(plain.jobs()), time.monotonic()
+    run(folder, "results")
+    assert artefacts_of(folder) == whole[2]
+    run(folder)
+    submissions = len(plain.jobs()) - before
+    print(f"\nwithout groups: {submissions} submissions, {time.monotonic() - began:.0f} s")
+    assert submissions == stages_of(folder)

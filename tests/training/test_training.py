@@ -46,6 +46,7 @@ VARIANTS = {
     "corekd_balanced": {"network": "balanced", "own": 1.0},
     "dhmd": {**NO_CSA, "nce": 0, **DECOUPLED},
     "corekd_decoupled": DECOUPLED,
+    "corekd_unreliable": {"unreliable": {"share": 0.5}},
     "corekd_anchors": {"fused": 0, "network": "anchored", "anchor": 0.5, "anchor_angle": 0.2},
 }
 
@@ -94,6 +95,15 @@ def test_a_rerun_is_bit_equal(world):
     right = world.train_student("twice", {})
     assert same_arrays(left["epochs"], right["epochs"])
     assert artefacts.load_table(left["history"]).equals(artefacts.load_table(right["history"]))
+
+
+def test_unreliable_views_change_what_is_learnt_and_without_a_share_nothing(world):
+    plain = world.train_student("plain", {})
+    off = world.train_student("off", {"unreliable": {"share": 0.0, "kinds": ["mix"], "least": 0.5}})
+    seen = [world.train_student(name, {"unreliable": {"share": 0.5}}) for name in ("seen", "again")]
+    assert same_arrays(plain["epochs"], off["epochs"])
+    assert same_arrays(seen[0]["epochs"], seen[1]["epochs"])
+    assert not same_arrays(plain["epochs"], seen[0]["epochs"])
 
 
 class Interrupted(Exception):
@@ -289,6 +299,8 @@ def test_an_available_slot_that_is_not_finite_is_refused(tmp_path):
         {"modalities": ["audio", "visual"]},
         {"modalities": ["text", "audio"], "conflict": {"channels": ["v", "av"]}},
         {"views": {"rates": [1.5]}},
+        {"unreliable": {"share": 0.3, "least": 0.8, "most": 0.2}},
+        {"unreliable": {"share": 0.3}, **NO_CSA, "incomplete": 0},
     ],
 )
 def test_objectives_that_contradict_themselves_are_refused(objective):

@@ -13,6 +13,7 @@ PROTOCOLS = {
     "fixed": "pipeline.evaluation.protocols.fixed",
     "random": "pipeline.evaluation.protocols.random",
     "conflict": "pipeline.evaluation.protocols.conflict",
+    "unreliable": "pipeline.evaluation.protocols.unreliable",
 }
 
 

@@ -1,0 +1,76 @@
+"""Stage degraded_text: the words of test utterances as a recogniser mistakes them, encoded."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline.core import absence, stage
+from pipeline.core.device import computing, prepare
+from pipeline.core.progress import Tally
+from pipeline.core.registries import encoders
+from pipeline.degradation import words as degradation
+from pipeline.degradation.drawing import generator
+from pipeline.extraction.degraded import DegradedTable, asked, tested
+from pipeline.extraction.shard import load_shard
+from pipeline.settings.compute import EncodingSettings
+from pipeline.settings.encoders import TextSettings
+from pipeline.settings.unreliable import UnreliableSettings
+
+log = logging.getLogger("pipeline")
+
+
+class Params(EncodingSettings):
+    """Settings of the stage."""
+
+    encoder: TextSettings = TextSettings()
+    unreliable: UnreliableSettings = Field(UnreliableSettings(), description="what is done to the words")
+
+
+def run(
+    params: Params, *, shard: Path, splits: Sequence[Path], encoder: Path, features: Path, index: Path
+) -> None:
+    """Write the features of the shard's test utterances under every condition of the words.
+
+    What words are taken for comes from the words of the shard. An utterance of which nothing is left is
+    absent (`no_text`), as one without words is.
+    """
+    device = prepare(params.device, params.threads)
+    table = load_shard(shard, ["utterance", "text"])
+    names = set(tested(shard, splits))
+    texts = {name: text for name, text in table.iter_rows() if text is not None and text.strip()}
+    own = [name for name in table["utterance"] if name in names]
+    model = encoders.encoder("text", encoder).load(encoder, params.encoder, device)
+    conditions = asked(params.unreliable, "text")
+    output = DegradedTable(own, list(conditions), model.dimension)
+    for name in own:
+        if name not in texts:
+            output.absent(name, absence.NO_TEXT)
+    confusions = degradation.Confusions(texts.values())
+    with Tally("conditions", len(conditions)) as done:
+        for condition, (kind, level) in conditions.items():
+            wrong = said = 0
+            heard = {}
+            for name in (name for name in own if name in texts):
+                rng = generator(params.unreliable.seed, name, kind)
+                told = degradation.misheard(texts[name], level, rng, confusions)
+                count, words = degradation.errors(texts[name], told)
+                wrong, said = wrong + count, said + words
+                output.realised[condition][name] = count / words
+                if told.strip():
+                    heard[name] = told
+                else:
+                    output.parts[condition].absent(name, absence.NO_TEXT)
+            with computing(device, params.precision):
+                encoded = model.encode(list(heard.values()))
+            for name, frames in zip(heard, encoded, strict=True):
+                output.parts[condition].add(name, frames)
+            if said:
+                log.info("%s: word error rate over the shard %.3f", condition, wrong / said)
+            done.add(1)
+    output.save(features, index)
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("shard", "splits*", "encoder"), outputs=("features", "index"))

@@ -1,0 +1,181 @@
+# P5: the media of test utterances, degraded before the encoders. Nothing of it is planned unless it is asked for.
+
+from pipeline.core.registries.degradations import DEGRADATIONS
+
+UNRELIABLE = CFG.unreliable
+# the modalities that any kind degrades
+DEGRADED = [
+    name
+    for name in MODALITIES
+    if any(DEGRADATIONS[kind].modality == name for kind in UNRELIABLE.kinds)
+]
+
+
+def degraded_files(modality):
+    """The features of a modality under all its conditions, shard by shard."""
+    if modality not in DEGRADED:
+        return []
+    return expand(
+        f"{RUN}/features/degraded/{modality}/{{shard}}.safetensors", shard=SHARDS
+    )
+
+
+def unreliable_of(fold):
+    """What the protocol of a fold reads of degraded media: nothing unless it is asked for."""
+    return [f"{RUN}/{fold}/protocol/unreliable.safetensors"] if DEGRADED else []
+
+
+def unreliable_files():
+    return [path for fold in FOLDS for path in unreliable_of(fold)]
+
+
+def of_modality(name):
+    """The section `unreliable` as a modality reads it: its own kinds, and the levels of others as they are
+    by default, for an edit of those is no reason to rerun it."""
+    own = [kind for kind in UNRELIABLE.kinds if DEGRADATIONS[kind].modality == name]
+    scales = {DEGRADATIONS[kind].scale for kind in own}
+    return dict(
+        kinds=own,
+        seed=UNRELIABLE.seed,
+        **{scale: getattr(UNRELIABLE, scale) for scale in sorted(scales)},
+    )
+
+
+if DEGRADED:
+
+    TESTED = expand(f"{RUN}/{{fold}}/splits.parquet", fold=FOLDS)
+
+    rule degraded_text:
+        input:
+            shard=f"{RUN}/shards/{{shard}}.parquet",
+            splits=TESTED,
+            encoder=f"{RUN}/encoders/text",
+        output:
+            features=f"{RUN}/features/degraded/text/{{shard}}.safetensors",
+            index=f"{RUN}/features/degraded/text/{{shard}}.parquet",
+        log:
+            f"{LOGS}/degraded_text/{{shard}}.log",
+        benchmark:
+            f"{COSTS}/degraded_text/{{shard}}.tsv"
+        conda:
+            "../envs/encoders.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(4000),
+            runtime=120,
+        params:
+            **made_by(
+                "pipeline.degraded_text",
+                *loaders("text"),
+                cfg=dict(
+                    encoder=CFG.encoders.text,
+                    unreliable=of_modality("text"),
+                    precision=PRECISION,
+                    **COMPUTE,
+                ),
+                unread=["encoder.weights"],
+            ),
+        shell:
+            "python -m pipeline.degraded_text --params {params.cfg:q} --shard {input.shard:q}"
+            " --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
+            " --index {output.index:q} > {log:q} 2>&1"
+
+    rule degraded_audio:
+        input:
+            shard=f"{RUN}/shards/{{shard}}.parquet",
+            splits=TESTED,
+            encoder=f"{RUN}/encoders/audio",
+        output:
+            features=f"{RUN}/features/degraded/audio/{{shard}}.safetensors",
+            index=f"{RUN}/features/degraded/audio/{{shard}}.parquet",
+        log:
+            f"{LOGS}/degraded_audio/{{shard}}.log",
+        benchmark:
+            f"{COSTS}/degraded_audio/{{shard}}.tsv"
+        conda:
+            "../envs/encoders.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(6000),
+            runtime=480,
+        params:
+            **made_by(
+                "pipeline.degraded_audio",
+                *loaders("audio"),
+                cfg=dict(
+                    encoder=CFG.encoders.audio,
+                    media=CFG.media,
+                    unreliable=of_modality("audio"),
+                    precision=PRECISION,
+                    **COMPUTE,
+                ),
+                unread=["encoder.weights"],
+            ),
+        shell:
+            "python -m pipeline.degraded_audio --params {params.cfg:q} --shard {input.shard:q}"
+            " --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
+            " --index {output.index:q} > {log:q} 2>&1"
+
+    rule degraded_visual:
+        input:
+            shard=f"{RUN}/shards/{{shard}}.parquet",
+            splits=TESTED,
+            faces=f"{RUN}/faces/{{shard}}",
+            encoder=f"{RUN}/encoders/visual",
+        output:
+            features=f"{RUN}/features/degraded/visual/{{shard}}.safetensors",
+            index=f"{RUN}/features/degraded/visual/{{shard}}.parquet",
+        log:
+            f"{LOGS}/degraded_visual/{{shard}}.log",
+        benchmark:
+            f"{COSTS}/degraded_visual/{{shard}}.tsv"
+        conda:
+            "../envs/encoders.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(4000),
+            runtime=240,
+        params:
+            **made_by(
+                "pipeline.degraded_visual",
+                *loaders("visual"),
+                cfg=dict(
+                    encoder=CFG.encoders.visual,
+                    unreliable=of_modality("visual"),
+                    precision=PRECISION,
+                    **COMPUTE,
+                ),
+                unread=["encoder.weights"],
+            ),
+        shell:
+            "python -m pipeline.degraded_visual --params {params.cfg:q} --shard {input.shard:q}"
+            " --splits {input.splits:q} --faces {input.faces:q} --encoder {input.encoder:q}"
+            " --features {output.features:q} --index {output.index:q} > {log:q} 2>&1"
+
+    rule unreliable:
+        input:
+            dataset=f"{RUN}/{{fold}}/dataset",
+            text=degraded_files("text"),
+            audio=degraded_files("audio"),
+            visual=degraded_files("visual"),
+        output:
+            features=f"{RUN}/{{fold}}/protocol/unreliable.safetensors",
+            levels=f"{RUN}/{{fold}}/protocol/unreliable.parquet",
+        log:
+            f"{LOGS}/unreliable/{{fold}}.log",
+        benchmark:
+            f"{COSTS}/unreliable/{{fold}}.tsv"
+        conda:
+            "../envs/training.yaml"
+        resources:
+            mem_mb=memory(4000),
+            runtime=30,
+        params:
+            **made_by("pipeline.unreliable"),
+        shell:
+            "python -m pipeline.unreliable --params {params.cfg:q} --dataset {input.dataset:q}"
+            " --text {input.text:q} --audio {input.audio:q} --visual {input.visual:q}"
+            " --features {output.features:q} --levels {output.levels:q} > {log:q} 2>&1"
