@@ -46,6 +46,9 @@ def project(tmp_path_factory) -> Path:
     shutil.copy(folder / "talk.mp4", folder / "Talk #1.mp4")
     (folder / "talk.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nWords\n")
     write_model(folder / "runs" / "embedded" / "model" / "corekd" / "0")
+    # what the plugin writes of a cluster
+    partitions = {"partitions": {"long": {"max_runtime": "7d", "max_mem_mb": 256000, "max_threads": 32}}}
+    (folder / "partitions.yaml").write_text(yaml.safe_dump(partitions))
     return folder
 
 
