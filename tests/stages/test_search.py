@@ -200,7 +200,7 @@ def recorded(record) -> list[tuple[str, str, dict]]:
     facts = artefacts.load_json(record)
     if "searches" in facts:
         return [("main", variant, found) for variant, found in facts["searches"].items()]
-    parts = [facts[part]["searches"] for part in ("training", "objectives")]
+    parts = [facts[part]["searches"] for part in ("training", "objectives") if part in facts]
     return [
         (fold, variant, found)
         for part in parts
