@@ -37,7 +37,7 @@ def test_a_large_corpus_passes_within_its_memory(tmp_path):
         "corpus": {"name": "features", "folder": "given", "shards": 8},
         "compare": ["modality_dropout"],
         "training": {"epochs": 1},
-        "report": {"reference": "modality_dropout", "resamples": 100, "oracle": False},
+        "report": {"reference": "modality_dropout", "resamples": 300, "oracle": False},
     }
     write_overlay(project, settings)
     snakemake(project, "--cores", "2", "results", "--configfile", "small.json")
