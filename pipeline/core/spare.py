@@ -37,4 +37,9 @@ def _runs(process: int) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    try:
+        told = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return platform.system() != "Linux"
+    # killed, and not yet seen by its parent: it writes no more, though its number is taken
+    return told.rpartition(b")")[2].split()[0] != b"Z"

@@ -1,5 +1,6 @@
 """What a killed writer leaves is swept away by the next; what another one is writing is not."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,18 @@ def test_the_next_writer_sweeps_what_a_killed_one_left(tmp_path):
     write(tmp_path)
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
     assert names == ["a.json", "b", "b/x", "c", "c/.files.json", "c/x"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_killed_writer_that_its_parent_has_not_seen_yet_is_gone(tmp_path):
+    writer = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT)
+    # without taking its status, as a busy parent
+    os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)
+    write(tmp_path)
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert writer.wait() == -9
+    assert names == {"a.json", "b", "b/x", "c", "c/.files.json", "c/x"}
 
 
 @pytest.mark.fault("disk", "two writers of one artefact at once", "both end well, and the artefact is whole")
