@@ -13,7 +13,7 @@ from models.modalities import MODALITIES
 from pipeline.annotation.card import model_card
 from pipeline.annotation.facts import EMBEDDED_NOTICE, FORMAT, EncoderFacts, ExtractionFacts, ModelFacts
 from pipeline.core import artefacts, seals, stage
-from pipeline.core.digests import file_digest
+from pipeline.core.digests import folder_digests
 from pipeline.core.errors import PipelineError
 from pipeline.core.filling import filling
 from pipeline.core.origins import source_of
@@ -50,7 +50,7 @@ def encoder_facts(params: Params, folders: Sequence[Path]) -> dict[str, EncoderF
     found = {}
     for name, folder in zip(MODALITIES, folders, strict=True):
         seals.check_folder(folder, source_of(folder))
-        files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        files = folder_digests(folder)
         if params.encoders.standins:
             found[name] = EncoderFacts(source="included", files=files)
         else:
@@ -122,7 +122,7 @@ def run(
         artefacts.save_json(target / "config.json", facts.model_dump(mode="json"))
         for name, source in zip(MODALITIES, encoders, strict=False):
             if facts.encoders[name].source == "included":
-                shutil.copytree(source, target / "encoders" / name)
+                shutil.copytree(source, target / "encoders" / name, ignore=shutil.ignore_patterns(".*"))
         metric = params.report.main(facts.task)
         selection = artefacts.load_metadata(weights)
         artefacts.save_text(

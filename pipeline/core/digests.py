@@ -14,6 +14,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a folder by its name; without hidden ones, for Snakemake leaves its stamp there."""
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    return {path.name: file_digest(path) for path in files}
+
+
 def facts_digest(facts: Mapping) -> str:
     """SHA-256 of a JSON-able mapping, independent of key order."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -204,6 +204,13 @@ def test_the_card_holds_the_measured_scores(project, model):
         assert f"{100 * value:.1f}" in row
 
 
+def test_an_exported_model_holds_nothing_of_snakemakes(project, model):
+    assert (project / "runs/small/encoders/text/.snakemake_timestamp").exists()
+    parts = [path.name for path in (model.folder / "encoders").rglob("*")]
+    assert "model.safetensors" in parts and not [name for name in parts if name.startswith(".")]
+    assert ".snakemake_timestamp" not in (model.folder / "config.json").read_text()
+
+
 def test_speech_of_drawn_dialogues_is_found(project):
     heard = told = right = 0
     for (film,), rows in pl.read_parquet(project / "runs/small/manifest.parquet").group_by("media"):
