@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,10 @@ def by_file(table: pl.DataFrame) -> list[list[dict[str, Any]]]:
 def sounds_of(rows: list[dict[str, Any]]) -> list[np.ndarray]:
     """The samples of those of one file's utterances that are not silent."""
     return [sound for _, sound in heard(rows, AudioSettings(), MediaSettings(), 400).sounds]
+
+
+def _as_it_is(scale: float, picture: np.ndarray) -> tuple[np.ndarray, float]:
+    return picture, scale
 
 
 def each_file(files: list[list[dict[str, Any]]], work: Callable[[list], T], workers: int) -> list[T]:
@@ -136,7 +141,7 @@ class Faces:
     def _views(self, rows: list[dict[str, Any]]) -> list[View]:
         """The pictures of a file in which faces are looked for, reduced; the whole ones are not kept."""
         return [
-            replace(view, picture=view.small)
+            replace(view, picture=view.small, reduced=partial(_as_it_is, view.scale))
             for look, view, _ in seen(rows, self.settings, self.detector.reduced, media.MOST)
             if view is not None and look.looked_for
         ]

@@ -15,7 +15,7 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a folder by its name; without hidden ones, for Snakemake leaves its stamp there."""
+    """SHA-256 of each file of a folder by its name, without hidden ones: Snakemake leaves its stamp there."""
     files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
     return {path.name: file_digest(path) for path in files}
 

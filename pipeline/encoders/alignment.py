@@ -3,6 +3,9 @@
 The crop holds the whole face with some forehead and chin, as the face encoders were trained to see it.
 """
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -38,13 +41,31 @@ def align(picture: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.4:
         # averaging first keeps a large face from being sampled with holes
-        shrunk = cv2.resize(picture, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
-        factor = np.array(shrunk.shape[1::-1]) / np.array(picture.shape[1::-1])
-        # pixel centres: x' + .5 = factor * (x + .5)
-        return align(shrunk, (np.asarray(landmarks) + 0.5) * factor - 0.5, size)
+        times = min(math.ceil(0.5 / scale), *picture.shape[:2])
+        near, corner = _surroundings(picture.shape, matrix, size, times)
+        shrunk = cv2.resize(picture[near], None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
+        # pixel centres: x' + .5 = (x + .5) / times
+        picture, landmarks = shrunk, (np.asarray(landmarks) - corner + 0.5) / times - 0.5
+        matrix = similarity(landmarks, CANONICAL * size)
     return cv2.warpAffine(
         picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+
+
+def _surroundings(
+    shape: Sequence[int], matrix: np.ndarray, size: int, times: int
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The part of a picture (rows, columns) that a crop is sampled from, in whole squares of `times` pixels.
+
+    matrix: from the picture to the crop, as of `similarity`. Also gives the part's corner (x, y) in pixels.
+    """
+    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)]) - matrix[:, 2]
+    places = corners @ np.linalg.inv(matrix[:, :2]).T
+    squares = np.array(shape[1::-1]) // times
+    first = np.floor(places.min(0) / times - 2).clip(0, squares - 1).astype(int)
+    last = np.ceil(places.max(0) / times + 2).clip(first + 1, squares).astype(int)
+    (left, top), (right, bottom) = first * times, last * times
+    return (slice(top, bottom), slice(left, right)), first * times
 
 
 def middle_patch(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

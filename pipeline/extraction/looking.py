@@ -4,6 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +24,29 @@ Reduce = Callable[[np.ndarray], tuple[np.ndarray, float]]
 class View:
     """One decoded picture as the detector sees it; `faces` once they have been looked for.
 
-    `time` is when it begins to be shown, `middle` half-way to the next one.
+    `time` is when it begins to be shown, `middle` half-way to the next one; `reduced` makes the picture as
+    detection sees it, and its scale, once and only where it is asked for.
     """
 
     time: float
     middle: float
     picture: np.ndarray
-    small: np.ndarray
-    scale: float
+    reduced: Reduce
     faces: list[Face] | None = None
+
+    @cached_property
+    def _reduced(self) -> tuple[np.ndarray, float]:
+        return self.reduced(self.picture)
+
+    @property
+    def small(self) -> np.ndarray:
+        """uint8 RGB (h, w, 3), as detection sees it."""
+        return self._reduced[0]
+
+    @property
+    def scale(self) -> float:
+        """Its size relative to the whole picture."""
+        return self._reduced[1]
 
 
 class Look(NamedTuple):
@@ -111,10 +126,12 @@ def seen(rows: list[dict[str, Any]], settings: FacesSettings, reduced: Reduce, m
         key = frame.time, tuple(crop) if crop is not None else None
         if key not in views:
             picture, corner = _region(frame.picture, crop)
-            view = View(frame.time, (frame.time + frame.until) / 2, picture, *reduced(picture))
+            view = View(frame.time, (frame.time + frame.until) / 2, picture, reduced)
             # overlapping utterances share pictures; older ones are not asked for again
             views = {other: old for other, old in views.items() if other[0] == frame.time}
             views[key] = view, corner
+        if look.looked_for:
+            _ = views[key][0].small  # made here, by the thread that decodes
         yield Seen(look, *views[key])
 
 

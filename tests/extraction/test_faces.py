@@ -1,5 +1,7 @@
 """Alignment, tracks and the choice of the speaker; detection on a drawn dialogue is a slow test."""
 
+import math
+
 import films
 import numpy as np
 import polars as pl
@@ -50,6 +52,36 @@ def test_aligned_landmarks_stand_at_their_places(side):
         weight = crop[..., channel]
         centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
         assert centre == pytest.approx(place, abs=1.5)
+
+
+@given(st.integers(0, 99), st.integers(200, 900), st.floats(-3, 3), st.floats(-0.2, 1), st.floats(-0.2, 1))
+def test_a_large_face_is_averaged_as_the_whole_picture_would_be(seed, side, angle, right, down):
+    """Whatever part of the picture is worked on: the crop is that of the picture made smaller as a whole."""
+    height, width = 360, 480
+    side += 0.4  # no whole number of squares
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    turn = side * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = (CANONICAL - 0.5) @ turn.T + (right * width, down * height)
+    times = math.ceil(0.5 / (64 / side))
+    squares = picture[: height // times * times, : width // times * times].reshape(
+        height // times, times, width // times, times, 3
+    )
+    whole = np.floor(squares.mean((1, 3)) + 0.5).astype(np.uint8)
+    plain = align(whole, (landmarks + 0.5) / times - 0.5, 64)
+    assert np.abs(align(picture, landmarks, 64).astype(int) - plain).max() <= 1
+
+
+def test_pictures_are_reduced_where_they_are_asked_for():
+    asked = []
+
+    def reduced(picture):
+        asked.append(picture)
+        return picture[::2, ::2], 0.5
+
+    view = looking.View(0.0, 0.1, np.zeros((8, 8, 3), np.uint8), reduced)
+    assert not asked
+    assert view.small.shape == (4, 4, 3) and view.scale == 0.5 and view.small is view.small
+    assert len(asked) == 1
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 50)] * 4), min_size=1, max_size=5))
