@@ -4,15 +4,20 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.core.errors import PipelineError
 
+K = TypeVar("K")
 log = logging.getLogger("pipeline")
 PLACES = 16  # jobs on a GPU that are counted
 _kept: list[int] = []  # open files whose locks last as long as this process
@@ -94,6 +99,29 @@ def computing(device: torch.device, precision: str) -> AbstractContextManager:
     weights are converted anew each time.
     """
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def onto(device: torch.device, values: Tensor) -> Tensor:
+    """The values on the device; to a GPU they are copied from pinned memory, while the CPU goes on."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def fetched(begun: Iterable[tuple[K, Tensor]]) -> Iterator[tuple[K, np.ndarray]]:
+    """What a device was set to compute, as arrays and in order.
+
+    Each is fetched, which waits for a GPU, only when the next one is begun: the GPU computes while the CPU
+    prepares.
+    """
+    waiting: deque[tuple[K, Tensor]] = deque()
+    for item in begun:
+        waiting.append(item)
+        if len(waiting) > 1:
+            key, values = waiting.popleft()
+            yield key, values.cpu().numpy()
+    for key, values in waiting:
+        yield key, values.cpu().numpy()
 
 
 @contextmanager

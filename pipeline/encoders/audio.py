@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, PreTrainedModel
 
 from pipeline.core import media
-from pipeline.core.device import fitting
+from pipeline.core.device import fetched, fitting, onto
 from pipeline.core.errors import PipelineError
 from pipeline.encoders.loading import (
     by_length,
@@ -140,16 +140,17 @@ class AudioEncoder:
                 owners.append(owner)
         encoded: dict[int, np.ndarray] = {}
         lengths = [len(piece) for piece in pieces]
-        for places in self.batches(lengths):
-            for place, features in zip(places, self._batch([pieces[p] for p in places]), strict=True):
-                encoded[place] = features
+        begun = ((places, self._begun([pieces[p] for p in places])) for places in self.batches(lengths))
+        for places, pooled in fetched(begun):
+            for place, row in zip(places, pooled, strict=True):
+                encoded[place] = row[: self._frames(lengths[place])]
         return [
             np.concatenate([encoded[place] for place, own in enumerate(owners) if own == owner])
             for owner in range(len(sounds))
         ]
 
-    def _batch(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Features of pieces that may share a batch."""
+    def _begun(self, pieces: Sequence[np.ndarray]) -> Tensor:
+        """Features (n, frames, d) of pieces that may share a batch, as the device computes them."""
         lengths = [len(piece) for piece in pieces]
         values = torch.zeros(len(pieces), max(lengths))
         for row, piece in zip(values, pieces, strict=True):
@@ -159,12 +160,10 @@ class AudioEncoder:
             self.norm.frames = self._first(torch.tensor(lengths, device=self.device))
         if self.masked or self.norm is not None:
             reach = torch.arange(values.shape[1])
-            options["attention_mask"] = (reach < torch.tensor(lengths)[:, None]).long().to(self.device)
+            options["attention_mask"] = onto(self.device, (reach < torch.tensor(lengths)[:, None]).long())
         with fitting("encoders.audio.seconds"):
-            output = self.model(values.to(self.device), output_hidden_states=True, **options)
-            states = hidden_states(output, self.settings.final_norm)
-            pooled = mean_layers(states, self.layers).cpu().numpy()
-        return [row[: self._frames(length)] for row, length in zip(pooled, lengths, strict=True)]
+            output = self.model(onto(self.device, values), output_hidden_states=True, **options)
+            return mean_layers(hidden_states(output, self.settings.final_norm), self.layers)
 
 
 def load(folder: Path, settings: AudioSettings, device: torch.device) -> AudioEncoder:

@@ -1,13 +1,14 @@
 """Text encoders of the transformers library, safe under padding with a mask (RoBERTa and its kin)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import AutoConfig, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.core.device import fitting
+from pipeline.core.device import fetched, fitting, onto
 from pipeline.encoders.loading import (
     by_length,
     checked_layers,
@@ -64,19 +65,27 @@ class TextEncoder:
         ]
         lengths = [len(row["input_ids"]) for row in encoded]
         features: dict[int, np.ndarray] = {}
-        for places in self.batches(lengths):
-            rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
-            batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
-            with fitting("encoders.text.tokens"):
-                output = self.model(**batch, output_hidden_states=True)
-                states = hidden_states(output, self.settings.final_norm)
-                pooled = mean_layers(states, self.layers).cpu().numpy()
-            for place, row, length in zip(places, pooled, (lengths[p] for p in places), strict=True):
-                # padding may stand on either side; the mask says where the tokens are
-                own = row[batch["attention_mask"][places.index(place)].cpu().numpy() > 0]
-                words = np.array(encoded[place]["special_tokens_mask"][:length]) == 0
+        for (places, shown), pooled in fetched(self._begun(encoded, lengths)):
+            for place, row, kept in zip(places, pooled, shown, strict=True):
+                own = row[kept]
+                words = np.array(encoded[place]["special_tokens_mask"]) == 0
                 features[place] = own[words] if words.any() else own
         return [features[place] for place in range(len(texts))]
+
+    def _begun(
+        self, encoded: Sequence[BatchEncoding], lengths: Sequence[int]
+    ) -> Iterator[tuple[tuple[list[int], np.ndarray], Tensor]]:
+        """Batch by batch which texts are in it, which of their columns are no padding, and their features."""
+        for places in self.batches(lengths):
+            rows = [{"input_ids": encoded[place]["input_ids"]} for place in places]
+            batch = self.tokenizer.pad(rows, padding=True, return_tensors="pt")
+            # padding may stand on either side; the mask says where the tokens are
+            shown = batch["attention_mask"].numpy() > 0
+            with fitting("encoders.text.tokens"):
+                inputs = {name: onto(self.device, values) for name, values in batch.items()}
+                output = self.model(**inputs, output_hidden_states=True)
+                pooled = mean_layers(hidden_states(output, self.settings.final_norm), self.layers)
+            yield (places, shown), pooled
 
 
 def load(folder: Path, settings: TextSettings, device: torch.device) -> TextEncoder:

@@ -1,5 +1,6 @@
 """Face encoders of the transformers library: pooled output of a convolutional or transformer image model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.core import artefacts
-from pipeline.core.device import fitting
+from pipeline.core.device import fetched, fitting, onto
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import ENCODER
 from pipeline.encoders.loading import (
@@ -77,12 +78,16 @@ class VisualEncoder:
     @torch.inference_mode()
     def encode(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n d"]:
         """Float32 features of crops, RGB."""
-        pieces: list[np.ndarray] = []
-        for low in range(0, len(crops), self.settings.batch):
-            pixels = self.inputs(crops[low : low + self.settings.batch]).to(self.device)
-            with fitting("encoders.visual.crops"):
-                pieces.append(self._pooled(pixels).float().cpu().numpy())
+        pieces = [pooled for _, pooled in fetched(self._begun(crops))]
         return np.concatenate(pieces) if pieces else np.zeros((0, self.dimension), np.float32)
+
+    def _begun(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Iterator[tuple[int, Tensor]]:
+        """Batch by batch its first crop and the features, as the device computes them."""
+        for low in range(0, len(crops), self.settings.batch):
+            with fitting("encoders.visual.crops"):
+                pixels = onto(self.device, self.inputs(crops[low : low + self.settings.batch]))
+                pooled = self._pooled(pixels).float()
+            yield low, pooled
 
 
 def load(folder: Path, settings: VisualSettings, device: torch.device) -> VisualEncoder:

@@ -5,8 +5,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.core import device
+from pipeline.core.device import fetched
 from pipeline.core.errors import PipelineError
 
 HOLD = """
@@ -67,3 +71,25 @@ def test_without_a_gpu_the_log_says_so_and_cuda_is_an_error(monkeypatch, caplog)
     assert "device cpu (no GPU is visible), 1 thread(s)" in caplog.text
     with pytest.raises(PipelineError, match="torch sees no GPU in this job"):
         device.prepare("cuda", 1)
+
+
+class Begun:
+    """A result that a device still computes: it tells when it is waited for."""
+
+    def __init__(self, number: int, events: list) -> None:
+        self.number, self.events = number, events
+        events.append(("begun", number))
+
+    def cpu(self) -> torch.Tensor:
+        self.events.append(("fetched", self.number))
+        return torch.tensor([self.number])
+
+
+@given(st.integers(0, 5))
+def test_the_next_batch_is_begun_before_one_is_waited_for(count):
+    events: list = []
+    found = [(key, int(values[0])) for key, values in fetched((k, Begun(k, events)) for k in range(count))]
+    assert found == [(k, k) for k in range(count)]
+    for k in range(count - 1):
+        assert events.index(("begun", k + 1)) < events.index(("fetched", k))
+    assert [number for what, number in events if what == "begun"] == list(range(count))
