@@ -50,6 +50,18 @@ def _stacked(crops: list[np.ndarray], settings: FacesSettings) -> np.ndarray:
     return np.stack(crops) if crops else np.zeros((0, settings.crop_size, settings.crop_size, 3), np.uint8)
 
 
+def _in_order(crops: dict[str, list[np.ndarray]], order: list[str], settings: FacesSettings) -> np.ndarray:
+    """One array of all crops; `crops` is emptied, so that they are in memory about once."""
+    count = sum(len(own) for own in crops.values())
+    array = np.zeros((count, settings.crop_size, settings.crop_size, 3), np.uint8)
+    first = 0
+    for name in order:
+        for pixels in crops.pop(name, []):
+            array[first] = pixels
+            first += 1
+    return array
+
+
 def run(params: Params, *, shard: Path, folder: Path, cores: int = 1) -> None:
     """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces.
 
@@ -91,7 +103,7 @@ def run(params: Params, *, shard: Path, folder: Path, cores: int = 1) -> None:
     asked = used["utterance"].to_list()
     media.check_readable(used["media"].to_list(), [utterances[name]["reason"] for name in asked])
     order = table["utterance"].to_list()
-    array = _stacked([pixels for name in order for pixels in crops.get(name, [])], params.faces)
+    array = _in_order(crops, order, params.faces)
     with artefacts.replacing_folder(folder) as target:
         artefacts.save_tensors(target / "crops.safetensors", {"crops": array})
         boxes = [row for name in order for row in crop_rows.get(name, [])]
