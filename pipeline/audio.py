@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.core import absence, media, stage
 from pipeline.core.device import prepare
 from pipeline.core.registries import encoders
-from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.feature_table import FeatureTable, pooling
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.sound import heard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
@@ -37,10 +37,11 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     used = table.filter(pl.col("withheld").is_null())
     files = [group.to_dicts() for group in used.partition_by("media", maintain_order=True)]
     model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
+    pool = pooling(model)
 
     def encoded(piece: list[list[dict[str, Any]]]) -> Piece:
         names = [row["utterance"] for rows in piece for row in rows]
-        part = FeatureTable(names, model.dimension, params.encoder.frames)
+        part = FeatureTable.of(model, names, params.encoder.frames)
         for rows in piece:
             sounds, reasons, choice = heard(rows, params.encoder, params.media, model.shortest)
             if choice:
@@ -48,14 +49,14 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
             for name, reason in reasons:
                 part.absent(name, reason)
             for (name, _), frames in zip(sounds, model.encode([sound for _, sound in sounds]), strict=True):
-                part.add(name, frames)
+                part.add(name, frames, pool)
         return part.packed()
 
     inputs = [shard, encoder, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")
     digest = run_digest("pipeline.audio", settings, inputs, device.type, also=[type(model).__module__])
     pieces = Pieces(features, digest)
-    output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
+    output = FeatureTable.of(model, table["utterance"].to_list(), params.encoder.frames)
     for name, reason in table.filter(pl.col("withheld").is_not_null())["utterance", "withheld"].iter_rows():
         output.absent(name, reason)
     for piece in pieces.of(in_pieces(files, PIECE), encoded):

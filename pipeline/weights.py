@@ -3,7 +3,8 @@
 Runs where there is internet (a cluster's head node); every other stage loads the folder offline. Files that
 were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) are taken instead of fetched
 ones. Models of the transformers library and facenet's are saved as safetensors, whatever was published; where
-one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is.
+one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is, and
+one that needs no weights is written.
 """
 
 import logging
@@ -37,6 +38,7 @@ FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download"
 SMALL = ("config.json", "preprocessor_config.json", "tokenizer*.json", "special_tokens_map.json")
 VOCABULARY = ("vocab.json", "vocab.txt", "merges.txt", "*.model")
 MODELS = ("model.safetensors", "pytorch_model.bin")
+FIRST = "v1"  # revision of what needs no weights; its code is that of this project
 PARAMETERS = (".safetensors", ".bin", ".index.json")  # ends of names of what may hold or list parameters
 
 
@@ -154,9 +156,26 @@ def convert_facenet(path: Path, target: Path) -> None:
     )
 
 
+def write_built_in(weights: WeightsSettings, folder: Path) -> None:
+    """The folder of an encoder that needs no weights; raises PipelineError if a file of it is pinned."""
+    if weights.files or weights.revision != FIRST:
+        raise PipelineError(
+            f"weights {weights.name}: this encoder has no weights, so its revision is {FIRST} and no file of "
+            f"it is pinned; the config has {weights.revision} and pins {', '.join(weights.files) or 'none'}. "
+            'An overlay lifts a pin by "" in place of its SHA-256.'
+        )
+    with artefacts.replacing_folder(folder) as target:
+        config = {"model_type": encoders.BUILT_IN[weights.name], "revision": FIRST}
+        artefacts.save_json(target / "config.json", config, seal=False)
+        seals.seal_folder(target)
+
+
 def run(params: Params, *, folder: Path) -> None:
     """Fetch (or take what was placed by hand), check, convert."""
     weights = params.weights
+    if weights.name in encoders.BUILT_IN:
+        write_built_in(weights, folder)
+        return
     placed = by_hand(weights)
     with (
         artefacts.replacing_folder(folder) as target,

@@ -24,7 +24,7 @@ from pipeline.core.registries import detectors, encoders
 from pipeline.core.soundtrack import LONGEST_GAP
 from pipeline.corpora import times, transcripts
 from pipeline.extraction import faces
-from pipeline.extraction.feature_table import FeatureTable
+from pipeline.extraction.feature_table import FeatureTable, pooling
 from pipeline.extraction.sound import utterance_sound
 from pipeline.settings.annotate import SpeechSettings
 from pipeline.settings.media import MediaSettings
@@ -272,7 +272,7 @@ def _voices(
             except media.MediaAbsence as lack:
                 table.absent(row["utterance"], lack.reason)
         for (name, _), frames in zip(heard, encoder.encode([piece for _, piece in heard]), strict=True):
-            table.add(name, frames)
+            table.add(name, frames, pooling(encoder))
 
 
 def _faces(
