@@ -111,8 +111,13 @@ def write_talk(
     *,
     bursts: Sequence[tuple[float, float]] | None = ((0.5, 1.5), (2.2, 3.4)),
     faces: int | None = 1,
+    wave: np.ndarray | None = None,
 ) -> Path:
-    """A talk of 320 x 160 px at 10 pictures a second; `bursts` None: no sound, `faces` None: no picture."""
+    """A talk of 320 x 160 px at 10 pictures a second; `bursts` None: no sound, `faces` None: no picture.
+
+    wave: what is heard in place of bursts, float32 (samples,), 16 kHz; it tells the length.
+    """
+    seconds = seconds if wave is None else len(wave) / RATE
     picture = np.full((160, 320, 3), (90, 110, 100), np.uint8)
     if faces:
         left, top = FACE
@@ -129,7 +134,7 @@ def write_talk(
         if video:
             file.mux(video.encode())
         if audio is not None:
-            wave = babble(seconds, bursts)
+            wave = babble(seconds, bursts) if wave is None else wave
             for first in range(0, len(wave), 1024):
                 piece = np.ascontiguousarray(wave[None, first : first + 1024])
                 frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")

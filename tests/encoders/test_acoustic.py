@@ -11,7 +11,7 @@ from films import write
 from fixture_model import RATE, babble, write_model, write_talk
 
 from pipeline import audio, weights
-from pipeline.annotation import perception
+from pipeline.annotation import cutting, perception
 from pipeline.annotation.exported import load
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
@@ -20,6 +20,7 @@ from pipeline.encoders import acoustic
 from pipeline.settings.annotate import SpeechSettings
 from pipeline.settings.encoders import AudioSettings, WeightsSettings
 from pipeline.settings.media import MediaSettings
+from pipeline.settings.recognition import SentenceSettings
 
 CPU = torch.device("cpu")
 NAME = {"name": "librosa/acoustic", "revision": "v1"}
@@ -155,8 +156,9 @@ def test_the_stage_stores_frames_and_their_functionals(tmp_path, folder):
 def test_a_model_of_it_annotates(tmp_path, folder):
     width = acoustic.AcousticEncoder.dimension
     model = load(write_model(tmp_path / "model", shown=["audio"], sound=(folder, width)))
-    video = perception.open_video(write_talk(tmp_path / "talk.mp4"), tmp_path / "sound", MediaSettings())
-    seen = perception.perceive(model, video, None, SpeechSettings(), CPU, 1)
+    video = cutting.open_video(write_talk(tmp_path / "talk.mp4"), tmp_path / "sound", MediaSettings())
+    told = cutting.Cutting(None, None, SpeechSettings(), SentenceSettings())
+    seen = perception.perceive(model, video, told, CPU, 1)
     assert seen.available.tolist() == [[False, True, False]] * 2
     start, end = (round(seen.rows[1][key] * RATE) for key in ("start", "end"))
     own = acoustic.functionals(acoustic.frames(video.sound[start:end]))
