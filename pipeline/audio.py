@@ -14,7 +14,7 @@ from pipeline.core.beside import side_by_side
 from pipeline.core.device import computing, prepare
 from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
-from pipeline.extraction.feature_table import FeatureTable, counts
+from pipeline.extraction.feature_table import FeatureTable, counts, pooling
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.sound import Sounds, heard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
@@ -50,13 +50,14 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
     workers = max(1, cores // params.threads)
     together = getattr(model, "budget", None) is not None
+    pool = pooling(model)
 
     def listen(rows: Rows) -> Sounds:
         return heard(rows, params.encoder, params.media, model.shortest)
 
     def encode(piece: list[Rows], sounds: list[Sounds]) -> Piece:
         names = [row["utterance"] for rows in piece for row in rows]
-        part = FeatureTable(names, model.dimension, params.encoder.frames)
+        part = FeatureTable.of(model, names, params.encoder.frames)
         for rows, own in zip(piece, sounds, strict=True):
             if own.choice:
                 part.notes[rows[0]["media"]] = own.choice
@@ -66,7 +67,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
         with computing(device, params.precision):
             encoded = model.encode([sound for _, sound in spoken])
         for (name, _), frames in zip(spoken, encoded, strict=True):
-            part.add(name, frames)
+            part.add(name, frames, pool)
         return part.packed()
 
     def encoded(todo: list[list[Rows]]) -> Iterator[Piece]:
@@ -83,7 +84,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
                     yield encode(piece, [next(made) for _ in piece])
                     continue
                 names = [row["utterance"] for rows in piece for row in rows]
-                part = FeatureTable(names, model.dimension, params.encoder.frames)
+                part = FeatureTable.of(model, names, params.encoder.frames)
                 for _ in piece:
                     part.put(next(made))
                 yield part.packed()
@@ -92,7 +93,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     settings = params.model_dump(mode="json")
     digest = run_digest("pipeline.audio", settings, inputs, device.type, also=[type(model).__module__])
     pieces = Pieces(features, digest)
-    output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
+    output = FeatureTable.of(model, table["utterance"].to_list(), params.encoder.frames)
     for name, reason in table.filter(pl.col("withheld").is_not_null())["utterance", "withheld"].iter_rows():
         output.absent(name, reason)
     tasks = in_pieces(files, PIECE * BATCHED if together else PIECE)

@@ -16,6 +16,7 @@ from pipeline.core.registries import encoders
 from pipeline.degradation import sound as degradation
 from pipeline.degradation.drawing import generator
 from pipeline.extraction.degraded import DegradedTable, asked, tested
+from pipeline.extraction.feature_table import pooling
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.sound import utterance_sound
 from pipeline.settings.compute import EncodingSettings
@@ -176,7 +177,7 @@ def _encode(model: Any, changed: Sequence[Changed], output: DegradedTable) -> No
         flat = [(condition, name, piece) for condition, made in group for name, piece in made]
         encoded = model.encode([piece for _, _, piece in flat])
         for (condition, name, _), frames in zip(flat, encoded, strict=True):
-            output.parts[condition].add(name, frames)
+            output.parts[condition].add(name, frames, pooling(model))
 
 
 if __name__ == "__main__":

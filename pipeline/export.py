@@ -17,6 +17,7 @@ from pipeline.core.digests import folder_digests
 from pipeline.core.errors import PipelineError
 from pipeline.core.filling import filling
 from pipeline.core.origins import source_of
+from pipeline.core.registries.encoders import BUILT_IN
 from pipeline.evaluation.results import Results
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import EncodersSettings
@@ -51,10 +52,10 @@ def encoder_facts(params: Params, folders: Sequence[Path]) -> dict[str, EncoderF
     for name, folder in zip(MODALITIES, folders, strict=True):
         seals.check_folder(folder, source_of(folder))
         files = folder_digests(folder)
-        if params.encoders.standins:
+        weights = getattr(params.encoders, name).weights
+        if params.encoders.standins or weights.name in BUILT_IN:
             found[name] = EncoderFacts(source="included", files=files)
         else:
-            weights = getattr(params.encoders, name).weights
             found[name] = EncoderFacts(source="public", weights=weights, files=files)
     return found
 

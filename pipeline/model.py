@@ -17,6 +17,7 @@ import polars as pl
 from pipeline.annotation import exported
 from pipeline.annotation.annotating import annotate
 from pipeline.settings.annotate import AnnotateSettings
+from pipeline.settings.recognition import SentenceSettings
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,25 @@ class Model(exported.ExportedModel):
         settings: AnnotateSettings | None = None,
         device: str = "auto",
         threads: int = 1,
+        words: Path | None = None,
+        sentences: SentenceSettings | None = None,
     ) -> pl.DataFrame:
         """The emotion of every utterance of a video (docs/annotate.md); with `out`, all files go there.
 
+        words: what the stage transcribe recognised, for a video without a transcript.
         Raises PipelineError if video or transcript cannot be read, nothing in it can be judged, or `out` is a
         file or a folder that holds anything but annotations.
         """
         return annotate(
-            self, video, transcript, out, settings or AnnotateSettings(), device=device, threads=threads
+            self,
+            video,
+            transcript,
+            out,
+            settings or AnnotateSettings(),
+            device=device,
+            threads=threads,
+            words=words,
+            sentences=sentences,
         )
 
 

@@ -3,7 +3,9 @@
 Runs where there is internet (a cluster's head node); every other stage loads the folder offline. Files that
 were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) are taken instead of fetched
 ones. Models of the transformers library and facenet's are saved as safetensors, whatever was published; where
-one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is.
+one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is, and
+one that needs no weights is written. A recogniser (a Whisper in
+CTranslate2's form) is copied as it is, too.
 """
 
 import logging
@@ -12,6 +14,7 @@ import pickle
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 from urllib.error import URLError
 
 import torch
@@ -37,6 +40,9 @@ FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download"
 SMALL = ("config.json", "preprocessor_config.json", "tokenizer*.json", "special_tokens_map.json")
 VOCABULARY = ("vocab.json", "vocab.txt", "merges.txt", "*.model")
 MODELS = ("model.safetensors", "pytorch_model.bin")
+RECOGNISER = ("config.json", "model.bin", "tokenizer.json")
+RECOGNISED = (*RECOGNISER, "preprocessor_config.json", "vocabulary.*")  # all that is read of one
+FIRST = "v1"  # revision of what needs no weights; its code is that of this project
 PARAMETERS = (".safetensors", ".bin", ".index.json")  # ends of names of what may hold or list parameters
 
 
@@ -44,6 +50,7 @@ class Params(Settings):
     """Settings of the stage."""
 
     weights: WeightsSettings
+    kind: Literal["encoder", "recogniser"] = "encoder"
 
 
 def by_hand(weights: WeightsSettings) -> Path:
@@ -154,9 +161,53 @@ def convert_facenet(path: Path, target: Path) -> None:
     )
 
 
+def write_built_in(weights: WeightsSettings, folder: Path) -> None:
+    """The folder of an encoder that needs no weights; raises PipelineError if a file of it is pinned."""
+    if weights.files or weights.revision != FIRST:
+        raise PipelineError(
+            f"weights {weights.name}: this encoder has no weights, so its revision is {FIRST} and no file of "
+            f"it is pinned; the config has {weights.revision} and pins {', '.join(weights.files) or 'none'}. "
+            'An overlay lifts a pin by "" in place of its SHA-256.'
+        )
+    with artefacts.replacing_folder(folder) as target:
+        config = {"model_type": encoders.BUILT_IN[weights.name], "revision": FIRST}
+        artefacts.save_json(target / "config.json", config, seal=False)
+        seals.seal_folder(target)
+
+
+def fetch_recogniser(weights: WeightsSettings) -> Path:
+    """A folder with the files of a recogniser on the hub; raises PipelineError if they cannot be had."""
+    try:
+        found = snapshot_download(weights.name, revision=weights.revision, allow_patterns=list(RECOGNISED))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        files = f"{', '.join(RECOGNISER)} and vocabulary.txt"
+        unreachable = _unreachable(weights, files, "the Hugging Face hub", error)
+        raise PipelineError(
+            f"{unreachable} The command: hf download {weights.name} --revision {weights.revision} "
+            f"--local-dir {by_hand(weights)}"
+        ) from error
+    return Path(found)
+
+
+def copy_recogniser(weights: WeightsSettings, source: Path, target: Path) -> None:
+    """Copy what a recogniser is read from; raises PipelineError if a file of it is not there."""
+    for name in RECOGNISER:
+        if not (source / name).is_file():
+            raise PipelineError(
+                f"{source / name}: missing, so {weights.name} at {weights.revision} is no recogniser in "
+                "CTranslate2's form. Place the file there, or name another model in recognition.weights."
+            )
+    for pattern in RECOGNISED:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, target / path.name)
+
+
 def run(params: Params, *, folder: Path) -> None:
     """Fetch (or take what was placed by hand), check, convert."""
     weights = params.weights
+    if weights.name in encoders.BUILT_IN:
+        write_built_in(weights, folder)
+        return
     placed = by_hand(weights)
     with (
         artefacts.replacing_folder(folder) as target,
@@ -165,6 +216,8 @@ def run(params: Params, *, folder: Path) -> None:
         if placed.is_dir():
             source = placed
             log.info("taking %s", source)
+        elif params.kind == "recogniser":
+            source = fetch_recogniser(weights)
         elif weights.name == FACENET:
             source = Path(spare)
             url = f"{FACENET_URL}/{weights.revision}/{FACENET_FILE}"
@@ -177,7 +230,9 @@ def run(params: Params, *, folder: Path) -> None:
         else:
             source = fetch_hub(weights)
         check_digests(weights, source)
-        if weights.name == FACENET:
+        if params.kind == "recogniser":
+            copy_recogniser(weights, source, target)
+        elif weights.name == FACENET:
             convert_facenet(source / FACENET_FILE, target)
         elif is_own(source):
             shutil.copytree(source, target, dirs_exist_ok=True)

@@ -13,6 +13,8 @@ EXPORTED_FOLD = CFG.export.fold or FOLDS[0]
 MODEL = CFG.model or f"{RUN}/model/{EXPORTED[0]}/{EXPORTED_SEEDS[0]}"
 TALK = folder_name(CFG.video)
 ANNOTATIONS = f"{RUN}/annotations/{TALK}"
+RECOGNISER = f"{RUN}/recogniser"
+WORDS = f"{RUN}/words/{TALK}.parquet"
 
 
 def model_folders():
@@ -122,6 +124,24 @@ def annotated_files():
     return [str(video), *map(str, told)]
 
 
+def placed_recogniser():
+    """Where a person puts the recogniser's files (by_hand of pipeline.weights)."""
+    weights = CFG.recognition.weights
+    return Path("weights", weights.name.replace("/", "--"), weights.revision)
+
+
+def recognised_words(wildcards):
+    """The words that are recognised before a video is annotated; none if there is a transcript, or no recogniser
+    where annotate.words leaves the choice."""
+    wanted = CFG.annotate.words
+    if wanted == "recognised":
+        return [WORDS]
+    if wanted != "auto" or not CFG.video or len(annotated_files()) > 1:
+        return []
+    there = placed_recogniser().is_dir() or Path(RECOGNISER).is_dir()
+    return [WORDS] if there else []
+
+
 def braced(wildcards):
     """Size and time of those whose names hold a brace: an input must not, for Snakemake sees a wildcard."""
     told = [Path(path) for path in annotated_files() if "{" in path]
@@ -140,9 +160,63 @@ def exported_network():
         stop(error)
 
 
+rule recogniser:
+    output:
+        folder=directory(RECOGNISER),
+    log:
+        f"{LOGS}/recogniser.log",
+    benchmark:
+        f"{COSTS}/recogniser.tsv"
+    localrule: True
+    conda:
+        "../envs/encoders.yaml"
+    params:
+        **made_by(
+            "pipeline.weights",
+            cfg=dict(weights=CFG.recognition.weights, kind="recogniser"),
+        ),
+        files=lambda wildcards: (
+            listed(placed_recogniser()) if placed_recogniser().is_dir() else ""
+        ),
+    shell:
+        "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
+        " > {log:q} 2>&1"
+
+
+rule transcribe:
+    input:
+        # in a list, for a name with a brace must be no input
+        [path for path in [CFG.video] if path and "{" not in path],
+        recogniser=RECOGNISER,
+    output:
+        words=WORDS,
+    log:
+        f"{LOGS}/transcribe/{TALK}.log",
+    benchmark:
+        f"{COSTS}/transcribe/{TALK}.tsv"
+    conda:
+        "../envs/annotate.yaml"
+    threads: CFG.threads
+    resources:
+        gpu=GPU,
+        mem_mb=memory(3000),
+        runtime=480,
+    params:
+        **made_by(
+            "pipeline.transcribe",
+            cfg=dict(decoding=CFG.recognition.decoding, media=CFG.media, **COMPUTE),
+        ),
+        video=lambda wildcards: CFG.video,
+        braced=braced,
+    shell:
+        "python -m pipeline.transcribe --params {params.cfg:q} --recogniser {input.recogniser:q}"
+        " --media={params.video:q} --words {output.words:q} 2>&1 | tee {log:q}"
+
+
 rule annotate:
     input:
         annotated,
+        words=recognised_words,
     output:
         made=touch(stamp(ANNOTATIONS)),
     log:
@@ -163,7 +237,11 @@ rule annotate:
             *(module for name in MODALITIES for module in encoders.modules(name)),
             *detectors.DETECTORS.values(),
             networks=lambda wildcards: [exported_network()],
-            cfg=dict(annotate=CFG.annotate, **COMPUTE),
+            cfg=dict(
+                annotate=CFG.annotate,
+                sentences=CFG.recognition.sentences,
+                **COMPUTE,
+            ),
         ),
         folder=filled,
         # functions, for in a plain string Snakemake takes braces for wildcards
@@ -178,7 +256,8 @@ rule annotate:
         transcript=lambda wildcards: (
             f"--transcript={CFG.transcript}" if CFG.transcript else []
         ),
+        words=lambda wildcards, input: (f"--words={input.words}" if input.words else []),
     shell:
         # with "=", for a name may begin with a dash
         "python -m pipeline.annotate --params {params.cfg:q} --model={params.model:q}"
-        " --video={params.video:q} {params.transcript:q} --out {params.folder:q} 2>&1 | tee {log:q}"
+        " --video={params.video:q} {params.transcript:q} {params.words:q} --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -32,13 +32,23 @@ def write_model(
     regression: bool = False,
     shown: Sequence[str] = MODALITIES,
     notice: str = EMBEDDED_NOTICE,
+    sound: tuple[Path, int] | None = None,
 ) -> Path:
-    """A folder as the stage export writes it, without its card."""
+    """A folder as the stage export writes it, without its card.
+
+    sound: the folder and the width of another encoder of sound.
+    """
     spare = folder.parent / "hub"
     encoders.place(spare)
     torch.manual_seed(1)
     outputs = 1 if regression else len(LABELS)
     dimensions = dict.fromkeys(MODALITIES, WIDTH)
+    sources = {
+        name: spare / "weights" / encoders.NAMES[name].replace("/", "--") / encoders.REVISION
+        for name in MODALITIES
+    }
+    if sound is not None:
+        sources["audio"], dimensions["audio"] = sound
     network = attention.Network(attention.Shape(dimensions, outputs, hidden=16, heads=2)).eval()
     with torch.no_grad():
         for value in network.parameters():
@@ -46,9 +56,7 @@ def write_model(
     found = {}
     for name in MODALITIES:
         target = folder / "encoders" / name
-        shutil.copytree(
-            spare / "weights" / encoders.NAMES[name].replace("/", "--") / encoders.REVISION, target
-        )
+        shutil.copytree(sources[name], target)
         files = {path.name: file_digest(path) for path in target.iterdir()}
         found[name] = EncoderFacts(source="included", files=files)
     facts = ModelFacts(
@@ -75,9 +83,11 @@ def write_model(
         notice=notice,
     )
     generator = np.random.default_rng(0)
-    arrays = {f"{name}_mean": generator.normal(size=WIDTH).astype(np.float32) for name in MODALITIES}
-    arrays |= {f"{name}_scale": np.ones(WIDTH, np.float32) for name in MODALITIES}
-    arrays["audio_whitening"] = (np.eye(WIDTH) * 2 + 0.1).astype(np.float32)
+    arrays = {
+        f"{name}_mean": generator.normal(size=width).astype(np.float32) for name, width in dimensions.items()
+    }
+    arrays |= {f"{name}_scale": np.ones(width, np.float32) for name, width in dimensions.items()}
+    arrays["audio_whitening"] = (np.eye(dimensions["audio"]) * 2 + 0.1).astype(np.float32)
     checkpoint.save_network(folder / "weights.safetensors", network, shown, 1, 0.5)
     artefacts.save_tensors(folder / "normalisation.safetensors", arrays)
     artefacts.save_json(folder / "config.json", facts.model_dump(mode="json"))
@@ -101,8 +111,13 @@ def write_talk(
     *,
     bursts: Sequence[tuple[float, float]] | None = ((0.5, 1.5), (2.2, 3.4)),
     faces: int | None = 1,
+    wave: np.ndarray | None = None,
 ) -> Path:
-    """A talk of 320 x 160 px at 10 pictures a second; `bursts` None: no sound, `faces` None: no picture."""
+    """A talk of 320 x 160 px at 10 pictures a second; `bursts` None: no sound, `faces` None: no picture.
+
+    wave: what is heard in place of bursts, float32 (samples,), 16 kHz; it tells the length.
+    """
+    seconds = seconds if wave is None else len(wave) / RATE
     picture = np.full((160, 320, 3), (90, 110, 100), np.uint8)
     if faces:
         left, top = FACE
@@ -119,7 +134,7 @@ def write_talk(
         if video:
             file.mux(video.encode())
         if audio is not None:
-            wave = babble(seconds, bursts)
+            wave = babble(seconds, bursts) if wave is None else wave
             for first in range(0, len(wave), 1024):
                 piece = np.ascontiguousarray(wave[None, first : first + 1024])
                 frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")

@@ -10,8 +10,9 @@ import polars as pl
 
 from models.modalities import MODALITIES
 from pipeline.annotation import files, film, perception
+from pipeline.annotation.cutting import Cutting, Video, open_video
 from pipeline.annotation.exported import ExportedModel
-from pipeline.annotation.perception import Perceived, Video
+from pipeline.annotation.perception import Perceived
 from pipeline.core import artefacts
 from pipeline.core.device import prepare
 from pipeline.core.disk import printable
@@ -19,6 +20,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.filling import SPARE, filling, listed
 from pipeline.corpora import siblings
 from pipeline.settings.annotate import AnnotateSettings
+from pipeline.settings.recognition import SentenceSettings
+from pipeline.speech.sentences import WORDS
 
 log = logging.getLogger("pipeline")
 
@@ -39,19 +42,24 @@ def annotate(
     *,
     device: str,
     threads: int,
+    words: Path | None = None,
+    sentences: SentenceSettings | None = None,
 ) -> pl.DataFrame:
     """The annotations as a table; with `out`, all files go there.
 
-    Whatever else lies in `out` stays there. Raises PipelineError if video or transcript cannot be read,
-    nothing in the video can be judged, or a file in `out` that is none of former annotations would be lost.
+    words: a table of the stage transcribe, read where there is no transcript; sentences: how it is cut.
+    Whatever else lies in `out` stays there. Raises PipelineError if video, transcript or words cannot be
+    read, nothing in the video can be judged, or a file in `out` that is none of former annotations would be
+    lost.
     """
     video = Path(video)
     if out is not None:
         out = fillable(Path(out), [video] if transcript is None else [video, Path(transcript)])
     with tempfile.TemporaryDirectory() as spare:
-        opened = perception.open_video(video, Path(spare) / "sound", model.facts.extraction.media)
-        told = Path(transcript) if transcript is not None else siblings.one_beside(video)
-        seen = perception.perceive(model, opened, told, settings.speech, prepare(device, threads), threads)
+        opened = open_video(video, Path(spare) / "sound", model.facts.extraction.media)
+        told, heard = sources(video, transcript, words, settings.words)
+        cutting = Cutting(told, heard, settings.speech, sentences or SentenceSettings())
+        seen = perception.perceive(model, opened, cutting, prepare(device, threads), threads)
         if not seen.available.any():
             raise PipelineError(f"{video}: nothing in it can be judged. {missing(seen)} {seen.said}.")
         values = model.predict(
@@ -65,12 +73,39 @@ def annotate(
         if out is not None:
             with filling(out) as target:
                 files.write(target, rows, seen, model)
-                artefacts.save_json(target / "about.json", about(model, opened, told, seen))
+                artefacts.save_json(target / "about.json", about(model, opened, cutting, seen))
                 if settings.film.drawn:
                     film.draw(target / "annotated.mp4", opened, rows, seen.boxes, model, settings.film)
     log.info("%s", missing(seen))
     log.info("judged: %s", dict(Counter(rows["modalities"].to_list()).most_common()))
     return rows
+
+
+def sources(
+    video: Path, transcript: Path | None, words: Path | None, wanted: str
+) -> tuple[Path | None, pl.DataFrame | None]:
+    """The transcript, or the recognised words, that the setting `wanted` (annotate.words) has read.
+
+    Raises PipelineError if what is wanted is not there.
+    """
+    if wanted in ("auto", "given"):
+        told = Path(transcript) if transcript is not None else siblings.one_beside(video)
+        if told is not None:
+            return told, None
+        if wanted == "given":
+            raise PipelineError(
+                f"{video}: annotate.words is given, and there is no transcript. Name one with --transcript "
+                "(transcript=... in the config), place it beside the video, or set annotate.words to auto."
+            )
+    if wanted == "recognised" and words is None:
+        raise PipelineError(
+            f"{video}: annotate.words is recognised, and no recognised words are named. Make them with "
+            f"`python -m pipeline.transcribe --recogniser FOLDER --media {video} --words FILE` and name that "
+            "file with --words; `snakemake annotate` does both."
+        )
+    if wanted == "none" or words is None:
+        return None, None
+    return None, artefacts.load_table(words, list(WORDS))
 
 
 def fillable(out: Path, read: Sequence[Path]) -> Path:
@@ -129,13 +164,14 @@ def missing(seen: Perceived) -> str:
     return "; ".join(parts) + "."
 
 
-def about(model: ExportedModel, video: Video, transcript: Path | None, seen: Perceived) -> dict:
+def about(model: ExportedModel, video: Video, cutting: Cutting, seen: Perceived) -> dict:
     """What made these annotations, and what the video lacked."""
     facts = model.facts
     return {
         "video": printable(video.path),
         "duration": video.duration,
-        "transcript": None if transcript is None else printable(transcript),
+        "transcript": None if cutting.transcript is None else printable(cutting.transcript),
+        "words": {"source": cutting.source, **seen.recognised},
         "cut": seen.cut,
         "said": seen.said,
         "repaired": seen.repaired,

@@ -44,6 +44,9 @@ def table(model: ExportedModel, seen: Perceived, values: Float[np.ndarray, "u c"
     columns["modalities"] = pl.Series(used, dtype=pl.String)
     for name in MODALITIES:
         columns[f"reason_{name}"] = pl.Series(seen.reasons[name], dtype=pl.String)
+    source = [seen.source if row["text"] else None for row in seen.rows]
+    columns["words"] = pl.Series(source, dtype=pl.String)
+    columns["words_confidence"] = pl.Series([row["confidence"] for row in seen.rows], dtype=pl.Float32)
     columns["notice"] = pl.Series([model.facts.notice or None] * len(seen.rows), dtype=pl.String)
     return pl.DataFrame(columns)
 
@@ -73,6 +76,7 @@ def json_lines(rows: pl.DataFrame, model: ExportedModel) -> str:
         kept["modalities"] = row["modalities"].split("+") if row["modalities"] else []
         reasons = {name: row[f"reason_{name}"] for name in MODALITIES}
         kept["missing"] = {name: reason for name, reason in reasons.items() if reason is not None}
+        kept |= {"words": row["words"], "words_confidence": row["words_confidence"]}
         kept |= {"notice": row["notice"]} if row["notice"] else {}
         objects.append(json.dumps(kept, ensure_ascii=False, allow_nan=False))
     return "".join(f"{line}\n" for line in objects)

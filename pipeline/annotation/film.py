@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import soxr
 
+from pipeline.annotation.cutting import Video
 from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.overlay import GROUND, Painter
-from pipeline.annotation.perception import Video
 from pipeline.core import artefacts, media
 from pipeline.core.movie import AAC_RATES, Movie, Picture, Sound
 from pipeline.core.progress import progress

@@ -22,6 +22,8 @@ NO_FACE = "no_face"
 NO_SPEAKING_FACE = "no_speaking_face"
 # of features that were extracted elsewhere
 NOT_GIVEN = "not_given"
+# of recognised words
+ASR_UNSURE = "asr_unsure"
 # of an annotated video
 NO_TRANSCRIPT = "no_transcript"
 NO_SPEECH = "no_speech"

@@ -12,6 +12,8 @@ MADE = (
     (r"corpus/\d+", "corpus"),
     (r"(manifest\.parquet|facts\.json|shards/\d+\.parquet)", "manifest"),
     (r"encoders/(text|audio|visual)", "standins or weights"),
+    (r"recogniser", "weights"),
+    (r"words/[^/]+\.parquet", "transcribe"),
     (r"faces/\d+", "faces"),
     (r"features/(?P<stage>text|audio|visual)/\d+\.(safetensors|parquet)", "{stage} or given"),
     (r"model/\w+/\d+", "export"),

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,31 @@ from pipeline.reruns.partial import Piece
 
 log = logging.getLogger("pipeline")
 
+Pooling = Callable[[np.ndarray], np.ndarray]
 INDEX = {"utterance": pl.String, "available": pl.Boolean, "reason": pl.String, "count": pl.Int32}
 
 
-class FeatureTable:
-    """Features of the utterances of a shard, gathered in any order and written in the shard's order."""
+def mean(frames: np.ndarray) -> np.ndarray:
+    """The mean of the frames, summed in double precision: (n, d) to (d,)."""
+    return frames.mean(0, dtype=np.float64)
 
-    def __init__(self, utterances: Sequence[str], dimension: int, keep_frames: bool) -> None:
+
+def pooling(encoder: Any) -> Pooling:
+    """How an encoder's frames become the vector of an utterance: by its own `pooled`, or by their mean."""
+    return getattr(encoder, "pooled", mean)
+
+
+class FeatureTable:
+    """Features of the utterances of a shard, gathered in any order and written in the shard's order.
+
+    dimension: of the vector of an utterance; width: of its frames, if that is another.
+    """
+
+    def __init__(
+        self, utterances: Sequence[str], dimension: int, keep_frames: bool, width: int | None = None
+    ) -> None:
         self.utterances, self.dimension, self.keep_frames = list(utterances), dimension, keep_frames
+        self.width = dimension if width is None else width
         self.pooled = np.zeros((len(utterances), dimension), np.float32)
         self.place = {name: place for place, name in enumerate(utterances)}
         self.count = [0] * len(utterances)
@@ -30,8 +47,13 @@ class FeatureTable:
         self.frames = [self._no_frames()] * len(utterances)
         self.notes: dict[str, Any] = {}  # what is told in the metadata, by medium
 
-    def add(self, utterance: str, frames: np.ndarray) -> None:
-        """The unpooled features of one utterance: float32 (n >= 1, dimension), pooled by their mean.
+    @classmethod
+    def of(cls, encoder: Any, utterances: Sequence[str], keep_frames: bool) -> "FeatureTable":
+        """A table for what this encoder makes."""
+        return cls(utterances, encoder.dimension, keep_frames, getattr(encoder, "width", None))
+
+    def add(self, utterance: str, frames: np.ndarray, pool: Pooling = mean) -> None:
+        """The unpooled features of one utterance, float32 (n >= 1, width), and how they are pooled.
 
         Raises PipelineError if they are not finite.
         """
@@ -41,7 +63,7 @@ class FeatureTable:
                 "Check the encoder's weights; if only this utterance fails, look at its medium."
             )
         place = self.place[utterance]
-        self.pooled[place] = frames.mean(0, dtype=np.float64)
+        self.pooled[place] = pool(frames)
         self.count[place], self.reason[place] = len(frames), None
         if self.keep_frames:
             self.frames[place] = frames.astype(np.float32, copy=False)
@@ -74,7 +96,7 @@ class FeatureTable:
                 first += self.count[place]
 
     def _no_frames(self) -> np.ndarray:
-        return np.zeros((0, self.dimension), np.float32)
+        return np.zeros((0, self.width), np.float32)
 
     def save(self, features: Path, index: Path) -> None:
         """Write both files; raises if an utterance was neither added nor declared absent."""

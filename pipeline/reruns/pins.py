@@ -52,7 +52,13 @@ GROUPS = {
         *PROTOCOLS.values(),
     ),
     "search": ("pipeline.search", "pipeline.tuned", *NETWORKS.values()),
-    "annotate": ("pipeline.annotate", *ENCODERS.values(), *DETECTORS.values(), *NETWORKS.values()),
+    "annotate": (
+        "pipeline.annotate",
+        "pipeline.transcribe",
+        *ENCODERS.values(),
+        *DETECTORS.values(),
+        *NETWORKS.values(),
+    ),
     "results": (
         *("pipeline.tables", "pipeline.figures", "pipeline.across", "pipeline.confusion"),
         *("pipeline.reliability", "pipeline.curves", "pipeline.projection", "pipeline.inventory"),

@@ -1,6 +1,6 @@
 """Settings of exported models and of annotating a video."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,10 @@ class FilmSettings(Settings):
 class AnnotateSettings(Settings):
     """How a new video is annotated; what concerns the features comes from the model's folder."""
 
+    words: Literal["auto", "given", "recognised", "none"] = Field(
+        "auto",
+        description="where words come from; auto: a transcript, else the recogniser if its weights are there",
+    )
     speech: SpeechSettings = Field(SpeechSettings(), description="finding speech without a transcript")
     film: FilmSettings = Field(FilmSettings(), description="the video with the annotations drawn into it")
     stretch: int = Field(

