@@ -253,7 +253,22 @@ def test_a_frozen_controller_costs_no_attempt(plain, whole, tmp_path):
     asked = {(job.rule, job.memory) for job in jobs}
     assert len(asked) == len({rule for rule, _ in asked}), asked
     assert (folder / "runs/slurm-logs/waiting.log").is_file()
+    # the copy also has the report, which was made after the results
+    made = artefacts_of(folder)
+    assert {name: made.get(name) for name in whole[2]} == whole[2]
+
+
+@pytest.mark.long
+def test_without_groups_every_stage_is_a_submission_and_the_bytes_are_the_same(whole, plain, tmp_path):
+    folder = prepare(tmp_path / "alone")
+    rewrite(folder / PROFILE, r"(?m)^groups:\n(  - .+\n)+", "")
+    before, began = len(plain.jobs()), time.monotonic()
+    run(folder, "results")
     assert artefacts_of(folder) == whole[2]
+    run(folder)
+    submissions = len(plain.jobs()) - before
+    print(f"\nwithout groups: {submissions} submissions, {time.monotonic() - began:.0f} s")
+    assert submissions == stages_of(folder)
 
 
 @pytest.mark.long
@@ -264,7 +279,7 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
     folder = prepare(tmp_path / "accounted")
     starve(folder)
     # else the second of two pieces may be done before SLURM has heard of the cancelling
-    pause(folder / "pipeline/reruns/partial.py", "arrays, facts = make(task)", 6)
+    pause(folder / "pipeline/reruns/partial.py", "arrays, facts = next(made)", 6)
     with Cluster(accounting=True) as cluster:
         with Running(folder, "results") as running:
             faces = cancel(cluster, running, "faces", "faces/.resume-0-*/00000.safetensors")
@@ -279,16 +294,3 @@ def test_with_accounting_from_nothing_and_disturbed(whole, plain, tmp_path):
         until(lambda: cluster.accounted() == known, "the database knows the same of every job")
     assert {job.rule for job in jobs if job.gpus} == GPU - {JUDGE_STATES}
     assert artefacts_of(folder) == whole[2]
-
-
-@pytest.mark.long
-def test_without_groups_every_stage_is_a_submission_and_the_bytes_are_the_same(whole, plain, tmp_path):
-    folder = prepare(tmp_path / "alone")
-    rewrite(folder / PROFILE, r"(?m)^groups:\n(  - .+\n)+", "")
-    before, began = len(plain.jobs()), time.monotonic()
-    run(folder, "results")
-    assert artefacts_of(folder) == whole[2]
-    run(folder)
-    submissions = len(plain.jobs()) - before
-    print(f"\nwithout groups: {submissions} submissions, {time.monotonic() - began:.0f} s")
-    assert submissions == stages_of(folder)
