@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from models.modalities import MODALITIES
 from pipeline.core.origins import STAMP
-from pipeline.reruns import rule_params
+from pipeline.reruns import groups, rule_params
 from pipeline.reruns.codehash import READINGS, closure, code_lines
 from pipeline.corpora.listing import listing, located
 from pipeline.core import precision
@@ -13,6 +13,8 @@ from pipeline.core.digests import facts_digest
 from pipeline.core.registries import protocols
 from pipeline.core.registries.networks import NAMED, NETWORKS
 from pipeline.reruns.pins import group_of, pins
+
+groups.of_present_jobs()
 
 RUN = f"runs/{CFG.run}"
 LOGS = f"{RUN}/logs"
