@@ -15,6 +15,7 @@ from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.degradation import sound as degradation
 from pipeline.degradation.drawing import generator
+from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, tested
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.sound import utterance_sound
@@ -163,6 +164,7 @@ def _changed(
                 output.parts[condition].absent(name, absence.SILENT)
             else:
                 made.append((name, piece))
+                output.gauges[condition][name] = gauges.of_sound(piece)
         yield condition, made
 
 
