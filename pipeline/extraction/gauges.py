@@ -54,8 +54,8 @@ def of_text(dialogue: str, text: str, pairs: Pairs) -> Float[np.ndarray, "2"]:
 
 def of_sound(samples: Float[np.ndarray, "_"]) -> Float[np.ndarray, "5"]:
     """Of a sound at 16 kHz, in dB: its level; how far loud frames are above quiet ones (95th and 10th
-    percentile: noise fills the pauses); the mean flatness of the spectrum (0 for white noise), over the frames
-    that are not silent; peak over level (low where it was clipped); power above 3.6 kHz over all.
+    percentile: noise fills the pauses); the mean flatness of the spectrum (0 is flat), over frames that are
+    not silent; peak over level (low where it was clipped); power above 3.6 kHz over all.
 
     NaN for fewer samples than a frame has.
     """

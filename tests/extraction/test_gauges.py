@@ -40,7 +40,7 @@ def test_known_answers_of_sound():
     assert told[AUDIO["crest"]] == pytest.approx(3.01, abs=0.01)
     assert told[AUDIO["range"]] == pytest.approx(0, abs=0.1)
     assert told[AUDIO["treble"]] < -60 and told[AUDIO["flatness"]] < -20
-    # a periodogram of white noise is exponential: its mean logarithm is Euler's constant below the log of its mean
+    # a periodogram of white noise is exponential: the mean of its logarithm lies Euler's constant lower
     assert noisy[AUDIO["flatness"]] == pytest.approx(-10 * np.euler_gamma / np.log(10), abs=0.2)
     assert noisy[AUDIO["treble"]] == pytest.approx(10 * np.log10((8 - 3.6) / 8), abs=0.2)
 
