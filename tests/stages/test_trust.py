@@ -120,7 +120,7 @@ def test_a_student_learns_its_gates_and_others_do_not_look_at_the_file(fold):
 
 
 @pytest.mark.fault(
-    "command line", "a network that reads reliability inputs and is given none", "an error names the flag"
+    "command", "a network that reads reliability inputs and is given none", "an error names the flag"
 )
 def test_a_gated_network_asks_for_its_inputs(fold):
     with pytest.raises(PipelineError, match=r"--trust: the network gated reads .* 0 files"):
