@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
@@ -24,9 +23,9 @@ class Trust:
     """What stage trust wrote: K inputs a modality, in standard deviations from the training mean."""
 
     path: Path
-    inputs: Mapping[str, Float[np.ndarray, "u _"]]  # NaN where not known
-    mean: Mapping[str, Float[np.ndarray, "_"]]
-    scale: Mapping[str, Float[np.ndarray, "_"]]
+    inputs: Mapping[str, np.ndarray]  # float32 (U, K), NaN where not known
+    mean: Mapping[str, np.ndarray]  # float32 (K,)
+    scale: Mapping[str, np.ndarray]
     columns: Mapping[str, Sequence[str]]
     utterances: str  # digest
 
@@ -57,8 +56,8 @@ class Trust:
                 "stage trust."
             )
 
-    def normalised(self, modality: str, measured: Float[np.ndarray, "t k"]) -> Float[np.ndarray, "t k"]:
-        """Inputs of degraded media as `inputs` are; raises PipelineError if they are of other columns."""
+    def normalised(self, modality: str, measured: np.ndarray) -> np.ndarray:
+        """Inputs of degraded media (T, K) as `inputs` are; raises PipelineError if they are others."""
         if measured.shape[1] != len(self.mean[modality]):
             raise PipelineError(
                 f"{self.path}: it has {len(self.mean[modality])} reliability inputs of {modality}, and the "
