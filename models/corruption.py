@@ -5,6 +5,7 @@ All of it runs on the CPU under one generator, so that a view never depends on t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,8 +48,16 @@ class CorruptionRates:
     most: float
 
 
+OUTLYING = 3.0  # standard deviations that strength 1 moves a reliability input by, on average over directions
+
+
 def unreliable_view(
-    batch: Batch, shown: Batch, noises: Noises, rates: CorruptionRates, generator: torch.Generator
+    batch: Batch,
+    shown: Batch,
+    noises: Noises,
+    rates: CorruptionRates,
+    generator: torch.Generator,
+    gauges: Mapping[str, int] = MappingProxyType({}),
 ) -> Batch:
     """The views `shown`, but a share of the dialogues of `batch` is seen whole, with one modality unreliable.
 
@@ -56,6 +65,9 @@ def unreliable_view(
     then (1 - s) x + s x' (mix: x' that of any training utterance which has one), x + s R z (noise: z
     standard normal, R R^T the covariance of the training features), or x with dimensions set to their
     training mean, 0, with the chance s (dropout). With a share of 0 nothing is drawn.
+
+    `gauges`: how many of a modality's last columns are reliability inputs. No medium was degraded here that
+    could be measured again, so those of a changed slot only become unusual, each to a side drawn for it.
     """
     if rates.share <= 0:
         return shown
@@ -67,13 +79,19 @@ def unreliable_view(
     features = dict(shown.features)
     for column, name in enumerate(MODALITIES):
         clean = batch.features[name]
-        changed = clean.clone()
+        changed, width = clean.clone(), clean.shape[-1] - gauges.get(name, 0)
         for number, what in enumerate(rates.kinds):
             own = picked & (modality == column) & (kind == number)
             slots = own[:, None] & batch.available[..., column]
             if slots.any():
                 level = strength[:, None].expand(slots.shape)[slots]
-                changed[slots] = _corrupted(clean[slots], level, what, column, noises, generator)
+                told = clean[slots]
+                made = _corrupted(told[:, :width], level, what, column, noises, generator)
+                if width < clean.shape[-1]:
+                    inputs = told[:, width:]
+                    moved = torch.randn(inputs.shape, generator=generator) * OUTLYING * level[:, None]
+                    made = torch.cat([made, inputs + moved], dim=1)
+                changed[slots] = made
         features[name] = torch.where(picked[:, None, None], changed, shown.features[name])
     return shown.with_features(features, torch.where(picked[:, None, None], batch.available, shown.available))
 

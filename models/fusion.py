@@ -31,7 +31,8 @@ class GatedFusion(nn.Module):
 
     The states of an utterance and one null token attend to each other; a gate, one softmax over the
     tokens for each dimension, then mixes them. The null token is always available, so an utterance
-    with nothing to read still has a fused state. Absent states get weight 0 in both places.
+    with nothing to read still has a fused state. Absent states get weight 0 in both places. A trust of a
+    state multiplies what it weighs in both: 1 is nothing, and 0 as if it were absent.
     """
 
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
@@ -46,13 +47,18 @@ class GatedFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, states: Float[Tensor, "b n 3 h"], available: Bool[Tensor, "b n 3"]
+        self,
+        states: Float[Tensor, "b n 3 h"],
+        available: Bool[Tensor, "b n 3"],
+        trust: Float[Tensor, "b n 3"] | None = None,
     ) -> Float[Tensor, "b n h"]:
         b, n, _, h = states.shape
         null = self.null.expand(b, n, 1, h)
         tokens = (torch.cat((states, null), dim=2) + self.kind).flatten(0, 1)  # (b n, 4, h)
         open_ = torch.cat((available, available.new_ones(b, n, 1)), dim=2).flatten(0, 1)  # (b n, 4)
         bias = torch.zeros(open_.shape, device=states.device).masked_fill(~open_, -torch.inf)
+        if trust is not None:
+            bias[:, :3] += trust.flatten(0, 1).log()
         tokens = tokens + self.dropout(self.attention(self.before_attention(tokens), bias[:, None, None, :]))
         normed = self.before_gate(tokens)
         weight = (self.gate(normed) + bias[..., None]).softmax(dim=1)

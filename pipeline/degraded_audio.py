@@ -15,6 +15,7 @@ from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.degradation import sound as degradation
 from pipeline.degradation.drawing import generator
+from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, tested
 from pipeline.extraction.feature_table import pooling
 from pipeline.extraction.shard import check_generated, load_shard
@@ -62,18 +63,24 @@ class Listener:
 
 
 def run(
-    params: Params, *, shard: Path, splits: Sequence[Path], encoder: Path, features: Path, index: Path
+    params: Params,
+    *,
+    shard: Path,
+    splits: Sequence[Path],
+    encoder: Path,
+    features: Path,
+    index: Path,
+    beside: Sequence[Path] = (),
 ) -> None:
     """Write the features of the shard's test utterances under every condition of the sound.
 
-    An utterance that has no sound has none here, for the same reason; one that has become silent is absent
-    (`silent`). Raises PipelineError if nobody else speaks in the shard and babble is asked for.
+    beside: another shard, whose voices babble if all of this one are of one dialogue; or none. An utterance
+    that has no sound has none here, for the same reason; one that has become silent is absent (`silent`).
+    Raises PipelineError if nobody else speaks in either shard and babble is asked for.
     """
     device = prepare(params.device, params.threads)
     check_generated(shard)
-    table = load_shard(shard, ["utterance", "media", "start", "end", "withheld"])
-    dialogues = artefacts.load_table(shard, {"utterance": pl.String, "dialogue": pl.String})
-    rows = table.join(dialogues, on="utterance", maintain_order="left").to_dicts()
+    rows = spoken_rows(shard)
     names = set(tested(shard, splits))
     own = [row for row in rows if row["utterance"] in names]
     model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
@@ -92,7 +99,10 @@ def run(
     clean = [pair for pairs in files.values() for pair in pairs]
     needed = any(kind in degradation.MANY for kind, _ in conditions.values()) and clean
     voices = crowd(clean, rows, listener) if needed else []
-    check_voices(shard, clean, voices)
+    for path in beside if needed and not several(voices) else ():
+        check_generated(path)
+        voices = crowd(clean, [*rows, *spoken_rows(path)], listener)
+    check_voices([shard, *beside], clean, voices)
     with Tally("utterances", len(clean)) as done:
         for pairs in files.values():
             changed = list(_changed(params, pairs, conditions, voices, listener, output))
@@ -105,10 +115,22 @@ def run(
 Voices: TypeAlias = list[tuple[str, np.ndarray]]  # dialogue and sound
 
 
+def spoken_rows(shard: Path) -> list[Row]:
+    """The rows of a shard, with their dialogue."""
+    table = load_shard(shard, ["utterance", "media", "start", "end", "withheld"])
+    dialogues = artefacts.load_table(shard, {"utterance": pl.String, "dialogue": pl.String})
+    return table.join(dialogues, on="utterance", maintain_order="left").to_dicts()
+
+
+def several(voices: Voices) -> bool:
+    """Whether they are of more than one dialogue."""
+    return len({dialogue for dialogue, _ in voices}) > 1
+
+
 def crowd(clean: Sequence[tuple[Row, np.ndarray]], rows: Sequence[Row], listener: Listener) -> Voices:
     """The voices that babble: of the test utterances, and if those are one dialogue's, of others, too."""
     voices = [(row["dialogue"], sound) for row, sound in clean]
-    if len({dialogue for dialogue, _ in voices}) > 1:
+    if several(voices):
         return voices
     (alone,) = {dialogue for dialogue, _ in voices}
     for row in rows:
@@ -124,12 +146,13 @@ def crowd(clean: Sequence[tuple[Row, np.ndarray]], rows: Sequence[Row], listener
     return voices
 
 
-def check_voices(shard: Path, clean: Sequence[tuple[Row, np.ndarray]], voices: Voices) -> None:
+def check_voices(shards: Sequence[Path], clean: Sequence[tuple[Row, np.ndarray]], voices: Voices) -> None:
     """Raise PipelineError if there are voices, and all of one dialogue."""
-    if voices and len({dialogue for dialogue, _ in voices}) < 2:
+    if voices and not several(voices):
+        alone = clean[0][0]["dialogue"]
         raise PipelineError(
-            f"{shard}: all its sound is of the dialogue {clean[0][0]['dialogue']!r}, so there are no voices "
-            "of others that could babble. Set corpus.shards to fewer, or leave babble out of "
+            f"{', '.join(map(str, shards))}: all sound is of the dialogue {alone!r}, so there "
+            "are no voices of others that could babble. Set corpus.shards to fewer, or leave babble out of "
             "unreliable.kinds."
         )
 
@@ -164,6 +187,7 @@ def _changed(
                 output.parts[condition].absent(name, absence.SILENT)
             else:
                 made.append((name, piece))
+                output.gauges[condition][name] = gauges.of_sound(piece)
         yield condition, made
 
 
@@ -181,4 +205,4 @@ def _encode(model: Any, changed: Sequence[Changed], output: DegradedTable) -> No
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("shard", "splits*", "encoder"), outputs=("features", "index"))
+    stage.main(run, Params, inputs=("shard", "beside*", "splits*", "encoder"), outputs=("features", "index"))

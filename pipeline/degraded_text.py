@@ -4,14 +4,16 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 from pydantic import Field
 
-from pipeline.core import absence, stage
+from pipeline.core import absence, artefacts, stage
 from pipeline.core.device import computing, prepare
 from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.degradation import words as degradation
 from pipeline.degradation.drawing import generator
+from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, tested
 from pipeline.extraction.shard import load_shard
 from pipeline.settings.compute import EncodingSettings
@@ -38,6 +40,8 @@ def run(
     """
     device = prepare(params.device, params.threads)
     table = load_shard(shard, ["utterance", "text"])
+    dialogues = artefacts.load_table(shard, {"utterance": pl.String, "dialogue": pl.String})
+    dialogue = dict(dialogues.iter_rows())
     names = set(tested(shard, splits))
     texts = {name: text for name, text in table.iter_rows() if text is not None and text.strip()}
     own = [name for name in table["utterance"] if name in names]
@@ -48,6 +52,7 @@ def run(
         if name not in texts:
             output.absent(name, absence.NO_TEXT)
     confusions = degradation.Confusions(texts.values())
+    pairs = gauges.Pairs((dialogue[name], text) for name, text in texts.items())
     with Tally("conditions", len(conditions)) as done:
         for condition, (kind, level) in conditions.items():
             wrong = said = 0
@@ -60,6 +65,7 @@ def run(
                 output.realised[condition][name] = count / words
                 if told.strip():
                     heard[name] = told
+                    output.gauges[condition][name] = gauges.of_text(dialogue[name], told, pairs)
                 else:
                     output.parts[condition].absent(name, absence.NO_TEXT)
             with computing(device, params.precision):

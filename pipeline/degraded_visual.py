@@ -16,6 +16,7 @@ from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.degradation import picture as degradation
 from pipeline.degradation.drawing import generator
+from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, tested
 from pipeline.extraction.shard import load_shard
 from pipeline.settings.compute import EncodingSettings
@@ -46,7 +47,8 @@ def run(
     """
     device = prepare(params.device, params.threads)
     names = load_shard(shard, ["utterance"])["utterance"].to_list()
-    found = artefacts.load_table(faces / "utterances.parquet", ["utterance", "reason", "crops"])
+    found = artefacts.load_table(faces / "utterances.parquet", ["utterance", "score", "reason", "crops"])
+    boxes = artefacts.load_table(faces / "crops.parquet", ["utterance", "probability"])
     crops = artefacts.load_tensors(faces / "crops.safetensors", ["crops"])["crops"]
     counts = found["crops"].to_list()
     if found["utterance"].to_list() != names or sum(counts) != len(crops):
@@ -66,6 +68,8 @@ def run(
         if reasons[name] is not None:
             output.absent(name, reasons[name])
     seen = [(name, low, count) for name, low, count in seen if reasons[name] is None]
+    # what was known before a crop is degraded: faces are not looked for again
+    sure, scores = boxes["probability"].to_list(), dict(found.select("utterance", "score").iter_rows())
     with Tally("conditions", len(conditions)) as done:
         for condition, (kind, level) in conditions.items():
             parts = []
@@ -74,6 +78,8 @@ def run(
                 rng = generator(params.unreliable.seed, name, kind)
                 parts.append(degradation.degraded(kind, clean, int(level), rng))
                 output.realised[condition][name] = degradation.realised(kind, clean, parts[-1])
+                told = gauges.of_faces(sure[low : low + count], scores[name], parts[-1])
+                output.gauges[condition][name] = told
             with computing(device, params.precision):
                 encoded = model.encode(np.concatenate([crops[:0], *parts]))
             edges = np.cumsum([0, *map(len, parts)])

@@ -32,6 +32,7 @@ from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.training import ValidationMix
 from pipeline.training import checkpoint
 from pipeline.training.dialogues import Dataset
+from pipeline.training.networks import name_of, read_trust
 from pipeline.training.selection import RegressionScore, Selection
 
 log = logging.getLogger("pipeline")
@@ -58,17 +59,22 @@ def run(
     masks: Path,
     conflicts: Path,
     unreliable: Sequence[Path] = (),
+    trust: Sequence[Path] = (),
     weights: Path,
     epochs: Path,
     predictions: Path,
 ) -> None:
-    """Write the predictions of one variant and seed: `row`, `condition`, `draw`, `checkpoint` and values."""
+    """Write the predictions of one variant and seed: `row`, `condition`, `draw`, `checkpoint` and values.
+
+    trust: reliability inputs, one file for a network that reads them, else none.
+    """
     device = prepare(params.device, params.threads)
-    data = Dataset.load(dataset)
+    network, seen = checkpoint.load_network(weights)
+    told = read_trust(name_of(network), trust)
+    data = Dataset.load(dataset) if told is None else Dataset.load(dataset).gauged(told)
     task = data.facts["task"]
     test = Batch.cat(data.batches(("test",), DIALOGUES)).to(device)
-    frozen = Frozen.load(dataset, masks, conflicts, *unreliable)
-    network, seen = checkpoint.load_network(weights)
+    frozen = Frozen.load(dataset, masks, conflicts, *unreliable, trust=told)
     may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
     asked = Asked(test, list(families.views(frozen)), list(families.swaps(frozen)), may_see, params.batch)
 
@@ -182,6 +188,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset", "masks", "conflicts", "unreliable*", "weights", "epochs"),
+        inputs=("dataset", "masks", "conflicts", "unreliable*", "trust*", "weights", "epochs"),
         outputs=("predictions",),
     )

@@ -34,6 +34,7 @@ from pipeline.settings.report import ReportSettings
 from pipeline.training import checkpoint
 from pipeline.training.crossfit import fold_dialogues
 from pipeline.training.dialogues import HELD_OUT, Dataset
+from pipeline.training.networks import as_read_by, name_of
 
 log = logging.getLogger("pipeline")
 LIKELIHOOD = "log_likelihood"
@@ -141,6 +142,7 @@ class Fold:
                     f"and part {part} were expected. Pass the networks part by part, seed by seed."
                 )
             network, _ = checkpoint.load_network(path)
+            as_read_by(name_of(network), self.data, ())  # one that reads more is no student of this table
             network = network.to(device).eval()
             unseen = self.data.holding_out(names)
             batch = Batch.cat(unseen.batches((HELD_OUT,), DIALOGUES)).to(device)

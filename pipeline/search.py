@@ -30,6 +30,7 @@ from pipeline.settings.base import Settings
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.search import Choices, Range, Space, networks_tried
 from pipeline.training.dialogues import Dataset
+from pipeline.training.networks import as_read_by
 from pipeline.training.student import StudentSettings, train
 
 log = logging.getLogger("pipeline")
@@ -55,11 +56,13 @@ def run(
     trials: Path,
     best: Path,
     names: Sequence[Path] = (),
+    trust: Sequence[Path] = (),
 ) -> None:
     """Write one row a trial, and the best trial with the space that it was chosen from.
 
     `references` holds, for each kind that a trial may ask for, one file a seed in the order of the seeds;
-    `teacher` one file a seed, or none; `names` one file of the labels' names, or none. A search that was
+    `teacher` one file a seed, or none; `names` one file of the labels' names, or none;
+    `trust` one file of reliability inputs if some trial's network reads them, or none. A search that was
     interrupted goes on after its last whole trial.
     """
     device = prepare(params.device, params.threads)
@@ -68,7 +71,7 @@ def run(
     digest = run_digest(
         "pipeline.search",
         params.model_dump(mode="json"),
-        [dataset, masks, *references, *teacher, *names],
+        [dataset, masks, *references, *teacher, *names, *trust],
         device.type,
         also=[NETWORKS[name] for name in networks_tried(params.network.name, params.objective, params.space)],
     )
@@ -83,7 +86,8 @@ def run(
                 network=chosen.network, training=chosen.training, objective=chosen.objective, seed=seed
             )
             files = (wanted[place : place + 1], teacher[place : place + 1])
-            _, done = train(own, data, masks, *files, device, names=names)
+            read = as_read_by(own.own_network.name, data, trust)
+            _, done = train(own, read, masks, *files, device, names=names)
             scores.append(done.history[done.selected - 1])
         return {
             name: float(np.mean([row[name] for row in scores]))
@@ -236,6 +240,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset", "masks", "references*", "teacher*", "names*"),
+        inputs=("dataset", "masks", "references*", "teacher*", "names*", "trust*"),
         outputs=("trials", "best"),
     )

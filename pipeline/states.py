@@ -6,6 +6,7 @@ than the initial parameters of its seed.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from pipeline.evaluation.protocol import Frozen
 from pipeline.settings.compute import ComputeSettings
 from pipeline.training import checkpoint
 from pipeline.training.dialogues import Dataset
+from pipeline.training.networks import as_read_by, name_of
 
 log = logging.getLogger("pipeline")
 
@@ -44,15 +46,18 @@ def run(
     students: list[Path],
     states: Path,
     facts: Path,
+    trust: Sequence[Path] = (),
 ) -> None:
     """Write one row a test utterance, condition (first draw) and network, and the variance explained.
 
     Students are `student/{variant}/{seed}/weights.safetensors`. Columns: `variant`, `condition`, `row`, `x`,
     `y` (the plane) and `cosine`, to the teacher's state of the same utterance under the complete view.
+    trust: reliability inputs, one file if a network reads them, else none.
     """
     device = prepare(params.device, params.threads)
-    test = Batch.cat(Dataset.load(dataset).batches(("test",), DIALOGUES)).to(device)
-    rows = test.row[test.valid].cpu().numpy()
+    data = Dataset.load(dataset)
+    plain = Batch.cat(data.batches(("test",), DIALOGUES)).to(device)
+    rows = plain.row[plain.valid].cpu().numpy()
     # the first draw of every view
     views = [view for view in families.views(Frozen.load(dataset, masks)) if view.draw == 0]
     plane, anchor = None, None
@@ -62,6 +67,8 @@ def run(
         variant = path.parents[1].name
         network, seen = checkpoint.load_network(path)
         network = network.to(device).eval()
+        own = as_read_by(name_of(network), data, trust)
+        test = plain if own is data else Batch.cat(own.batches(("test",), DIALOGUES)).to(device)
         may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
         for view in views:
             fused = clean_states(network, viewed(test, view, may_see), params.batch).double().cpu().numpy()
@@ -99,4 +106,9 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("dataset", "masks", "teacher", "students*"), outputs=("states", "facts"))
+    stage.main(
+        run,
+        Params,
+        inputs=("dataset", "masks", "teacher", "students*", "trust*"),
+        outputs=("states", "facts"),
+    )

@@ -14,6 +14,7 @@ from pipeline.settings.heldout import HeldOutSettings
 from pipeline.training import loop
 from pipeline.training.crossfit import fold_dialogues
 from pipeline.training.dialogues import Dataset
+from pipeline.training.networks import as_read_by
 from pipeline.training.resume import ResumeFolder
 from pipeline.training.student import StudentSettings, train
 
@@ -35,18 +36,21 @@ def run(
     epochs: Path,
     history: Path,
     names: Sequence[Path] = (),
+    trust: Sequence[Path] = (),
 ) -> None:
     """Train on the views that the objective weighs; the teacher is only read through its references.
 
     `references` holds one file or none, `teacher` the weights to start from or none: a variant that needs
     one and does not get it raises PipelineError; one that needs none ignores it. `names`: the vectors of
-    the labels' names (stage label_names), one file or none. The masks are used for validation alone.
+    the labels' names (stage label_names), one file or none; `trust`: reliability inputs (stage trust), one
+    file for a network that reads them, else none. The masks are used for validation alone.
     """
     device = prepare(params.device, params.threads)
-    objective, data = params.objective, Dataset.load(dataset)
+    objective = params.objective
+    data = as_read_by(params.own_network.name, Dataset.load(dataset), trust)
     if params.held_out is not None:
         data = data.holding_out(fold_dialogues(data, params.folds)[params.held_out])
-    read = [dataset, masks, *names]
+    read = [dataset, masks, *names, *trust]
     if objective.initialisation == "teacher":
         read.append(_only(teacher, "--teacher", "objective.initialisation is 'teacher'"))
     if objective.needs_references:
@@ -80,6 +84,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset", "masks", "references*", "teacher*", "names*"),
+        inputs=("dataset", "masks", "references*", "teacher*", "names*", "trust*"),
         outputs=("weights", "epochs", "history"),
     )

@@ -12,7 +12,7 @@ from models.conditions import Condition
 from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY
+from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, gauges_of
 from pipeline.settings.base import Settings
 from pipeline.training import normalisation
 
@@ -44,18 +44,21 @@ def run(
     test = utterances.filter(pl.col("split") == "test").sort("row")
     known = artefacts.load_tensors(dataset / "features.safetensors")
     found: dict[Condition, tuple[np.ndarray, pl.DataFrame]] = {}
+    gauges: dict[str, np.ndarray] = {}
     for modality, paths in zip(MODALITIES, (text, audio, visual), strict=True):
         fitted = normalisation.stored(known, modality)
-        for condition, pooled, table in joined(modality, paths, test):
+        for condition, pooled, measured, table in joined(modality, paths, test):
             if pooled.shape[1] != len(fitted.mean):
                 raise PipelineError(
                     f"{paths[0]}: {pooled.shape[1]} features, the dataset has {len(fitted.mean)}. Rerun the "
                     f"stage degraded_{modality} for all shards."
                 )
+            gauges[gauges_of(condition)] = measured
             found[condition] = (fitted(pooled, table["available"].to_numpy().astype(bool)), table)
     order = {kind: place for place, kind in enumerate(DEGRADATIONS)}
     names = sorted(found, key=lambda name: order[name.kind])  # stable: levels stay in their order
     arrays = {str(name): found[name][0] for name in names}
+    arrays |= gauges
     arrays["rows"] = test["row"].to_numpy()
     arrays["available"] = np.array([found[name][1]["available"].to_numpy() for name in names], np.uint8)
     realised = {str(name): _mean(found[name][1]["realised"]) for name in names}
@@ -73,8 +76,8 @@ def _mean(levels: pl.Series) -> float | None:
 
 def joined(
     modality: str, paths: Sequence[Path], test: pl.DataFrame
-) -> list[tuple[Condition, np.ndarray, pl.DataFrame]]:
-    """By condition: features (T, D) and the index, in the order of the test utterances.
+) -> list[tuple[Condition, np.ndarray, np.ndarray, pl.DataFrame]]:
+    """By condition: features (T, D), reliability inputs (T, K) and the index, in the test utterances' order.
 
     Raises PipelineError if the shards do not hold each test utterance once under every condition.
     """
@@ -86,16 +89,21 @@ def joined(
     results = []
     for name in names:
         parts = [table.filter(pl.col("condition") == name) for table in tables]
-        if any(name not in arrays for arrays in stored) or any(
-            len(arrays[name]) != len(part) for arrays, part in zip(stored, parts, strict=True)
+        condition = Condition.parse(name)
+        own = (name, gauges_of(condition))
+        if any(array not in arrays for arrays in stored for array in own) or any(
+            len(arrays[array]) != len(part)
+            for arrays, part in zip(stored, parts, strict=True)
+            for array in own
         ):
             raise _unfit(modality, paths, f"a shard has no features of {name}, or another number")
         index = pl.concat(parts).with_row_index("source")
         table = test.select("row", "utterance").join(index, on="utterance", how="left", maintain_order="left")
         if table["source"].null_count() or table.height != test.height:
             raise _unfit(modality, paths, f"{name} lacks a test utterance, or has it twice")
-        pooled = np.concatenate([arrays[name] for arrays in stored])[table["source"].to_numpy()]
-        results.append((Condition.parse(name), pooled, table.drop("source")))
+        order = table["source"].to_numpy()
+        pooled, measured = (np.concatenate([arrays[array] for arrays in stored])[order] for array in own)
+        results.append((condition, pooled, measured, table.drop("source")))
     return results
 
 

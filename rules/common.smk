@@ -11,7 +11,7 @@ from pipeline.corpora.listing import listing, located
 from pipeline.core import precision
 from pipeline.core.digests import facts_digest
 from pipeline.core.registries import protocols
-from pipeline.core.registries.networks import NAMED, NETWORKS
+from pipeline.core.registries.networks import GAUGED, NAMED, NETWORKS
 from pipeline.reruns.pins import group_of, pins
 
 groups.of_present_jobs()

@@ -134,3 +134,30 @@ rule visual:
         "python -m pipeline.visual --params {params.cfg:q} --shard {input.shard:q}"
         " --faces {input.faces:q} --encoder {input.encoder:q} --features {output.features:q}"
         " --index {output.index:q} > {log:q} 2>&1"
+
+
+# how reliable what was extracted looks; asked for by variants whose network reads it, alone
+rule gauges:
+    input:
+        shard=f"{RUN}/shards/{{shard}}.parquet",
+        faces=f"{RUN}/faces/{{shard}}",
+    output:
+        gauges=f"{RUN}/features/gauges/{{shard}}.parquet",
+    log:
+        f"{LOGS}/gauges/{{shard}}.log",
+    benchmark:
+        f"{COSTS}/gauges/{{shard}}.tsv"
+    conda:
+        "../envs/encoders.yaml"
+    resources:
+        mem_mb=memory(3000),
+        runtime=120,
+    params:
+        **made_by(
+            "pipeline.gauges",
+            cfg=dict(encoder=CFG.encoders.audio, media=CFG.media),
+            unread=["encoder.weights"],
+        ),
+    shell:
+        "python -m pipeline.gauges --params {params.cfg:q} --shard {input.shard:q}"
+        " --faces {input.faces:q} --gauges {output.gauges:q} > {log:q} 2>&1"

@@ -112,6 +112,9 @@ rule states:
             f"{RUN}/{{fold}}/student/{variant}/{{seed}}/weights.safetensors"
             for variant in VARIANTS
         ],
+        trust=lambda wildcards: trust_for(
+            wildcards.fold, [network_named(wildcards.fold, name) for name in VARIANTS]
+        ),
     output:
         states=f"{RUN}/{{fold}}/states/{{seed}}.parquet",
         facts=f"{RUN}/{{fold}}/states/{{seed}}.json",
@@ -137,7 +140,7 @@ rule states:
         ),
     shell:
         "python -m pipeline.states --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --teacher {input.teacher:q} --students {input.students:q}"
+        " --masks {input.masks:q} --teacher {input.teacher:q} --students {input.students:q} --trust {input.trust:q}"
         " --states {output.states:q} --facts {output.facts:q} > {log:q} 2>&1"
 
 

@@ -210,6 +210,7 @@ rule evaluate:
     input:
         unpack(weights_of),
         dataset=f"{RUN}/{{fold}}/dataset",
+        trust=lambda wildcards: trust_for(wildcards.fold, network_of(wildcards)),
         masks=f"{RUN}/{{fold}}/protocol/masks.safetensors",
         conflicts=f"{RUN}/{{fold}}/protocol/conflicts.parquet",
         unreliable=lambda wildcards: unreliable_of(wildcards.fold),
@@ -239,7 +240,7 @@ rule evaluate:
         ),
     shell:
         "python -m pipeline.evaluate --params {params.cfg:q} --dataset {input.dataset:q}"
-        " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q} --weights {input.weights:q}"
+        " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q} --trust {input.trust:q} --weights {input.weights:q}"
         " --epochs {input.epochs:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 

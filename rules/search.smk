@@ -58,6 +58,7 @@ def search_inputs(wildcards):
             if start
         ],
         names=names_for(wildcards.fold, networks_searched(wildcards)),
+        trust=trust_for(wildcards.fold, networks_searched(wildcards)),
     )
 
 
@@ -102,7 +103,7 @@ rule search:
     shell:
         "python -m pipeline.search --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
-        " --names {input.names:q}"
+        " --names {input.names:q} --trust {input.trust:q}"
         " --trials {output.trials:q} --best {output.best:q} > {log:q} 2>&1"
 
 

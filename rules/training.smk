@@ -57,11 +57,39 @@ if not CORPUS.given:
             "python -m pipeline.label_names --params {params.cfg:q} --dataset {input.dataset:q}"
             " --encoder {input.encoder:q} --names {output.names:q} > {log:q} 2>&1"
 
+    # how reliable the features are, for networks of GAUGED
+    rule trust:
+        input:
+            dataset=f"{RUN}/{{fold}}/dataset",
+            gauges=expand(f"{RUN}/features/gauges/{{shard}}.parquet", shard=SHARDS),
+        output:
+            trust=f"{RUN}/{{fold}}/trust.safetensors",
+        log:
+            f"{LOGS}/trust/{{fold}}.log",
+        benchmark:
+            f"{COSTS}/trust/{{fold}}.tsv"
+        conda:
+            "../envs/training.yaml"
+        resources:
+            mem_mb=memory(2500),
+            runtime=30,
+        params:
+            **made_by("pipeline.trust"),
+        shell:
+            "python -m pipeline.trust --params {params.cfg:q} --dataset {input.dataset:q}"
+            " --gauges {input.gauges:q} --trust {output.trust:q} > {log:q} 2>&1"
+
 
 def names_for(fold, networks):
     """The vectors of the labels' names, if one of these networks begins from them and there are any."""
     read = not CORPUS.given and any(name in NAMED for name in networks)
     return [f"{RUN}/{fold}/label_names.safetensors"] if read else []
+
+
+def trust_for(fold, networks):
+    """The reliability inputs, if one of these networks reads them."""
+    read = any(name in GAUGED for name in networks)
+    return [f"{RUN}/{fold}/trust.safetensors"] if read else []
 
 
 rule teacher:
@@ -215,6 +243,7 @@ def student_inputs(wildcards):
         references=[stored] if objective.needs_references else [],
         teacher=[f"{RUN}/{fold}/teacher/{seed}/weights.safetensors"] if start else [],
         names=names_for(fold, network_of(wildcards)),
+        trust=trust_for(fold, network_of(wildcards)),
     )
 
 
@@ -251,7 +280,7 @@ rule student:
     shell:
         "python -m pipeline.student --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --references {input.references:q} --teacher {input.teacher:q}"
-        " --names {input.names:q}"
+        " --names {input.names:q} --trust {input.trust:q}"
         " --weights {output.weights:q} --epochs {output.epochs:q} --history {output.history:q}"
         " > {log:q} 2>&1"
 

@@ -81,9 +81,16 @@ if DEGRADED:
             " --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
             " --index {output.index:q} > {log:q} 2>&1"
 
+    def shard_beside(wildcards):
+        """Another shard, whose voices babble where this one has a single dialogue."""
+        other = (int(wildcards.shard) + 1) % len(SHARDS)
+        asked = "babble" in UNRELIABLE.kinds and len(SHARDS) > 1
+        return [f"{RUN}/shards/{other}.parquet"] if asked else []
+
     rule degraded_audio:
         input:
             shard=f"{RUN}/shards/{{shard}}.parquet",
+            beside=shard_beside,
             splits=TESTED,
             encoder=f"{RUN}/encoders/audio",
         output:
@@ -114,7 +121,7 @@ if DEGRADED:
                 unread=["encoder.weights"],
             ),
         shell:
-            "python -m pipeline.degraded_audio --params {params.cfg:q} --shard {input.shard:q}"
+            "python -m pipeline.degraded_audio --params {params.cfg:q} --shard {input.shard:q} --beside {input.beside:q}"
             " --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
             " --index {output.index:q} > {log:q} 2>&1"
 

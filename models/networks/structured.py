@@ -8,6 +8,7 @@ from training counts and learnt on; its marginals are the answer. Of scores it i
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -92,16 +93,21 @@ class Modality(nn.Module):
         available: Bool[Tensor, "b n"],
         speaker: Int[Tensor, "b n"],
         valid: Bool[Tensor, "b n"],
+        trust: Float[Tensor, "b n"] | None = None,
     ) -> tuple[Float[Tensor, "b n h"], Float[Tensor, "b n c"]]:
+        """trust: how much of a slot is read, between 0, as if it were absent, and 1; None: all of it."""
         there = available[..., None]
         # the contents of an absent slot go before anything touches them: a NaN times 0 is still NaN
         seen = self.feature_dropout(torch.where(there, features, 0.0))
-        x = torch.where(there, self.project(seen), self.absent)
+        read, direct, shown = self.project(seen), self.direct(seen), available
+        if trust is not None:
+            share, shown = trust[..., None], available & (trust > 0)
+            read, direct = share * read + (1 - share) * self.absent, share * direct
+        x = torch.where(there, read, self.absent)
         x = x + self.speaker(speaker.clamp(0, self.speaker.num_embeddings - 1))
         states = self.through(x, speaker, valid)
-        shown = available.any(dim=1)[:, None, None]
-        told = torch.where(shown, self.evidence(self.dropout(states)), 0.0)
-        return states, torch.where(there, self.direct(seen), 0.0) + told
+        told = torch.where(shown.any(dim=1)[:, None, None], self.evidence(self.dropout(states)), 0.0)
+        return states, torch.where(there, direct, 0.0) + told
 
 
 class Network(network.Network):
@@ -153,11 +159,21 @@ class Network(network.Network):
     def forward(self, batch: Batch) -> Chained:
         return self.answer(batch, *self.read(batch))
 
-    def read(self, batch: Batch) -> tuple[Float[Tensor, "b n 3 h"], Float[Tensor, "b n 3 c"]]:
+    def trusting(self, batch: Batch, trust: Float[Tensor, "b n 3"]) -> Chained:
+        """The answer where each slot is trusted so much: 1 wherever it is read as ever, 0 as if absent."""
+        return self.answer(batch, *self.read(batch, trust), trust)
+
+    def read(
+        self, batch: Batch, trust: Float[Tensor, "b n 3"] | None = None
+    ) -> tuple[Float[Tensor, "b n 3 h"], Float[Tensor, "b n 3 c"]]:
         """States of the modalities through the dialogue, and what each says by itself."""
         parts = [
             self.modalities[name](
-                batch.features[name], batch.available[..., index], batch.speaker, batch.valid
+                batch.features[name],
+                batch.available[..., index],
+                batch.speaker,
+                batch.valid,
+                None if trust is None else trust[..., index],
             )
             for index, name in enumerate(MODALITIES)
         ]
@@ -166,10 +182,16 @@ class Network(network.Network):
         return states, evidence
 
     def answer(
-        self, batch: Batch, states: Float[Tensor, "b n 3 h"], evidence: Float[Tensor, "b n 3 c"]
+        self,
+        batch: Batch,
+        states: Float[Tensor, "b n 3 h"],
+        evidence: Float[Tensor, "b n 3 c"],
+        trust: Float[Tensor, "b n 3"] | None = None,
     ) -> Chained:
         """What follows from states and evidence."""
-        fused = self.through(self.fusion(states, batch.available), batch.speaker, batch.valid)
+        # (networks that exchange the fusion for another know of no trust)
+        fuse = self.fusion if trust is None else partial(self.fusion, trust=trust)
+        fused = self.through(fuse(states, batch.available), batch.speaker, batch.valid)
         unary = self.residual(self.dropout(fused))
         if self.shape.evidence:
             unary = unary + evidence.sum(dim=2)
@@ -178,8 +200,10 @@ class Network(network.Network):
         # sums over a whole dialogue lose too much in bfloat16
         with torch.autocast(unary.device.type, enabled=False):
             wide = unary.to(torch.promote_types(unary.dtype, torch.float32))
-            told = self._scores if self.shape.outputs == 1 else self._labels
-            answer, beliefs = told(wide, batch)
+            if self.shape.outputs == 1:
+                answer, beliefs = self._scores(wide, batch, trust)
+            else:
+                answer, beliefs = self._labels(wide, batch)
         return Chained(answer, fused, met, evidence, beliefs)
 
     def _labels(
@@ -194,15 +218,16 @@ class Network(network.Network):
         return answer, beliefs.log_softmax(dim=-1)
 
     def _scores(
-        self, unary: Float[Tensor, "b n 1"], batch: Batch
+        self, unary: Float[Tensor, "b n 1"], batch: Batch, trust: Float[Tensor, "b n 3"] | None
     ) -> tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
         """Posterior means under a chain of Gaussians, and what they are without an utterance's own evidence.
 
-        The more is shown, the surer an utterance is.
+        The more is shown (and trusted), the surer an utterance is.
         """
         mean = unary[..., 0]
         sure = functional.softplus(self.precision)
-        precision = sure[0] + (batch.available * sure[1:-1]).sum(dim=-1)
+        shown = batch.available if trust is None else batch.available * trust
+        precision = sure[0] + (shown * sure[1:-1]).sum(dim=-1)
         pull = 0.95 * torch.sigmoid(self.pull)[0]
         found, variance = score_posterior(mean, precision, pull, sure[-1], batch.speaker, batch.valid)
         whole = 1 / torch.where(batch.valid, variance, 1.0)

@@ -18,7 +18,7 @@ from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.degraded import missing
 from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
-from pipeline.evaluation.results import MILDEST, MISSING, SIMPLE, UNTAUGHT, WHOLE
+from pipeline.evaluation.results import LESS_HARM, MILDEST, MISSING, SIMPLE, UNTAUGHT, WHOLE
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
 from pipeline.settings.report import ReportSettings, diagnostic
@@ -96,9 +96,11 @@ def compare(
     trained variant against the readable ceiling, against each row without a network and against the students
     without a teacher, outside the family and under every condition. Of unreliable media `other` may also be
     another view of the same variant: `complete`, `missing` (without the degraded modality) and, of the worst
-    level of a kind, `mildest` (its mildest level). Raises PipelineError if seeds or
-    conditions differ, if the reference has no predictions, or if the resamples are too few for any test to be
-    decided.
+    level of a kind, `mildest` (its mildest level); and `reference_harm`: its difference from `missing` minus
+    that of the reference variant, at the worst level of a kind and in the mean over all.
+
+    Raises PipelineError if seeds or conditions differ, if the reference has no predictions, or if the
+    resamples are too few for any test to be decided.
     """
     family = _family(trained, settings)
     _check_conditions(sums, trained)
@@ -120,6 +122,7 @@ def compare(
         rows += _differences(values, family, trained, metric, settings)
         for name, conditions in values.items():
             rows += _harm(name, conditions, metric, settings.level)
+        rows += _less_harm(values, trained, metric, settings)
     for metric, row in CONFLICT_METRICS.items():
         for name, one in sums.items():
             if row.resampled and one.conflict:
@@ -272,6 +275,36 @@ def _harm(variant: str, values: Mapping[Condition, np.ndarray], metric: str, lev
                 if other in values:
                     gap = values[condition] - values[other]
                     yield _row((variant, name, condition, metric), gap, level)
+
+
+def _less_harm(
+    values: Mapping[str, Mapping[Condition, np.ndarray]],
+    trained: Sequence[str],
+    metric: str,
+    settings: ReportSettings,
+) -> Iterator[dict]:
+    """The harm of trusting a degraded channel: its mean over all, and others' minus the reference's."""
+    harms = {name: _harms(values[name]) for name in trained}
+    reference = harms[settings.reference]
+    for name, own in harms.items():
+        for condition, harm in own.items():
+            if condition.is_mean:
+                yield _row((name, MISSING, condition, metric), harm, settings.level)
+            if name != settings.reference:
+                yield _row((name, LESS_HARM, condition, metric), harm - reference[condition], settings.level)
+
+
+def _harms(values: Mapping[Condition, np.ndarray]) -> dict[Condition, np.ndarray]:
+    """Resampled scores minus those without the degraded channel: at the worst levels, and their mean over all
+    levels."""
+    found = {
+        condition: values[condition] - values[missing(condition)]
+        for condition in values
+        if condition.family == FAMILY and not condition.is_mean and missing(condition) in values
+    }
+    worst = {condition.kind: condition for condition in found}
+    mean = {next(iter(found)).mean: np.mean(list(found.values()), axis=0)} if found else {}
+    return {condition: found[condition] for condition in worst.values()} | mean
 
 
 def _row(key: tuple[str, str | None, Condition, str], values: np.ndarray, level: float) -> dict:

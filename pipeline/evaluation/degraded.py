@@ -11,7 +11,8 @@ from models.conditions import Condition
 from models.modalities import LETTERS, MODALITIES, SUBSETS
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import DEGRADATIONS
+from pipeline.core.registries.degradations import DEGRADATIONS, gauges_of
+from pipeline.evaluation.trust import Trust
 
 
 def letter(condition: Condition) -> str:
@@ -33,10 +34,11 @@ class Degraded:
     rows: np.ndarray  # int (T,), of the dataset, rising
     there: Mapping[Condition, np.ndarray]  # bool (T,): what the degraded modality still has
     realised: Mapping[Condition, float | None]  # mean over the utterances that have it
+    trust: Trust | None = None  # reliability inputs stand behind the features
     loaded: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def load(cls, path: Path, test: np.ndarray) -> "Degraded":
+    def load(cls, path: Path, test: np.ndarray, trust: Trust | None = None) -> "Degraded":
         """Read the file of a fold; `test` are the rows of its test split.
 
         Raises PipelineError if those are others, or a condition is of no kind that is known.
@@ -52,13 +54,21 @@ class Degraded:
             if name.kind not in DEGRADATIONS:
                 raise PipelineError(f"{path}: nothing is known of the degradation {name.kind!r}. {mend}")
         there = dict(zip(names, arrays["available"] > 0, strict=True))
-        return cls(path, arrays["rows"], there, dict(zip(names, told.values(), strict=True)))
+        return cls(path, arrays["rows"], there, dict(zip(names, told.values(), strict=True)), trust)
 
     def features(self, condition: Condition) -> np.ndarray:
-        """Normalised features, float32 (T, D), zeros where absent."""
+        """Normalised features, float32 (T, D), zeros where absent; with reliability inputs (T, D + K)."""
         if not self.loaded:
-            self.loaded.update(artefacts.load_tensors(self.path, [str(name) for name in self.there]))
-        return self.loaded[str(condition)]
+            wanted = [str(name) for name in self.there]
+            if self.trust is not None:
+                wanted += map(gauges_of, self.there)
+            self.loaded.update(artefacts.load_tensors(self.path, wanted))
+        features = self.loaded[str(condition)]
+        if self.trust is None:
+            return features
+        measured = self.loaded[gauges_of(condition)]
+        told = self.trust.normalised(DEGRADATIONS[condition.kind].modality, measured)
+        return np.concatenate([features, told], axis=1)
 
 
 class Replaced(Mapping[str, np.ndarray]):
@@ -78,6 +88,8 @@ class Replaced(Mapping[str, np.ndarray]):
         features = self.degraded.features(self.condition)
         if name not in held:
             held[name] = artefacts.load_tensors(self.dataset / "features.safetensors", [name])[name]
+            if self.degraded.trust is not None:
+                held[name] = np.concatenate([held[name], self.degraded.trust.inputs[name]], axis=1)
         result = held[name].copy()
         result[self.degraded.rows] = features
         return result

@@ -15,6 +15,7 @@ from models.conditions import Condition
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.degraded import Degraded
+from pipeline.evaluation.trust import Trust
 
 
 def read_condition(name: str, where: str) -> Condition:
@@ -38,9 +39,17 @@ class Frozen:
 
     @classmethod
     def load(
-        cls, dataset: Path, masks: Path, conflicts: Path | None = None, unreliable: Path | None = None
+        cls,
+        dataset: Path,
+        masks: Path,
+        conflicts: Path | None = None,
+        unreliable: Path | None = None,
+        *,
+        trust: Trust | None = None,
     ) -> "Frozen":
         """Read a fold; without `conflicts` there are no swaps, without `unreliable` no degraded features.
+
+        trust: reliability inputs, where degraded features are to have theirs behind them.
 
         Raises PipelineError if a mask, or what was degraded, is not of this dataset.
         """
@@ -58,7 +67,7 @@ class Frozen:
         columns = ["kind", "draw", "row", "donor"]
         swaps = artefacts.load_table(conflicts, columns) if conflicts else pl.DataFrame(schema=columns)
         test = utterances.filter(pl.col("split") == "test")["row"].sort().to_numpy()
-        degraded = Degraded.load(unreliable, test) if unreliable else None
+        degraded = Degraded.load(unreliable, test, trust) if unreliable else None
         return cls(dataset, utterances, available, drawn, swaps, degraded)
 
     def features(self, modality: str) -> np.ndarray:

@@ -15,6 +15,7 @@ SIMPLE = ("product", "product_chain", "early_chain")  # rows without a network (
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
 WHOLE, MISSING, MILDEST = "complete", "missing", "mildest"  # other views, beside unreliable media
+LESS_HARM = "reference_harm"  # what the reference variant has of the difference from `missing`
 UNTAUGHT = "modality_dropout"  # students of incomplete views without a teacher
 TITLES = {"product_chain": "product and chain", "early_chain": "early fusion and chain"}
 MARK = "†"

@@ -5,11 +5,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from models.conditions import Condition
 from pipeline.core import artefacts
-from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY
+from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, gauges_of
+from pipeline.core.registries.gauges import GAUGES
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.settings.unreliable import UnreliableSettings
 
@@ -45,11 +47,12 @@ def tested(shard: Path, splits: Sequence[Path]) -> list[str]:
 
 
 class DegradedTable:
-    """Features of some utterances under every condition, gathered in any order."""
+    """Features and reliability inputs of some utterances under every condition, gathered in any order."""
 
     def __init__(self, utterances: Sequence[str], conditions: Sequence[Condition], dimension: int) -> None:
         self.parts = {name: FeatureTable(utterances, dimension, keep_frames=False) for name in conditions}
         self.realised: dict[Condition, dict[str, float]] = {name: {} for name in conditions}
+        self.gauges: dict[Condition, dict[str, np.ndarray]] = {name: {} for name in conditions}
 
     def absent(self, utterance: str, reason: str) -> None:
         """An utterance that has nothing to degrade."""
@@ -68,13 +71,20 @@ class DegradedTable:
                 rows.append((str(name), utterance, reason is None, reason, finite))
         table = pl.DataFrame(rows, schema=INDEX, orient="row")
         named = json.dumps([str(name) for name in self.parts])
-        artefacts.save_tensors(
-            features, {str(name): part.pooled for name, part in self.parts.items()}, {"conditions": named}
-        )
+        arrays = {str(name): part.pooled for name, part in self.parts.items()}
+        arrays |= {gauges_of(name): self._gauges(name) for name in self.parts}
+        artefacts.save_tensors(features, arrays, {"conditions": named})
         artefacts.save_table(index, table)
         for (name,), own in table.group_by("condition", maintain_order=True):
             absences = dict(own["reason"].drop_nulls().value_counts(sort=True).iter_rows())
             log.info("%s: %s of %s, absent: %s", name, _mean(own), _measured(str(name)), absences)
+
+    def _gauges(self, condition: Condition) -> np.ndarray:
+        """The reliability inputs, float32 (N, K), NaN where nothing was measured."""
+        own, utterances = self.gauges[condition], self.parts[condition].utterances
+        unknown = np.full(len(GAUGES[DEGRADATIONS[condition.kind].modality]), np.nan)
+        values = [own.get(name, unknown) for name in utterances]
+        return np.array(values, np.float32).reshape(len(utterances), len(unknown))
 
 
 def _mean(own: pl.DataFrame) -> str:

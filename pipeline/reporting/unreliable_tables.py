@@ -1,13 +1,14 @@
 """The tables of P5: by kind and level for the reference variant, and the harm of every variant by kind."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from models.conditions import COMPLETE, Condition
 from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY
 from pipeline.evaluation.degraded import missing
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.protocols.unreliable import words
-from pipeline.evaluation.results import MILDEST, MISSING, WHOLE, Cell, Results, title
+from pipeline.evaluation.results import LESS_HARM, MILDEST, MISSING, WHOLE, Cell, Results, title
 from pipeline.reporting.markup import Table, number
 from pipeline.reporting.summary import Context
 
@@ -88,15 +89,38 @@ def kinds_table(context: Context) -> Table:
 
 
 def harm_table(context: Context) -> Table:
-    """The harm of trusting a degraded channel, at the worst level of each kind, variant by variant."""
-    return _by_kind(
+    """The harm of trusting a degraded channel, at the worst level of each kind, variant by variant.
+
+    Below each row stands how much less of it every other variant has than the reference.
+    """
+    own = title(context.reference)
+    table = _by_kind(
         context,
         "P5: the worst level minus the same channel missing",
         MISSING,
         "Score at the worst level of each kind minus that of the same networks without the channel, with its "
-        "paired interval: below 0 is the harm of trusting it (of an error, above 0).",
+        "paired interval: below 0 is the harm of trusting it (of an error, above 0). Minus "
+        f"{own}: that difference minus the one of {own}, paired over the same dialogues and seeds; above 0 "
+        "(of an error, below) is less harm. The mean is over all kinds and levels. None is corrected for the "
+        "number of comparisons.",
         ("better than missing", "worse than missing", "not told apart from missing"),
     )
+    results, metric = context.results, context.metric
+    worst = [conditions[-1] for conditions in kinds(results).values()]
+    worst = [one for one in worst if results.difference(context.reference, MISSING, one, metric)]
+    rows = list(table.rows)
+    if worst:
+        mean = worst[0].mean
+        cells = [results.difference(name, MISSING, mean, metric) for name in results.trained]
+        rows.append(["mean", "all", *cells, "–"])
+        worst.append(mean)
+    paired: list[list[Cell | str | None]] = []
+    for row, condition in zip(rows, worst, strict=True):
+        paired.append(list(row))
+        gaps = [results.difference(name, LESS_HARM, condition, metric) for name in results.trained]
+        if any(gap is not None for gap in gaps):
+            paired.append([f"– minus {own}", "", *gaps, ""])
+    return replace(table, rows=paired)
 
 
 def _by_kind(context: Context, heading: str, other: str, note: str, said: tuple[str, str, str]) -> Table:

@@ -32,6 +32,7 @@ GROUPS = {
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
         "pipeline.label_names",
+        "pipeline.gauges",
         *("pipeline.degraded_text", "pipeline.degraded_audio", "pipeline.degraded_visual"),
         *ENCODERS.values(),
     ),
@@ -46,6 +47,7 @@ GROUPS = {
             "pipeline.simple",
             "pipeline.payoff",
             "pipeline.unreliable",
+            "pipeline.trust",
         ),
         *("pipeline.scores", "pipeline.export", "pipeline.states"),
         *NETWORKS.values(),

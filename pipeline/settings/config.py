@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from pipeline.core.registries.networks import GAUGED
 from pipeline.settings.annotate import AnnotateSettings, ExportSettings
 from pipeline.settings.base import Settings
 from pipeline.settings.compute import ComputeSettings
@@ -164,6 +165,7 @@ class Config(ComputeSettings, NamedSettings):
         self._oracles_are_told_from_methods()
         self._corpus_has_the_folds()
         self._what_may_differ_by_fold()
+        self._reliability_can_be_read()
         if self.unreliable.kinds and self.corpus.row.given:
             raise ValueError(
                 f"unreliable.kinds: media are degraded before the encoders, and corpus.name is "
@@ -201,6 +203,22 @@ class Config(ComputeSettings, NamedSettings):
                     f"report.{key}: {name} learns from an oracle, so it is not compared as a method; "
                     "name another variant (what it gains stands in the table distillation)"
                 )
+
+    def _reliability_can_be_read(self) -> None:
+        """Raise ValueError where a network is to read how reliable features are, and cannot."""
+        if self.network.name in GAUGED:
+            raise ValueError(
+                f"network.name: {self.network.name} reads how reliable each feature is, and the teacher does "
+                f"not, so only students have it; leave network.name at structured, and write "
+                f"network: {self.network.name} in an entry of variants"
+            )
+        for key, names in (("compare", self.compare), ("search.spaces", self.search.spaces)):
+            for name in names:
+                if self.corpus.row.given and self.objective_of(name).network in GAUGED:
+                    raise ValueError(
+                        f"{key}: {name} reads how reliable the extraction takes features to be, and those of "
+                        f"corpus.name {self.corpus.name} were extracted elsewhere; leave {name} out"
+                    )
 
     def _corpus_has_the_folds(self) -> None:
         """Raise ValueError for folds that the corpus does not have, or that test the same.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.registries.networks import NETWORKS
+from pipeline.core.registries.networks import NETWORKS, SECTIONS
 from pipeline.settings.base import Settings
 
 # one of the registry's names, which a type checker cannot know
@@ -15,7 +15,7 @@ else:
 
 
 class StructuredSettings(Settings):
-    """What only the network `structured` reads."""
+    """What the networks `structured` and `gated` read."""
 
     chain: Literal["own", "pairs"] = Field(
         "own", description="Which labels are linked: a speaker's own, or also the last one of anybody else"
@@ -77,7 +77,9 @@ class NetworkSettings(Settings):
     speakers: int = Field(8, ge=1, le=64, description="Speakers of a dialogue told apart; later ones share")
     reach: int = Field(8, ge=1, le=256, description="Distance in utterances beyond which all count alike")
 
-    structured: StructuredSettings = Field(StructuredSettings(), description="Read for name: structured")
+    structured: StructuredSettings = Field(
+        StructuredSettings(), description="Read for name: structured, and network: gated"
+    )
     anchored: AnchoredSettings = Field(AnchoredSettings(), description="Read for network: anchored")
     balanced: BalancedSettings = Field(BalancedSettings(), description="Read for network: balanced")
     decoupled: DecoupledSettings = Field(DecoupledSettings(), description="Read for network: decoupled")
@@ -91,16 +93,17 @@ class NetworkSettings(Settings):
 
     def keys_of(self, name: str) -> dict[str, Any]:
         """The keys that a network may read: those that all share, and those of the section of its name."""
-        own = getattr(self, name, None)
+        own = getattr(self, SECTIONS.get(name, name), None)
         shared = {key: value for key, value in self if not isinstance(value, Settings)}
         return shared | (dict(own) if isinstance(own, Settings) else {})
 
     def read_by(self, *names: str) -> "NetworkSettings":
         """The same settings, the sections of all other networks at their defaults: they are not read."""
+        read = [SECTIONS.get(name, name) for name in names]
         defaults = {
             key: type(self).model_fields[key].get_default(call_default_factory=True)
             for key, value in self
-            if isinstance(value, Settings) and key not in names
+            if isinstance(value, Settings) and key not in read
         }
         return self.model_copy(update=defaults)
 

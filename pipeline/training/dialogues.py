@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.digests import facts_digest
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation.trust import Trust
 
 log = logging.getLogger("pipeline")
 
@@ -31,7 +32,7 @@ class Dataset:
 
     utterances: pl.DataFrame
     facts: dict
-    features: dict[str, torch.Tensor]  # by modality, float32 (U, D)
+    features: dict[str, torch.Tensor]  # by modality, float32 (U, D); with reliability inputs (U, D + K)
     available: torch.Tensor  # bool (U, 3), what the corpus really has
     label: torch.Tensor  # int64 (U,), -1: unlabelled
     score: torch.Tensor  # float32 (U,), NaN: none
@@ -40,6 +41,7 @@ class Dataset:
     split: tuple[str, ...]  # split of each dialogue
     index: torch.Tensor  # int64 (dialogues, longest), rows of the dataset, -1 on padding
     dialogue: torch.Tensor  # int64 (U,), index into `names`
+    gauges: dict[str, int] = field(default_factory=dict)  # K: the last columns of features, NaN: not known
 
     @staticmethod
     def load(folder: Path) -> "Dataset":
@@ -53,6 +55,18 @@ class Dataset:
         facts = artefacts.load_json(folder / "facts.json", ["task", "labels"])
         _check(folder, tensors, table)
         return Dataset.build(table, facts, tensors)
+
+    def gauged(self, trust: Trust) -> "Dataset":
+        """The same dataset with reliability inputs beside the features of each modality.
+
+        Raises PipelineError if they are of other utterances.
+        """
+        trust.check(self.utterances["utterance"].to_list())
+        features = {
+            name: torch.cat([values, torch.from_numpy(trust.inputs[name])], dim=1)
+            for name, values in self.features.items()
+        }
+        return replace(self, features=features, gauges=trust.counts)
 
     @staticmethod
     def build(table: pl.DataFrame, facts: dict, tensors: dict[str, np.ndarray]) -> "Dataset":
@@ -104,7 +118,7 @@ class Dataset:
 
     @property
     def dimensions(self) -> dict[str, int]:
-        return {name: int(value.shape[1]) for name, value in self.features.items()}
+        return {name: int(v.shape[1]) - self.gauges.get(name, 0) for name, v in self.features.items()}
 
     def dialogues(self, split: str) -> tuple[str, ...]:
         """Names of the dialogues of a split, in dataset order."""

@@ -68,7 +68,7 @@ def build_network(
     dataset.require_targets()
     torch.manual_seed(stream(seed, INITIAL))
     network = networks.build(
-        settings.name, dataset.dimensions, dataset.outputs, settings.keys_of(settings.name)
+        settings.name, dataset.dimensions, dataset.outputs, settings.keys_of(settings.name), dataset.gauges
     )
     network.begin(dataset.batches(["train"], COUNTED))
     for path in names:

@@ -39,9 +39,11 @@ class Step:
         )
         own = objective.unreliable
         self.corruption = CorruptionRates(own.share, own.kinds, own.least, own.most)
+        self.gauges = data.gauges
         self.noises: Noises | None = None
         if own.share > 0:
-            features = {name: values[rows] for name, values in data.features.items()}
+            widths = data.dimensions
+            features = {name: values[rows, : widths[name]] for name, values in data.features.items()}
             self.noises = Noises.of(features, data.available[rows])
         # a channel that the variant may never see cannot carry a conflict
         may_carry = set(letters_of(objective.modalities))
@@ -61,7 +63,9 @@ class Step:
         if self.weights.sees("incomplete"):
             incomplete = batch.showing(drawn_view(batch, objective.views, generator))
             if self.noises is not None:
-                incomplete = unreliable_view(batch, incomplete, self.noises, self.corruption, generator)
+                incomplete = unreliable_view(
+                    batch, incomplete, self.noises, self.corruption, generator, self.gauges
+                )
             incomplete = incomplete.to(device)
         if self.weights.sees("conflict"):
             target = torch.where(batch.valid, self.target[batch.row.clamp(min=0)], torch.nan)

@@ -1,5 +1,7 @@
 """Laws of training views with unreliable features (docs/method.md, Objective)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from dialogues import DIMENSIONS, make_batch
@@ -133,3 +135,29 @@ def test_a_modality_that_training_lacks_is_left_as_it_is():
         view = unreliable_view(batch, batch, empty, rates, torch.Generator().manual_seed(0))
         for name in MODALITIES:
             assert torch.equal(view.features[name], batch.features[name])
+
+
+@quick
+@given(lengths=lengths, seed=seeds, kind=st.sampled_from(CORRUPTIONS))
+def test_reliability_inputs_become_unusual_and_the_features_change_as_without_them(lengths, seed, kind):
+    """The last column here: what is not known stays so, and only slots that changed are moved."""
+    plain = make_batch(lengths, seed)
+    inputs = {name: torch.zeros(*values.shape[:2], 1) for name, values in plain.features.items()}
+    inputs["text"][:, 0] = torch.nan
+    wide = replace(plain, features={k: torch.cat([v, inputs[k]], -1) for k, v in plain.features.items()})
+    rates = CorruptionRates(1.0, (kind,), 0.5, 0.5)
+    one = unreliable_view(plain, plain, NOISES, rates, torch.Generator().manual_seed(seed))
+    counts = dict.fromkeys(MODALITIES, 1)
+    two = unreliable_view(wide, wide, NOISES, rates, torch.Generator().manual_seed(seed), counts)
+    hit = False
+    for place, name in enumerate(MODALITIES):
+        own, moved = two.features[name][..., :-1], two.features[name][..., -1]
+        if not hit:  # what is drawn later differs
+            assert torch.equal(own, one.features[name])
+        known = inputs[name][..., 0].isfinite()
+        assert torch.equal(moved.isfinite(), known)
+        changed = known & (moved != 0)
+        assert not (changed & ~plain.available[..., place]).any()
+        hit = hit or bool((one.features[name] != plain.features[name]).any())
+    if kind == "noise" and hit:
+        assert any(bool((two.features[name][..., -1] != 0).any()) for name in MODALITIES)

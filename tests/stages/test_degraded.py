@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 
 from models.conditions import Condition
-from pipeline import audio, degraded_audio, degraded_text, degraded_visual, text, visual
+from pipeline import audio, degraded_audio, degraded_text, degraded_visual, gauges, text, visual
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.degradations import gauges_of
+from pipeline.core.registries.gauges import GAUGES, table_name
 from pipeline.settings.unreliable import UnreliableSettings
 
 SENTENCES = ("I never said that at all", "Well, what did you say then?", "Nothing", None)
@@ -70,15 +72,19 @@ def world(tmp_path_factory):
             "utterance": [row["utterance"] for row in rows],
             "reason": [None if count else "no_face" for count in counts],
             "crops": pl.Series(counts, dtype=pl.Int32),
+            "score": [0.1 * place if count else None for place, count in enumerate(counts)],
         }
     )
     artefacts.save_table(folder / "faces" / "utterances.parquet", found)
-    artefacts.save_table(folder / "faces" / "crops.parquet", pl.DataFrame({"utterance": owners}))
+    artefacts.save_table(
+        folder / "faces" / "crops.parquet",
+        pl.DataFrame({"utterance": owners, "probability": np.linspace(0.5, 1, len(owners))}),
+    )
     artefacts.save_tensors(folder / "faces" / "crops.safetensors", {"crops": crops})
     return folder
 
 
-def degraded(world, encoders, modality, out, splits=("a", "b"), **settings):
+def degraded(world, encoders, modality, out, splits=("a", "b"), more=None, **settings):
     """Features by condition and utterance, and the index."""
     own = UnreliableSettings(**{"kinds": KINDS[modality], **settings})
     stage = STAGES[modality]
@@ -91,8 +97,26 @@ def degraded(world, encoders, modality, out, splits=("a", "b"), **settings):
         **faces,
         encoder=encoders[modality],
         **paths,
+        **(more or {}),
     )
-    return artefacts.load_tensors(paths["features"]), artefacts.load_table(paths["index"])
+    found = artefacts.load_tensors(paths["features"])
+    own = {name: values for name, values in found.items() if not name.startswith("gauges/")}
+    assert {f"gauges/{name}" for name in own} == found.keys() - own.keys()
+    return own, artefacts.load_table(paths["index"])
+
+
+def measured(world, out):
+    """By modality and utterance what the stage gauges measures of the clean media."""
+    gauges.run(
+        gauges.Params(), shard=world / "0.parquet", faces=world / "faces", gauges=out / "gauges.parquet"
+    )
+    table = artefacts.load_table(out / "gauges.parquet")
+    found = {}
+    for name, columns in GAUGES.items():
+        own = table.select(table_name(name, column) for column in columns)
+        rows = own.fill_null(float("nan")).to_numpy()
+        found[name] = dict(zip(table["utterance"], rows, strict=True))
+    return found
 
 
 def clean(world, encoders, modality, out):
@@ -133,6 +157,42 @@ def test_level_0_is_the_clean_feature_bit_for_bit(world, encoders, modality, tmp
         assert own["reason"].to_list() == told["reason"].to_list()
         for name, vector in zip(own["utterance"], found[condition], strict=True):
             assert vector.tobytes() == wanted[name].tobytes(), name
+    known = measured(world, tmp_path)[modality]
+    stored = artefacts.load_tensors(tmp_path / "f.safetensors")
+    for condition in conditions:
+        for name, vector in zip(known, stored[gauges_of(condition)], strict=True):
+            assert np.array_equal(vector, known[name], equal_nan=True), name
+
+
+def test_what_is_degraded_is_measured_again(world, encoders, tmp_path):
+    known = measured(world, tmp_path)
+    moved = {("audio", "noise/0", "range"): -1, ("visual", "blur/3", "sharpness"): -1}
+    moved |= {("visual", "mouth/3", "flat"): 1, ("text", "misheard/0.9", "words"): -1}
+    for (modality, condition, column), sign in moved.items():
+        degraded(world, encoders, modality, tmp_path, errors=(0.9,))
+        stored = artefacts.load_tensors(tmp_path / "f.safetensors")[f"gauges/unreliable/{condition}"]
+        place = GAUGES[modality].index(column)
+        gaps = [row[place] - known[modality][name][place] for name, row in zip(TESTED, stored, strict=True)]
+        gaps = [gap for gap in gaps if np.isfinite(gap)]
+        assert gaps and np.sign(np.mean(gaps)) == sign
+    # an absent slot has nothing that was measured
+    index = artefacts.load_table(tmp_path / "f.parquet").filter(condition="unreliable/misheard/0.9")
+    assert np.isnan(stored[~index["available"].to_numpy()]).all()
+
+
+@pytest.mark.fault(
+    "faces", "reliability of crops of another shard", "an error names the folder and the stage"
+)
+def test_reliability_is_not_measured_on_other_faces(world, tmp_path):
+    rows = artefacts.load_table(world / "0.parquet")[1:]
+    artefacts.save_table(tmp_path / "0.parquet", rows)
+    with pytest.raises(PipelineError, match=r"faces: not the faces of .*0\.parquet"):
+        gauges.run(
+            gauges.Params(),
+            shard=tmp_path / "0.parquet",
+            faces=world / "faces",
+            gauges=tmp_path / "gauges.parquet",
+        )
 
 
 @pytest.mark.parametrize("modality", STAGES)
@@ -185,7 +245,7 @@ def test_sound_that_was_moved_out_of_the_utterance_is_silence(world, encoders, t
 
 @pytest.mark.fault(
     "sound",
-    "babble in a shard that holds one dialogue",
+    "babble where all sound is of one dialogue",
     "an error says what to change in the configuration",
 )
 def test_babble_needs_voices_of_others(world, encoders, tmp_path):
@@ -193,8 +253,16 @@ def test_babble_needs_voices_of_others(world, encoders, tmp_path):
     artefacts.save_table(tmp_path / "0.parquet", rows)
     for name in ("a", "b"):
         artefacts.save_table(tmp_path / f"{name}.parquet", artefacts.load_table(world / f"{name}.parquet"))
-    with pytest.raises(PipelineError, match=r"all its sound is of the dialogue 'd0'.*corpus\.shards"):
+    with pytest.raises(PipelineError, match=r"all sound is of the dialogue 'd0'.*corpus\.shards"):
         degraded(tmp_path, encoders, "audio", tmp_path)
+    # of a shard with one dialogue they are those of the shard beside it, and the same as in one shard
+    others = artefacts.load_table(world / "0.parquet").filter(pl.col("dialogue") != "d0")
+    artefacts.save_table(tmp_path / "1.parquet", others)
+    beside = {"beside": [tmp_path / "1.parquet"]}
+    apart, _ = degraded(tmp_path, encoders, "audio", tmp_path, ("a",), beside, kinds=("babble",))
+    together, _ = degraded(world, encoders, "audio", tmp_path, ("a",), kinds=("babble",))
+    for name, vectors in together.items():
+        assert vectors.any() and np.allclose(apart[name], vectors, atol=1e-5)
     # of a single test dialogue the voices are those of the others, in whichever split they are
     _, index = degraded(world, encoders, "audio", tmp_path, splits=("a",), kinds=("babble",))
     assert index.filter("available").height == 16

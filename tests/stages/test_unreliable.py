@@ -215,6 +215,18 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
         read.score("corekd", noisy, metric).mean
         - read.score("corekd", Condition.parse("unreliable/noise/10"), metric).mean
     )
+    mean = Condition.parse("unreliable/mean")
+    harms = {name: read.difference(name, "missing", noisy, metric).mean for name in ("corekd", "teacher")}
+    less = read.difference("teacher", "reference_harm", noisy, metric)
+    assert less.mean == pytest.approx(harms["teacher"] - harms["corekd"])
+    assert (
+        less.low <= less.mean <= less.high
+        and read.difference("corekd", "reference_harm", noisy, metric) is None
+    )
+    every = [read.difference("corekd", "missing", Condition.parse(name), metric).mean for name in NAMES]
+    assert read.difference("corekd", "missing", mean, metric).mean == pytest.approx(np.mean(every))
+    own = read.comparisons.filter(pl.col("other").is_in(["missing", "reference_harm"]))
+    assert len(own) and own["p"].null_count() == own["p_holm"].null_count() == len(own)
     said = artefacts.load_table(predictions[1]).filter(checkpoint="selected")
     column = "probabilities" if task == "classification" else "score"
     answers = {name: said.filter(condition=name).sort("row") for name in ("complete", "unreliable/noise/0")}
@@ -248,6 +260,7 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     assert "noise 10" in page and "mouth 3" in page and "SNR (dB), share of pixels" in page
     assert ("ece" in page) == (task == "classification")
     assert "worst level minus the same channel" in (results / "tables" / "unreliable_harm.md").read_text()
+    assert "– minus CoRe-KD" in (results / "tables" / "unreliable_harm.md").read_text()
     assert "| mouth" in (results / "tables" / "unreliable_kinds.md").read_text()
     assert "noise" not in (results / "tables" / "bar.md").read_text()
     figures.run(figures.Params(report=report), **shown, folder=results / "protocol")

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 FAMILY = "unreliable"  # of the conditions
 
 
+def gauges_of(condition: object) -> str:
+    """The name of the array of a condition's reliability inputs, beside that of its features."""
+    return f"gauges/{condition}"
+
+
 @dataclass(frozen=True)
 class Degradation:
     """What tables and settings need to know of a kind."""

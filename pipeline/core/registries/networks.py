@@ -13,6 +13,7 @@ NETWORKS = {
     "attention": "models.networks.attention",
     "balanced": "models.networks.balanced",
     "decoupled": "models.networks.decoupled",
+    "gated": "models.networks.gated",
     "imputation": "models.networks.imputation",
     "structured": "models.networks.structured",
 }
@@ -22,12 +23,19 @@ BESIDE = {
     "anchored": ("beliefs", "anchors"),
     "balanced": ("beliefs", "pace"),
     "decoupled": ("beliefs", "parts"),
+    "gated": ("beliefs",),
     "imputation": ("guesses",),
     "structured": ("beliefs",),
 }
 
 # the networks that begin from the text encoder's vectors of the labels' names, where a corpus has words
 NAMED = ("anchored",)
+
+# the networks that read how reliable the features are (stage trust)
+GAUGED = ("gated",)
+
+# whose section of `network` a network reads that has none of its own
+SECTIONS = {"gated": "structured"}
 
 
 def network(name: str) -> ModuleType:
