@@ -16,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.splits import SPLITS
 from pipeline.corpora import reading, siblings, times, transcripts
 from pipeline.corpora.drawing import given_or_drawn
-from pipeline.corpora.listing import files, once
+from pipeline.corpora.listing import files, no_files, once
 from pipeline.corpora.rows import Corpus
 from pipeline.corpora.transcripts import Cue
 from pipeline.settings.corpus import CorpusSettings
@@ -41,8 +41,11 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     """Each medium below the folder and its transcript (None: whole, without words).
 
     Raises PipelineError for a medium without a transcript (unless `whole`), a transcript without a medium,
-    two transcripts or two media of one name, or a folder without any.
+    two transcripts or two media of one name, what has such a name and is no file, or a folder without any.
     """
+    for path, _ in no_files(folder):
+        if path.suffix.lower() in VIDEOS + SOUNDS:
+            raise _no_medium(path)
     media: dict[Path, list[Path]] = {}
     texts: list[Path] = []
     # of a folder that is linked in twice one counts, for its dialogues would lie in two splits
@@ -65,12 +68,14 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
         )
     alone = sorted(set(spoken) - set(media))
     if alone:
-        _no_file(alone[0])
+        _no_folder(alone[0])
         raise PipelineError(
             f"{spoken[alone[0]][0]}: a transcript without a video of the same name beside it. Add the video "
             "(docs/corpora/folder.md lists the endings), or move the file elsewhere."
         )
     bare = sorted(set(media) - set(spoken))
+    for place in sorted({name.parent for name in bare}):
+        siblings.check_files(place.iterdir(), {name.name for name in bare if name.parent == place})
     if bare and untranscribed == "error":
         raise PipelineError(
             f"{media[bare[0]][0]}: no transcript of the same name (.srt, .vtt, .csv) beside it "
@@ -98,14 +103,19 @@ def _by_name(found: Sequence[Path], media: Mapping[Path, Sequence[Path]]) -> dic
     return spoken
 
 
-def _no_file(name: Path) -> None:
-    """Raise PipelineError if what has the name of a medium is a folder, a pipe or a link to nothing."""
+def _no_medium(path: Path) -> PipelineError:
+    """The error of what has the name of a medium and is no file."""
+    return PipelineError(
+        f"{path}: it is {kind(path)}, and a file with picture or sound is expected. Put the file there (or "
+        "mount the disk that the link leads to), or move it and its transcript elsewhere."
+    )
+
+
+def _no_folder(name: Path) -> None:
+    """Raise PipelineError if what has the name of a medium with a transcript is a folder."""
     for path in sorted(name.parent.iterdir()):
         if path.stem == name.name and path.suffix.lower() in VIDEOS + SOUNDS:
-            raise PipelineError(
-                f"{path}: it is {kind(path)}, and a file with picture or sound is expected. Put the file "
-                "there (or mount the disk that the link leads to), or move it and its transcript elsewhere."
-            )
+            raise _no_medium(path)
 
 
 def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tuple[str, ...]:

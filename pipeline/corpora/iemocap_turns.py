@@ -45,8 +45,9 @@ def evaluated(session: str, folder: Path) -> list[Turn]:
     turns: list[Turn] = []
     for path in files:
         before = len(turns)
+        named = re.compile(rf"\b{re.escape(path.stem)}_[FM]\d{{3}}\b")
         for number, line in enumerate(reading.lines(reading.read_text(path)), 1):
-            if line.lstrip().startswith("["):
+            if line.lstrip().startswith("[") or named.search(line):
                 turns.append(_turn(session, path, line.strip(), f"{path}, line {number}"))
                 reading.first_only(seen, turns[-1].utterance, turns[-1].where)
         if len(turns) == before:

@@ -59,11 +59,16 @@ def files(folder: Path) -> Iterator[Path]:
     file (a pipe, a link to nothing) does not count. Raises PipelineError for a folder that may not be listed
     or looked into, for nobody would see that its dialogues are missing.
     """
-    yield from _below(folder, ())
+    return (path for path, found in _below(folder, ()) if found == FILE)
 
 
-def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """`files`, without what leads back to one of the real paths `above`."""
+def no_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What lies below a folder and is neither file nor folder, and what it is in words; as `files`."""
+    return ((path, found) for path, found in _below(folder, ()) if found != FILE)
+
+
+def _below(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """What lies below and is no folder, with its `kind`, without what leads back to a real path `above`."""
     real = os.path.realpath(folder)
     if real in above:
         return
@@ -79,8 +84,8 @@ def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     for name, found in kinds.items():
         if found == FOLDER:
             yield from _below(folder / name, (*above, real))
-        elif found == FILE:
-            yield folder / name
+        else:
+            yield folder / name, found
 
 
 def once(paths: Iterable[Path]) -> Iterator[Path]:

@@ -70,14 +70,14 @@ def from_csd(path: Path, times: Mapping[Clip, tuple[float, float]]) -> dict[Clip
     """Sentiment (first column) by clip; a label's clip is the transcript line with its times.
 
     times: start and end (s) of every transcript line. A label without a line within NEAREST is left out and
-    logged; of two labels for one line the nearer counts. Raises PipelineError for another layout, or two
-    labels that are as near and not the same.
+    logged; of two labels for one line the nearer counts, and the other is logged if it says otherwise. Raises
+    PipelineError for another layout, or two labels that are as near and not the same.
     """
     own: dict[str, list[tuple[int, float, float]]] = {}
     for (video, clip), (start, end) in times.items():
         own.setdefault(video, []).append((clip, start, end))
     best: dict[Clip, tuple[float, float]] = {}
-    lost = 0
+    lost, farther = 0, 0
     for video, intervals, features in _entries(path):
         for (start, end), row in zip(intervals, features, strict=True):
             score = reading.score(float(row[0]), f"{path}, video {video}")
@@ -95,10 +95,18 @@ def from_csd(path: Path, times: Mapping[Clip, tuple[float, float]]) -> dict[Clip
                     f"{path}, video {video}, {start:g} s to {end:g} s: labelled twice, {former[1]:g} and "
                     f"{score:g}. Remove one of them."
                 )
-            elif (video, clip) not in best or distance < best[video, clip][0]:
-                best[video, clip] = (distance, score)
+            else:
+                farther += former is not None and former[1] != score
+                if former is None or distance < former[0]:
+                    best[video, clip] = (distance, score)
     if lost:
         log.info("%s: %d labels have no transcript line at their time and are left out", path, lost)
+    if farther:
+        log.info(
+            "%s: %d labels lie farther from their transcript line than another, and are left out",
+            path,
+            farther,
+        )
     return {key: score for key, (_, score) in best.items()}
 
 

@@ -1,8 +1,10 @@
 """Which transcript belongs to a video: that of its name beside it. Nothing to load here."""
 
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from pipeline.core.disk import FILE, kind
 from pipeline.core.errors import PipelineError
 
 SUFFIXES = (".srt", ".vtt", ".csv")
@@ -26,10 +28,24 @@ def untagged(path: Path) -> str | None:
     return found[1] if found else None
 
 
+def check_files(paths: Iterable[Path], stems: Collection[str]) -> None:
+    """Raise PipelineError for what has the name of a transcript of one of the media, and is no file.
+
+    paths: what lies in their folder; stems: the names of the media, without their endings.
+    """
+    for path in sorted(paths):
+        named = is_transcript(path) and (path.stem in stems or untagged(path) in stems)
+        if named and (found := kind(path)) != FILE:
+            raise PipelineError(
+                f"{path}: it is {found}, and a transcript is expected. Put the file there (or mount the disk "
+                "that the link leads to), or move it elsewhere."
+            )
+
+
 def beside(video: Path) -> list[Path]:
     """The transcripts beside a video, sorted: those of its name or, if none, those with a language in it.
 
-    Raises PipelineError if its folder cannot be listed.
+    Raises PipelineError if its folder cannot be listed, or what has such a name is no file.
     """
     try:
         names = [path for path in video.absolute().parent.iterdir() if path.name.startswith(video.stem)]
@@ -39,6 +55,7 @@ def beside(video: Path) -> list[Path]:
             f"{video}: the folder cannot be searched for a transcript ({error}). Name the transcript, or let "
             "the folder be read."
         ) from error
+    check_files(names, [video.stem])
     found = [path for path in there if is_transcript(path)]
     same = [path for path in found if path.stem == video.stem]
     # talk.en.srt is that of talk.en.mp4, if there is one

@@ -32,6 +32,7 @@ COMMENT = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:\s.*)?", re.S)
 ARROWS = "lines of times without the arrow -->"
 UNPARTED = "cues without a blank line between them"
 TORN = "cues with a blank line within"
+BEFORE = "lines before the first cue"
 
 
 @dataclass
@@ -90,6 +91,9 @@ class _Reader:
             self.comment = False
         elif self.found and not self.comment:
             self.found[-1].add(line, place, self.blank)
+        elif not self.found and not self.webvtt:
+            # of WebVTT they are its header
+            self.repaired[BEFORE] += COUNTER.fullmatch(line) is None
         self.before, self.blank = line, not line.strip()
         self.above = line if line.strip() else self.above
 
@@ -109,7 +113,7 @@ class _Reader:
             self.repaired[ARROWS] += found is not None
         if found:
             return reading.seconds(found[1], where), reading.seconds(found[2], where)
-        if not self.comment and (("-->" in line and fresh) or (self.found and FAULTY.fullmatch(line))):
+        if not self.comment and (("-->" in line and fresh) or FAULTY.fullmatch(line)):
             raise PipelineError(f"{where}: {line[:80]!r} is no line of times. Mend it.")
         return None
 

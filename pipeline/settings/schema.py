@@ -107,6 +107,15 @@ def _limits(limits: Sequence[Any]) -> list[str]:
     return said
 
 
+def _bare(text: str) -> bool:
+    """Whether YAML reads a text as itself without quotes."""
+    try:
+        return bool(text) and not set(text) & set(":#,[]{}\n") and yaml.safe_load(text) == text
+    except (yaml.YAMLError, ValueError):
+        # what YAML takes for the beginning of something else, for a date that is none, or not at all
+        return False
+
+
 def plain(value: Any) -> str:
     """A value as a person writes it in YAML, on one line."""
     if isinstance(value, BaseModel):
@@ -116,8 +125,7 @@ def plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(plain(entry) for entry in value) + "]"
     if isinstance(value, str):
-        bare = value and yaml.safe_load(value) == value and not set(value) & set(":#,[]{}\n")
-        return value if bare else json.dumps(value, ensure_ascii=False)
+        return value if _bare(value) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     return repr(value)

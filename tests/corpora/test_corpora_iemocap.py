@@ -178,6 +178,13 @@ def test_strict_counts_name_what_differs(base):
             r"Ses01F_impro01\.txt, line \d+: ends at 0\.5 s, starts at 1\.0 s",
         ),
         kind(
+            "IEMOCAP: a turn without its bracket",
+            "refused, with its line",
+            "[0.0000 - 1.0000]",
+            "0.0000 - 1.0000]",
+            r"Ses01F_impro01\.txt, line \d+: .* is not a turn",
+        ),
+        kind(
             "IEMOCAP: a turn without its label",
             "refused, with its line",
             "\tneu\t",

@@ -1,6 +1,7 @@
 """CMU-MOSEI: both trees, both kinds of labels, strange ids, folds."""
 
 import json
+import logging
 import shutil
 
 import fixture_trees as trees
@@ -240,6 +241,18 @@ def test_a_segment_with_two_scores_is_named(tmp_path):
     other = packed(tmp_path / "b.csd", [[0.0, 2.0]] * 2, [[1.0], [-1.0]])
     with pytest.raises(PipelineError, match=r"b\.csd, video 9, 0 s to 2 s: labelled twice, 1 and -1"):
         mosei_labels.from_csd(other, times)
+
+
+@pytest.mark.fault(
+    "labels",
+    "CMU-MOSEI: two labels of a .csd near one line, with other scores",
+    "the nearer, and the log counts it",
+)
+def test_two_labels_near_one_line_are_counted(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    near = packed(tmp_path / "a.csd", [[0.0, 2.1], [0.0, 2.0], [0.1, 2.1]], [[-1.0], [1.0], [-2.0]])
+    assert mosei_labels.from_csd(near, {("9", 0): (0.0, 2.0)}) == {("9", 0): 1.0}
+    assert "2 labels lie farther from their transcript line than another" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,14 @@ SRT = [
         id="spoken-arrow",
     ),
     kind(
+        "words before the first line of times",
+        "left out, and counted in the log",
+        f"1\nlost\n\n1\n{FIRST}\none\n\n2\n{SECOND}\ntwo\n",
+        TWO,
+        subtitles.BEFORE,
+        id="before",
+    ),
+    kind(
         "a player's position behind the times",
         "it is no word",
         f"1\n{FIRST} X1:40 X2:600 Y1:20 Y2:50\none\n\n2\n{SECOND}\ntwo\n",
@@ -363,6 +371,13 @@ REFUSED = [
         "1\n00:00:0a,000 --> 00:00:02,000\nhello\n",
         r"t\.srt, line 2: .* is no line of times",
         id="letter",
+    ),
+    kind(
+        "a time that cannot be read in the first cue, with another arrow",
+        "refused, with its line",
+        f"1\n00:00:01,000 -> 00:0O:02,000\none\n\n2\n{SECOND}\ntwo\n",
+        r"t\.srt, line 2: .* is no line of times",
+        id="first",
     ),
     kind(
         "a cue without an end",

@@ -9,7 +9,7 @@ from unprivileged import unprivileged
 
 from pipeline import manifest
 from pipeline.core.errors import PipelineError
-from pipeline.corpora import folder, meld
+from pipeline.corpora import folder, meld, siblings
 from pipeline.corpora.listing import listing, located
 
 REFUSED = "refused, with its name, before anything is written"
@@ -49,6 +49,42 @@ def test_what_has_the_name_of_a_video_and_is_none_is_named(tmp_path, what):
     ODD[what](base / "talk1.mp4")
     with pytest.raises(PipelineError, match=rf"talk1\.mp4: it is {what}.* file with picture or sound"):
         read(base)
+
+
+ALONE = {
+    "a pipe": "a pipe with the name of a video, without a transcript",
+    "a link to": "a link to nothing with the name of a video, without a transcript",
+}
+
+
+@pytest.mark.parametrize("what", cases("corpora", ALONE, REFUSED))
+def test_what_has_the_name_of_a_video_is_named_without_a_transcript_too(tmp_path, what):
+    base = trees.own_folder(tmp_path, dialogues=1)
+    ODD[what](base / "deep.mp4")
+    with pytest.raises(PipelineError, match=rf"deep\.mp4: it is {what}.* file with picture or sound"):
+        folder.read(trees.settings("folder", base, own={"untranscribed": "whole"}), [])
+
+
+WORDLESS = {
+    "a folder": "a folder with the name of a transcript",
+    "a pipe": "a pipe with the name of a transcript",
+    "a link to": "a link to nothing with the name of a transcript",
+}
+
+
+@pytest.mark.parametrize("name", ["talk1.srt", "talk1.en.vtt"])
+@pytest.mark.parametrize("what", cases("corpora", WORDLESS, "refused: its words would be missing"))
+def test_what_has_the_name_of_a_transcript_and_is_none_is_named(tmp_path, what, name):
+    base = trees.own_folder(tmp_path, dialogues=2)
+    (base / "talk1.csv").unlink()
+    ODD[what](base / name)
+    said = rf"{name}: it is {what}.* a transcript is expected"
+    for untranscribed in ("whole", "error"):
+        with pytest.raises(PipelineError, match=said):
+            folder.read(trees.settings("folder", base, own={"untranscribed": untranscribed}), [])
+    with pytest.raises(PipelineError, match=said):
+        siblings.beside(base / "talk1.mp4")
+    assert siblings.beside(base / "talk0.mp4") == [base / "talk0.csv"]
 
 
 @pytest.mark.fault("corpora", "a video may not be read (mode 000)", "an absence; all others are read")

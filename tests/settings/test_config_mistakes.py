@@ -313,6 +313,15 @@ MISTAKES = {
         r"mine\.yaml: over \d+ keys",
     ),
     "NUL": ("run: a\0b\n", r"mine\.yaml: not YAML \(unacceptable character"),
+    "NUL, written with a backslash": (
+        'run: "a\\0b"\n',
+        r"'run' is \"a\\u0000b\"; expected: text, of the form",
+    ),
+    "text that begins as an alias of YAML": ('run: "*a"\n', r"'run' is \"\*a\"; expected: text, of the form"),
+    "text that is nearly a date": (
+        'run: "2024-99-99"\n',
+        r"'run' is \"2024-99-99\"; expected: text, of the form",
+    ),
     "run that is a path": ("run: ../mine\n", r"'run' is \.\./mine; expected: text, of the form"),
 }
 
