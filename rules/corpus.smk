@@ -101,6 +101,7 @@ checkpoint manifest:
                 "corpus.folds",
                 "corpus.validation",
                 "corpus.seed",
+                "corpus.text",
                 *OTHER_CORPORA,
             ],
         ),
@@ -132,7 +133,13 @@ rule splits:
             "pipeline.splits",
             CORPUS.module,
             cfg=lambda wildcards: dict(corpus=CFG.corpus, fold=wildcards.fold),
-            unread=["corpus.folds", "corpus.shards", "corpus.counts", *OTHER_CORPORA],
+            unread=[
+                "corpus.folds",
+                "corpus.shards",
+                "corpus.counts",
+                "corpus.text",
+                *OTHER_CORPORA,
+            ],
         ),
     shell:
         "python -m pipeline.splits --params {params.cfg:q} --manifest {input.manifest:q}"

@@ -55,6 +55,7 @@ GROUPS = {
     "annotate": (
         "pipeline.annotate",
         "pipeline.transcribe",
+        "pipeline.recognised",
         *ENCODERS.values(),
         *DETECTORS.values(),
         *NETWORKS.values(),

@@ -7,6 +7,8 @@ import fixture_trees as trees
 import numpy as np
 import polars as pl
 import pytest
+from films import write
+from spoken import CLEAR, RATE, TINY, place_recogniser, speech, word_errors
 from workflow import copy_project, snakemake, write_overlay
 
 from pipeline.core import artefacts
@@ -133,3 +135,27 @@ def test_features(tmp_path, encoders):
     facts = check_results(run)
     assert facts["dimensions"] == {"text": 5, "audio": 3, "visual": 1}
     assert reasons(run, "audio") == reasons(run, "visual") == {"not_given"}
+
+
+def test_the_words_of_a_corpus_may_be_those_that_are_recognised(tmp_path, encoders):
+    wave, spans = speech(CLEAR[:2])
+    (tmp_path / "own").mkdir()
+    write(tmp_path / "own/talk.mp4", 2, wave, RATE)
+    cues = "".join(f"{start},{end},Ann,Wrong,joy\n" for start, end in spans)
+    trees.write_text(tmp_path / "own/talk.csv", f"start,end,speaker,text,label\n{cues}")
+    (tmp_path / "weights").mkdir()
+    for placed in encoders.iterdir():
+        (tmp_path / "weights" / placed.name).symlink_to(placed)
+    place_recogniser(tmp_path)
+    run = through(
+        tmp_path,
+        tmp_path / "weights",
+        {"name": "folder", "folder": str(tmp_path / "own"), "text": "recognised"},
+        "runs/small/features/text/0.parquet",
+        recognition={"weights": {"name": TINY.name, "revision": TINY.revision, "files": {"model.bin": ""}}},
+        device="cpu",
+    )
+    told = artefacts.load_table(run / "recognised/0.parquet")
+    assert word_errors(" ".join(CLEAR[:2]), " ".join(told["text"])) <= 0.1
+    assert artefacts.load_table(run / "manifest.parquet")["text"].to_list() == ["Wrong"] * 2
+    assert artefacts.load_table(run / "features/text/0.parquet")["available"].all()

@@ -1,7 +1,5 @@
 """Speech of a synthesiser becomes words by a small real recogniser; other sound does not."""
 
-import os
-
 import fixture_trees as trees
 import numpy as np
 import polars as pl
@@ -17,20 +15,6 @@ from pipeline.speech.sentences import WORDS
 
 pytestmark = pytest.mark.slow
 CPU = {"device": "cpu", "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def recogniser(tmp_path_factory):
-    """The folder that the stage weights makes of what was placed by hand."""
-    base = tmp_path_factory.mktemp("hub")
-    place_recogniser(base)
-    former = os.getcwd()
-    os.chdir(base)
-    try:
-        weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=base / "recogniser")
-    finally:
-        os.chdir(former)
-    return base / "recogniser"
 
 
 def heard(recogniser, tmp_path, wave, **settings) -> pl.DataFrame:
