@@ -70,7 +70,8 @@ def run(params: Params, *, shard: Path, recogniser: Path, told: Path) -> None:
     # a wrong path lacks all files
     reasons = [lacking.get(name) for name in table["media"]]
     media.check_readable(table["media"].to_list(), reasons, faults=(absence.FILE_MISSING,))
-    given = artefacts.load_table(shard)
+    # of a folder whose transcripts are in part recognised
+    given = artefacts.load_table(shard).drop("words", "words_confidence", strict=False)
     whole = given.drop("text").join(pl.concat(found), on="utterance", how="left", maintain_order="left")
     whole = whole.select(*given.columns, "words_confidence", words=pl.lit("recognised"))
     silent = whole["text"].null_count()

@@ -12,7 +12,11 @@ def loaders(modality):
 
 # whose words are read, and the confidence below which recognised ones are an absence
 SPOKEN = "recognised" if CFG.corpus.text == "recognised" else "shards"
-UNSURE = dict(unsure=CFG.recognition.sentences.unsure) if SPOKEN == "recognised" else {}
+UNSURE = (
+    dict(unsure=CFG.recognition.sentences.unsure)
+    if SPOKEN == "recognised" or CFG.corpus.transcribed
+    else {}
+)
 
 if SPOKEN == "recognised":
 

@@ -60,7 +60,7 @@ def load_words(path: Path, unsure: float | None) -> tuple[list[str], dict[str, s
     for name, text, *confidence in table.iter_rows():
         if text is None or not text.strip():
             reasons[name] = absence.NO_TEXT
-        elif unsure is not None and confidence[0] < unsure:
+        elif unsure is not None and confidence[0] is not None and confidence[0] < unsure:
             reasons[name] = absence.ASR_UNSURE
         else:
             texts[name] = text

@@ -56,6 +56,7 @@ GROUPS = {
         "pipeline.annotate",
         "pipeline.transcribe",
         "pipeline.recognised",
+        "pipeline.transcripts",
         *ENCODERS.values(),
         *DETECTORS.values(),
         *NETWORKS.values(),

@@ -74,6 +74,11 @@ class CorpusSettings(Settings):
         return CORPORA[self.name]
 
     @property
+    def transcribed(self) -> bool:
+        """Whether media without a transcript are recognised before the manifest is made."""
+        return self.name == "folder" and self.own.untranscribed == "recognised"
+
+    @property
     def label_protocol(self) -> str:
         """The protocol of the labels, where the corpus has several: the one named, or its first."""
         return self.protocol or next(iter(self.row.protocols), "")

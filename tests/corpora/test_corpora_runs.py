@@ -137,25 +137,31 @@ def test_features(tmp_path, encoders):
     assert reasons(run, "audio") == reasons(run, "visual") == {"not_given"}
 
 
-def test_the_words_of_a_corpus_may_be_those_that_are_recognised(tmp_path, encoders):
+def test_words_may_be_recognised_with_and_without_a_transcript(tmp_path, encoders):
     wave, spans = speech(CLEAR[:2])
     (tmp_path / "own").mkdir()
-    write(tmp_path / "own/talk.mp4", 2, wave, RATE)
+    for name in ("bare", "talk"):
+        write(tmp_path / f"own/{name}.mp4", 2, wave, RATE)
     cues = "".join(f"{start},{end},Ann,Wrong,joy\n" for start, end in spans)
     trees.write_text(tmp_path / "own/talk.csv", f"start,end,speaker,text,label\n{cues}")
     (tmp_path / "weights").mkdir()
     for placed in encoders.iterdir():
         (tmp_path / "weights" / placed.name).symlink_to(placed)
     place_recogniser(tmp_path)
+    own = {"untranscribed": "recognised"}
     run = through(
         tmp_path,
         tmp_path / "weights",
-        {"name": "folder", "folder": str(tmp_path / "own"), "text": "recognised"},
+        {"name": "folder", "folder": str(tmp_path / "own"), "text": "recognised", "own": own},
         "runs/small/features/text/0.parquet",
         recognition={"weights": {"name": TINY.name, "revision": TINY.revision, "files": {"model.bin": ""}}},
         device="cpu",
     )
+    rows = artefacts.load_table(run / "manifest.parquet")
+    assert rows["words"].to_list() == ["recognised", "recognised", "given", "given"]
+    assert rows["text"].to_list()[2:] == ["Wrong", "Wrong"]
+    assert rows["start"].to_list()[:2] == pytest.approx([start for start, _ in spans], abs=0.25)
     told = artefacts.load_table(run / "recognised/0.parquet")
-    assert word_errors(" ".join(CLEAR[:2]), " ".join(told["text"])) <= 0.1
-    assert artefacts.load_table(run / "manifest.parquet")["text"].to_list() == ["Wrong"] * 2
+    said = [rows["text"][:2], told["text"][2:]]
+    assert all(word_errors(" ".join(CLEAR[:2]), " ".join(texts)) <= 0.1 for texts in said)
     assert artefacts.load_table(run / "features/text/0.parquet")["available"].all()
