@@ -15,7 +15,7 @@ from pipeline.degradation import words as degradation
 from pipeline.degradation.drawing import generator
 from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, tested
-from pipeline.extraction.shard import load_shard
+from pipeline.extraction.shard import load_words
 from pipeline.settings.compute import EncodingSettings
 from pipeline.settings.encoders import TextSettings
 from pipeline.settings.unreliable import UnreliableSettings
@@ -28,6 +28,7 @@ class Params(EncodingSettings):
 
     encoder: TextSettings = TextSettings()
     unreliable: UnreliableSettings = Field(UnreliableSettings(), description="what is done to the words")
+    unsure: float | None = None  # as of the stage text
 
 
 def run(
@@ -39,18 +40,17 @@ def run(
     absent (`no_text`), as one without words is.
     """
     device = prepare(params.device, params.threads)
-    table = load_shard(shard, ["utterance", "text"])
+    known, texts, reasons = load_words(shard, params.unsure)
     dialogues = artefacts.load_table(shard, {"utterance": pl.String, "dialogue": pl.String})
     dialogue = dict(dialogues.iter_rows())
     names = set(tested(shard, splits))
-    texts = {name: text for name, text in table.iter_rows() if text is not None and text.strip()}
-    own = [name for name in table["utterance"] if name in names]
+    own = [name for name in known if name in names]
     model = encoders.encoder("text", encoder).load(encoder, params.encoder, device)
     conditions = asked(params.unreliable, "text")
     output = DegradedTable(own, list(conditions), model.dimension)
     for name in own:
-        if name not in texts:
-            output.absent(name, absence.NO_TEXT)
+        if name in reasons:
+            output.absent(name, reasons[name])
     confusions = degradation.Confusions(texts.values())
     pairs = gauges.Pairs((dialogue[name], text) for name, text in texts.items())
     with Tally("conditions", len(conditions)) as done:

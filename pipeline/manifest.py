@@ -14,7 +14,7 @@ from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import corpora
 from pipeline.corpora.listing import files, located
-from pipeline.corpora.rows import ROWS, Corpus
+from pipeline.corpora.rows import ROWS, WORDS, Corpus
 from pipeline.settings.base import Settings
 from pipeline.settings.corpus import CorpusSettings
 
@@ -62,7 +62,7 @@ def _fault(rows: pl.DataFrame, what: str, mend: str) -> PipelineError:
 def check(corpus: Corpus) -> None:
     """Raise PipelineError naming the first row that breaks a rule of docs/artefacts.md."""
     rows = corpus.rows
-    if dict(rows.schema) != ROWS:
+    if dict(rows.schema) not in (ROWS, ROWS | WORDS):
         raise PipelineError(f"adapter: the columns must be {ROWS}, not {dict(rows.schema)}.")
     if not rows.height:
         raise PipelineError("manifest: the corpus has no utterances. Check corpus.folder in the config.")
@@ -137,9 +137,10 @@ def run(
         )
     )
     artefacts.save_table(manifest, rows)
+    columns = [*SLICE, *(name for name in WORDS if name in rows.columns), "medium"]
     marked = _with_media(rows, corpus, whole=params.corpus.row.generated)
     for number, path in enumerate(shards):
-        artefacts.save_table(path, marked.filter(shard=number).select(*SLICE, "medium"))
+        artefacts.save_table(path, marked.filter(shard=number).select(columns))
     counts = {
         "corpus": rows["corpus"][0],
         "task": corpus.task,

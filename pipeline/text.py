@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from pipeline.core import absence, stage
+from pipeline.core import stage
 from pipeline.core.device import computing, prepare
 from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable, counts
-from pipeline.extraction.shard import load_shard
+from pipeline.extraction.shard import load_words
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import EncodingSettings
 from pipeline.settings.encoders import TextSettings
@@ -22,21 +22,22 @@ class Params(EncodingSettings):
     """Settings of the stage."""
 
     encoder: TextSettings = TextSettings()
+    unsure: float | None = None  # recognised words below this confidence are an absence; None: given words
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
-    """Encode the text of one shard; an utterance without words is absent (no_text).
+    """Encode the text of one shard; an utterance without words is absent (no_text),
+    and so is one whose recognised words are not sure (asr_unsure).
 
     An interrupted shard goes on by pieces.
     """
     device = prepare(params.device, params.threads)
-    table = load_shard(shard, ["utterance", "text"])
+    names, texts, reasons = load_words(shard, params.unsure)
     model = encoders.encoder("text", encoder).load(encoder, params.encoder, device)
-    output = FeatureTable(table["utterance"].to_list(), model.dimension, params.encoder.frames)
-    spoken = [(name, text) for name, text in table.iter_rows() if text is not None and text.strip()]
-    for name, text in table.iter_rows():
-        if text is None or not text.strip():
-            output.absent(name, absence.NO_TEXT)
+    output = FeatureTable(names, model.dimension, params.encoder.frames)
+    spoken = list(texts.items())
+    for name, reason in reasons.items():
+        output.absent(name, reason)
 
     def encode(piece: list[list[int]]) -> Piece:
         own = [spoken[place] for batch in piece for place in batch]
@@ -55,8 +56,8 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     lengths = model.lengths([text for _, text in spoken])
     # whole batches in the encoder's own order, so that pieces change no batch
     batches = model.batches(lengths)
-    with Tally("utterances", len(table)) as done:
-        done.add(len(table) - len(spoken), len(table) - len(spoken))
+    with Tally("utterances", len(names)) as done:
+        done.add(len(reasons), len(reasons))
         for piece in pieces.of(in_pieces(batches, PIECE), encode):
             output.put(piece)
             done.add(*counts(piece))

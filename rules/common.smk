@@ -59,6 +59,7 @@ SOME_JOB = SimpleNamespace(
     seed="0",
     shard="0",
     part="0",
+    group="0",
     held="0",
 )
 

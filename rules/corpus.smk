@@ -74,11 +74,66 @@ def raw_listing(wildcards):
     return "" if CORPUS.generated or CORPUS.given else listed(raw_folder())
 
 
+# the tables of what is recognised in media without a transcript
+TRANSCRIPTS = SHARDS if CFG.corpus.transcribed else []
+
+if CFG.corpus.transcribed:
+
+    def bare_media(wildcards):
+        """The media of a group that have no transcript, each with its size and time, as one line."""
+        from pipeline.corpora.folder import bare
+
+        try:
+            found = bare(raw_folder(), int(wildcards.group), CFG.corpus.shards)
+        except PipelineError as error:
+            stop(error)
+        told = [(path, path.stat()) for path in found]
+        return " ".join(f"{path} {of.st_size} {of.st_mtime_ns}" for path, of in told)
+
+    rule transcripts:
+        input:
+            recogniser=f"{RUN}/recogniser",
+        output:
+            told=f"{RUN}/transcripts/{{group}}.parquet",
+        log:
+            f"{LOGS}/transcripts/{{group}}.log",
+        benchmark:
+            f"{COSTS}/transcripts/{{group}}.tsv"
+        conda:
+            "../envs/annotate.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(3000),
+            runtime=480,
+        params:
+            **made_by(
+                "pipeline.transcripts",
+                cfg=lambda wildcards: dict(
+                    folder=CFG.corpus.folder,
+                    groups=CFG.corpus.shards,
+                    group=int(wildcards.group),
+                    decoding=CFG.recognition.decoding,
+                    sentences=CFG.recognition.sentences,
+                    media=CFG.media,
+                    **COMPUTE,
+                ),
+                unread=["sentences.unsure"],
+            ),
+            files=bare_media,
+        shell:
+            "python -m pipeline.transcripts --params {params.cfg:q}"
+            " --recogniser {input.recogniser:q} --told {output.told:q} > {log:q} 2>&1"
+
+
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
 checkpoint manifest:
     input:
         raw=raw_files,
-        parts=expand(f"{RUN}/corpus/{{part}}", part=PARTS),
+        parts=[
+            *expand(f"{RUN}/corpus/{{part}}", part=PARTS),
+            *expand(f"{RUN}/transcripts/{{group}}.parquet", group=TRANSCRIPTS),
+        ],
     output:
         manifest=f"{RUN}/manifest.parquet",
         facts=f"{RUN}/facts.json",
@@ -101,6 +156,7 @@ checkpoint manifest:
                 "corpus.folds",
                 "corpus.validation",
                 "corpus.seed",
+                "corpus.text",
                 *OTHER_CORPORA,
             ],
         ),
@@ -132,7 +188,13 @@ rule splits:
             "pipeline.splits",
             CORPUS.module,
             cfg=lambda wildcards: dict(corpus=CFG.corpus, fold=wildcards.fold),
-            unread=["corpus.folds", "corpus.shards", "corpus.counts", *OTHER_CORPORA],
+            unread=[
+                "corpus.folds",
+                "corpus.shards",
+                "corpus.counts",
+                "corpus.text",
+                *OTHER_CORPORA,
+            ],
         ),
     shell:
         "python -m pipeline.splits --params {params.cfg:q} --manifest {input.manifest:q}"

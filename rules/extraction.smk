@@ -10,6 +10,45 @@ def loaders(modality):
     return encoders.modules(modality)
 
 
+# whose words are read, and the confidence below which recognised ones are an absence
+SPOKEN = "recognised" if CFG.corpus.text == "recognised" else "shards"
+UNSURE = (
+    dict(unsure=CFG.recognition.sentences.unsure)
+    if SPOKEN == "recognised" or CFG.corpus.transcribed
+    else {}
+)
+
+if SPOKEN == "recognised":
+
+    rule recognised:
+        input:
+            shard=f"{RUN}/shards/{{shard}}.parquet",
+            recogniser=f"{RUN}/recogniser",
+        output:
+            told=f"{RUN}/recognised/{{shard}}.parquet",
+        log:
+            f"{LOGS}/recognised/{{shard}}.log",
+        benchmark:
+            f"{COSTS}/recognised/{{shard}}.tsv"
+        conda:
+            "../envs/annotate.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(3000),
+            runtime=480,
+        params:
+            **made_by(
+                "pipeline.recognised",
+                cfg=dict(
+                    decoding=CFG.recognition.decoding, media=CFG.media, **COMPUTE
+                ),
+            ),
+        shell:
+            "python -m pipeline.recognised --params {params.cfg:q} --shard {input.shard:q}"
+            " --recogniser {input.recogniser:q} --told {output.told:q} > {log:q} 2>&1"
+
+
 rule faces:
     input:
         shard=f"{RUN}/shards/{{shard}}.parquet",
@@ -39,7 +78,7 @@ rule faces:
 
 rule text:
     input:
-        shard=f"{RUN}/shards/{{shard}}.parquet",
+        shard=f"{RUN}/{SPOKEN}/{{shard}}.parquet",
         encoder=f"{RUN}/encoders/text",
     output:
         features=f"{RUN}/features/text/{{shard}}.safetensors",
@@ -59,7 +98,9 @@ rule text:
         **made_by(
             "pipeline.text",
             *loaders("text"),
-            cfg=dict(encoder=CFG.encoders.text, precision=PRECISION, **COMPUTE),
+            cfg=dict(
+                encoder=CFG.encoders.text, precision=PRECISION, **UNSURE, **COMPUTE
+            ),
             unread=["encoder.weights"],
         ),
     shell:
@@ -139,7 +180,7 @@ rule visual:
 # how reliable what was extracted looks; asked for by variants whose network reads it, alone
 rule gauges:
     input:
-        shard=f"{RUN}/shards/{{shard}}.parquet",
+        shard=f"{RUN}/{SPOKEN}/{{shard}}.parquet",
         faces=f"{RUN}/faces/{{shard}}",
     output:
         gauges=f"{RUN}/features/gauges/{{shard}}.parquet",

@@ -47,7 +47,7 @@ if DEGRADED:
 
     rule degraded_text:
         input:
-            shard=f"{RUN}/shards/{{shard}}.parquet",
+            shard=f"{RUN}/{SPOKEN}/{{shard}}.parquet",
             splits=TESTED,
             encoder=f"{RUN}/encoders/text",
         output:
@@ -72,6 +72,7 @@ if DEGRADED:
                     encoder=CFG.encoders.text,
                     unreliable=of_modality("text"),
                     precision=PRECISION,
+                    **UNSURE,
                     **COMPUTE,
                 ),
                 unread=["encoder.weights"],

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.settings.encoders import AudioSettings, TextSettings, VisualSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.synth.voice import make_voice, speak
 from pipeline.training import checkpoint
 from pipeline.training.networks import name_of
 
@@ -105,6 +107,28 @@ def babble(seconds: float, bursts: Sequence[tuple[float, float]], noise: float =
     return ((loud + noise) * generator.uniform(-1, 1, len(times))).astype(np.float32)
 
 
+@cache
+def _said(length: int, speaker: int) -> np.ndarray:
+    """A drawn voice that speaks for `length` samples."""
+    generator, said = np.random.default_rng(speaker), np.zeros(0)
+    while len(said) < length:
+        text = "many rivers run along a meadow in the morning"
+        wave = speak(text, make_voice(speaker, 0), "neutral", 0.5, generator).sound
+        heard = np.flatnonzero(np.abs(wave) > 0.01)
+        said = np.concatenate([said, wave[heard[0] : heard[-1]]])
+    return 2 * said[:length]
+
+
+def voices(seconds: float, bursts: Sequence[tuple[float, float]], noise: float = 0.003) -> np.ndarray:
+    """Drawn voices that speak in the bursts (s), over noise: float32 (samples,), 16 kHz."""
+    sound = noise * np.random.default_rng(0).uniform(-1, 1, round(seconds * RATE))
+    for number, (start, end) in enumerate(bursts):
+        place = round(start * RATE)
+        said = _said(round(end * RATE) - place, number)[: max(0, len(sound) - place)]
+        sound[place : place + len(said)] += said
+    return sound.astype(np.float32)
+
+
 def write_talk(
     path: Path,
     seconds: float = 4.0,
@@ -134,7 +158,7 @@ def write_talk(
         if video:
             file.mux(video.encode())
         if audio is not None:
-            wave = babble(seconds, bursts) if wave is None else wave
+            wave = voices(seconds, bursts) if wave is None else wave
             for first in range(0, len(wave), 1024):
                 piece = np.ascontiguousarray(wave[None, first : first + 1024])
                 frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")

@@ -65,6 +65,16 @@ def speech(
     return np.concatenate(parts), spans
 
 
+def chords(seconds: float) -> np.ndarray:
+    """Music: chords that come and go on a beat."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    beat = np.exp(-3 * (2 * times % 1))
+    notes = [262 * 2 ** (step / 12) for step in (0, 4, 7, 5, 9, 12, 7, 11, 14)]
+    bar = (times // 2).astype(int) % 3
+    tone = sum(np.sin(2 * np.pi * np.take(notes[k::3], bar) * times) for k in range(3))
+    return (0.15 * beat * tone).astype(np.float32)
+
+
 def place_recogniser(folder: Path, weights_: WeightsSettings = TINY) -> Path:
     """Put the recogniser's files where a person would, below `folder`."""
     target = folder / weights.by_hand(weights_)

@@ -25,7 +25,7 @@ annotate one's own recordings for inspection, and to compare methods.
   are not calibrated and may be far off; measure it on labelled data of your own before any use.
 - Where a modality is missing it judges by what is left and by the neighbouring utterances; the column
   `modalities` of every output says what was read.
-- Without a transcript, utterances are found by the energy of the sound, and all are taken for one speaker's.
+- Without a transcript, utterances are found by a voice-activity network, and all are taken for one speaker's.
 - Not for decisions about people: hiring, grading, policing, medicine, or surveillance of any kind.
 """
 

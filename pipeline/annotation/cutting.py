@@ -20,7 +20,7 @@ from pipeline.speech.sentences import sentences
 CUTS = {
     "transcript": "the utterances are those of {transcript}",
     "speech": (
-        "there is no transcript: the utterances were found by the energy of the sound, text is missing, and "
+        "there is no transcript: the utterances were found by a voice-activity network, text is missing, and "
         "the speakers are not told apart"
     ),
     "recognised": (

@@ -14,6 +14,7 @@ MADE = (
     (r"encoders/(text|audio|visual)", "standins or weights"),
     (r"recogniser", "weights"),
     (r"words/[^/]+\.parquet", "transcribe"),
+    (r"(?P<stage>transcripts|recognised)/\d+\.parquet", "{stage}"),
     (r"faces/\d+", "faces"),
     (r"features/(?P<stage>text|audio|visual)/\d+\.(safetensors|parquet)", "{stage} or given"),
     (r"model/\w+/\d+", "export"),

@@ -8,9 +8,11 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import polars as pl
 
+from pipeline.core import artefacts
 from pipeline.core.disk import kind
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import SPLITS
@@ -22,6 +24,15 @@ from pipeline.corpora.transcripts import Cue
 from pipeline.settings.corpus import CorpusSettings
 
 log = logging.getLogger("pipeline")
+
+# recognised sentences of media without a transcript, one a row (docs/artefacts.md)
+TOLD = {
+    "media": pl.String,
+    "start": pl.Float64,
+    "end": pl.Float64,
+    "text": pl.String,
+    "words_confidence": pl.Float32,
+}
 
 # seconds given to a file that does not tell its duration
 UNTOLD = 1.0
@@ -40,8 +51,9 @@ SOUNDS = (
 def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     """Each medium below the folder and its transcript (None: whole, without words).
 
-    Raises PipelineError for a medium without a transcript (unless `whole`), a transcript without a medium,
-    two transcripts or two media of one name, what has such a name and is no file, or a folder without any.
+    Raises PipelineError for a medium without a transcript (where that is an error), a transcript without a
+    medium, two transcripts or two media of one name, what has such a name and is no file, or a folder
+    without any.
     """
     for path, _ in no_files(folder):
         if path.suffix.lower() in VIDEOS + SOUNDS:
@@ -79,9 +91,21 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     if bare and untranscribed == "error":
         raise PipelineError(
             f"{media[bare[0]][0]}: no transcript of the same name (.srt, .vtt, .csv) beside it "
-            f"({len(bare)} such file(s)). Add it, or set corpus.own.untranscribed to whole."
+            f"({len(bare)} such file(s)). Add it, or set corpus.own.untranscribed to whole, or to recognised."
         )
     return {media[name][0]: spoken[name][0] if name in spoken else None for name in sorted(media)}
+
+
+def bare(folder: Path, group: int, groups: int) -> list[Path]:
+    """The media without a transcript that fall to one of the groups, by their names alone.
+
+    Raises PipelineError as `pairs` does.
+    """
+    return [
+        path
+        for path, transcript in pairs(folder, "recognised").items()
+        if transcript is None and crc32(path.relative_to(folder).as_posix().encode()) % groups == group
+    ]
 
 
 def _by_name(found: Sequence[Path], media: Mapping[Path, Sequence[Path]]) -> dict[Path, list[Path]]:
@@ -145,8 +169,19 @@ def _score(cue: Cue) -> float | None:
     return None if cue.score is None else reading.score(cue.score, f"{cue.where}, column score")
 
 
+def recognised(parts: Sequence[Path]) -> dict[str, list[tuple[Cue, float]]]:
+    """By medium its recognised sentences as cues, each with its confidence."""
+    found: dict[str, list[tuple[Cue, float]]] = {}
+    for part in parts:
+        for path, start, end, text, confidence in artefacts.load_table(part, TOLD).iter_rows():
+            found.setdefault(path, []).append((Cue(start, end, text, path), confidence))
+    return found
+
+
 def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """All utterances of all transcripts.
+
+    parts: the sentences of media without one, if they are recognised (tables of the stage transcripts).
 
     Raises PipelineError for what `pairs` and the transcripts find, or if no medium can be used.
     """
@@ -154,10 +189,13 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     folder = reading.root(settings)
     found = pairs(folder, own.untranscribed)
     known = reading.durations(found, "folder")
+    heard = recognised(parts)
     cues: dict[Path, list[Cue]] = {}
     repaired: Counter[str] = Counter()
     for path, transcript in found.items():
-        if transcript is None:
+        if path.as_posix() in heard:
+            cues[path] = [cue for cue, _ in heard[path.as_posix()]]
+        elif transcript is None:
             cues[path] = [Cue(0.0, known[path] or UNTOLD, None, path.as_posix())]
         else:
             cues[path], counts = transcripts.told(transcript)
@@ -171,6 +209,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     for path, utterances in cues.items():
         dialogue = path.relative_to(folder).with_suffix("").as_posix()
         split = _split_of(utterances)
+        sure = [confidence for _, confidence in heard.get(path.as_posix(), [])]
         for position, cue in enumerate(utterances):
             own_times = times.span(cue.start, cue.end, known[path], cue.where)
             rows.append(
@@ -185,6 +224,8 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                     "score": _score(cue) if own.task == "regression" else None,
                     "media": path.as_posix(),
                     "group": "main",
+                    "words": None if cue.text is None else "recognised" if sure else "given",
+                    "words_confidence": sure[position] if sure else None,
                     "split": split,
                     **own_times._asdict(),
                 }
@@ -192,7 +233,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     log.info("folder: %d files, %d utterances, labels %s", len(cues), len(rows), labels)
     if repaired:
         log.info("folder: repaired or left out of all transcripts: %s", dict(repaired))
-    return Corpus(reading.table(rows), labels, own.task)
+    return Corpus(reading.table(rows, words=own.untranscribed == "recognised"), labels, own.task)
 
 
 def splits(rows: pl.DataFrame, settings: CorpusSettings, fold: str) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.corpora.decoding import lines, read_text, repaired  # noqa: F401
 from pipeline.corpora.listing import located
-from pipeline.corpora.rows import ROWS
+from pipeline.corpora.rows import ROWS, WORDS
 from pipeline.corpora.tables import read_csv  # noqa: F401
 from pipeline.settings.corpora import FileSettings
 from pipeline.settings.corpus import CorpusSettings
@@ -160,8 +160,8 @@ def some_usable(paths: Collection[Path], faults: Mapping[Path, media.MediaAbsenc
         log.info("media: %d of %d files cannot be used: %s", len(own), len(paths), reasons)
 
 
-def table(rows: Sequence[Mapping]) -> pl.DataFrame:
-    """Rows as a manifest without shards; a key that a row lacks is null.
+def table(rows: Sequence[Mapping], words: bool = False) -> pl.DataFrame:
+    """Rows as a manifest without shards; a key that a row lacks is null. words: with the columns of WORDS.
 
     Raises PipelineError for a name that is not UTF-8, which no table can hold.
     """
@@ -173,4 +173,5 @@ def table(rows: Sequence[Mapping]) -> pl.DataFrame:
                     f"{printable(name)}: the name is not UTF-8, and no table can hold it. Rename the file or "
                     "folder."
                 )
-    return pl.DataFrame([{name: row.get(name) for name in ROWS} for row in rows], schema=ROWS)
+    schema = ROWS | WORDS if words else ROWS
+    return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema)

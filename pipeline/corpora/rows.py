@@ -29,12 +29,15 @@ ROWS: dict[str, DataType | DataTypeClass] = {
     "split": pl.String,
     "withheld": pl.String,
 }
+# beside them where words may be recognised: whose they are (given, recognised), and how sure they are
+WORDS: dict[str, DataType | DataTypeClass] = {"words": pl.String, "words_confidence": pl.Float32}
 
 
 @dataclass(frozen=True)
 class Corpus:
     """All utterances of a corpus: `rows` has the columns of ROWS; `labels` are names in index order.
 
+    Where words may be recognised, `rows` has the columns of WORDS, too.
     timed: whether start and end are seconds of a medium; otherwise they only order the utterances.
     """
 

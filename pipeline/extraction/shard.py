@@ -1,11 +1,11 @@
-"""The slice of the manifest that an extraction stage reads, checked."""
+"""The slice of the manifest that an extraction stage reads, checked, and the words of its utterances."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from pipeline.core import artefacts
+from pipeline.core import absence, artefacts
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import source_of
@@ -18,6 +18,7 @@ TYPES = {
     "end": pl.Float64,
     "crop": pl.List(pl.Float32),
     "withheld": pl.String,
+    "words_confidence": pl.Float32,
 }
 NEVER_NULL = ("utterance", "media", "start", "end")
 
@@ -44,6 +45,26 @@ def load_shard(path: Path, columns: Sequence[str]) -> pl.DataFrame:
             row = int((~good).arg_max() or 0)
             raise _edited(path, row, f"start {table['start'][row]} and end {table['end'][row]} are no times")
     return table
+
+
+def load_words(path: Path, unsure: float | None) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """The names of a shard's utterances, the words of those that have some, and why the others have none.
+
+    unsure: the confidence below which recognised words are an absence; None if the words were given. Raises
+    PipelineError as `load_shard` does.
+    """
+    known = [] if unsure is None else ["words_confidence"]
+    table = load_shard(path, ["utterance", "text", *known])
+    texts: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for name, text, *confidence in table.iter_rows():
+        if text is None or not text.strip():
+            reasons[name] = absence.NO_TEXT
+        elif unsure is not None and confidence[0] is not None and confidence[0] < unsure:
+            reasons[name] = absence.ASR_UNSURE
+        else:
+            texts[name] = text
+    return table["utterance"].to_list(), texts, reasons
 
 
 def _edited(path: Path, row: int, what: str) -> PipelineError:

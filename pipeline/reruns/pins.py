@@ -57,6 +57,8 @@ GROUPS = {
     "annotate": (
         "pipeline.annotate",
         "pipeline.transcribe",
+        "pipeline.recognised",
+        "pipeline.transcripts",
         *ENCODERS.values(),
         *DETECTORS.values(),
         *NETWORKS.values(),

@@ -22,15 +22,11 @@ class ExportSettings(Settings):
 class SpeechSettings(Settings):
     """How speech is found where there is no transcript."""
 
-    threshold: float = Field(
-        0.35, gt=0, lt=1, description="level of speech between the noise floor (0) and the loudest (1), in dB"
+    probability: float = Field(
+        0.5, ge=0.05, le=0.95, description="of speech, from which the voice-activity network is believed"
     )
-    least_range: float = Field(
-        6.0, ge=0, le=60, description="loudest above the noise floor (dB); below it nothing counts as speech"
-    )
-    floor: float = Field(-55.0, ge=-120, le=0, description="sound below this level (dB) is never speech")
     pause: float = Field(0.25, ge=0.02, le=5, description="silence (s) that ends an utterance")
-    shortest: float = Field(0.3, ge=0.05, le=5, description="a shorter burst of sound (s) is no utterance")
+    shortest: float = Field(0.3, ge=0.05, le=5, description="shorter speech (s) is no utterance")
     longest: float = Field(
         12.0, ge=1, le=120, description="a longer utterance (s) is cut where it is quietest"
     )

@@ -84,6 +84,8 @@ class FeaturesSettings(Settings):
 class FolderSettings(FeaturesSettings):
     """How a folder of one's own videos is read."""
 
-    untranscribed: Literal["error", "whole"] = Field(
-        "error", description="a video without a transcript: a fault, or one utterance without words"
+    untranscribed: Literal["error", "whole", "recognised"] = Field(
+        "error",
+        description="a video without a transcript: a fault, one utterance without words, or an utterance for "
+        "each sentence that is recognised in it",
     )

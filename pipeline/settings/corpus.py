@@ -35,6 +35,10 @@ class CorpusSettings(Settings):
         0.12, gt=0, lt=0.5, description="share of training dialogues for validation, if the corpus names none"
     )
     seed: int = Field(0, ge=0, description="seed of a drawn validation or test split")
+    text: Literal["given", "recognised"] = Field(
+        "given",
+        description="whose words are read: the corpus's own, or what a recogniser hears (`recognition`)",
+    )
     counts: Literal["strict", "report", "off"] = Field(
         "strict", description="if counts differ from the literature's: stop, only log it, or do not look"
     )
@@ -51,6 +55,11 @@ class CorpusSettings(Settings):
             known = ", ".join(row.protocols)
             said = f"it has {known}" if known else "it has one, so leave the key empty"
             raise ValueError(f"protocol: the corpus {self.name} has no protocol {self.protocol!r}; {said}")
+        if row.given and self.text == "recognised":
+            raise ValueError(
+                f"text: words are recognised in sound, and corpus.name is {self.name}, whose features were "
+                "extracted elsewhere; set corpus.text to given"
+            )
         if row.generated and self.folder:
             others = ", ".join(name for name, other in CORPORA.items() if not other.generated)
             raise ValueError(
@@ -63,6 +72,11 @@ class CorpusSettings(Settings):
     def row(self) -> CorpusRow:
         """What is fixed about this corpus."""
         return CORPORA[self.name]
+
+    @property
+    def transcribed(self) -> bool:
+        """Whether media without a transcript are recognised before the manifest is made."""
+        return self.name == "folder" and self.own.untranscribed == "recognised"
 
     @property
     def label_protocol(self) -> str:

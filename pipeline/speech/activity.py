@@ -1,77 +1,47 @@
-"""Where somebody speaks, by the energy of the sound: utterances of a video without a transcript.
+"""Where somebody speaks: utterances of a video without a transcript.
 
-The level (RMS of 25 ms every 10 ms, by librosa) is compared with a border between the noise floor and the
-loud parts of its surroundings, so a recording may grow louder or noisier on the way. Energy cannot tell
-speech from other sound that comes and goes; a steady tone or noise is not taken for speech.
+Silero's network, which the wheel of faster-whisper ships, tells speech from music and noise.
+benchmarks/speech_activity.py compares it with a rule of energy.
 """
 
-import logging
 from collections.abc import Iterator
 
-import librosa
 import numpy as np
-from jaxtyping import Bool, Float
+from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from pipeline.core import media
 from pipeline.settings.annotate import SpeechSettings
+from pipeline.speech.levels import HOP, STEP, Span, levels, quiet_pieces
 
-log = logging.getLogger("pipeline")
-
-HOP, WINDOW = 160, 400  # 10 and 25 ms of 16 kHz
-STEP = HOP / media.SAMPLE_RATE
-BLOCK = 10.0  # seconds over which floor and loudness are measured
-AROUND = 3  # blocks on either side that they are taken from
-READ = 6000  # frames worked on at once: a minute
-
-Span = tuple[float, float]
+PIECE, SEEK = 60.0, 10.0  # s that the network hears at once; cut in the quietest place of the last SEEK
 
 
-def levels(sound: np.ndarray) -> Float[np.ndarray, "frames"]:
-    """Level in dB (at least -120) around k * STEP s. sound: float32 (samples,), 16 kHz, may lie on disk."""
-    count = -(-len(sound) // HOP)
-    result = np.empty(count, np.float32)
-    for first in range(0, count, READ):
-        last = min(first + READ, count)
-        low = first * HOP - WINDOW // 2
-        piece = np.asarray(sound[max(0, low) : (last - 1) * HOP + WINDOW // 2])
-        before, wanted = max(0, -low), (last - first - 1) * HOP + WINDOW
-        piece = np.pad(piece, (before, wanted - before - len(piece)))
-        rms = librosa.feature.rms(y=piece, frame_length=WINDOW, hop_length=HOP, center=False)[0]
-        result[first:last] = 20 * np.log10(np.maximum(rms[: last - first], 1e-6))
-    return result
-
-
-def borders(level: Float[np.ndarray, "frames"], settings: SpeechSettings) -> Float[np.ndarray, "frames"]:
-    """The level (dB) above which each frame is speech; infinite where the sound hardly changes."""
-    size = round(BLOCK / STEP)
-    blocks = max(1, round(len(level) / size))
-    edges = np.linspace(0, len(level), blocks + 1).round().astype(int)
-    border = np.empty(blocks)
-    for block in range(blocks):
-        near = level[edges[max(0, block - AROUND)] : edges[min(blocks, block + AROUND + 1)]]
-        quiet, loud = np.percentile(near, (5, 95))
-        enough = loud - quiet >= settings.least_range
-        border[block] = quiet + settings.threshold * (loud - quiet) if enough else np.inf
-    return np.maximum(np.repeat(border, np.diff(edges)), settings.floor)
-
-
-def runs(active: Bool[np.ndarray, "frames"]) -> list[tuple[int, int]]:
-    """First and last + 1 of every unbroken run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+def voiced(sound: np.ndarray, settings: SpeechSettings) -> list[tuple[int, int]]:
+    """First and last + 1 frame (STEP s) of every voiced stretch. sound: float32 (samples,), 16 kHz."""
+    options = VadOptions(
+        threshold=settings.probability,
+        min_silence_duration_ms=round(1000 * settings.pause),
+        speech_pad_ms=0,
+    )
+    found = []
+    for first, last in quiet_pieces(sound, PIECE, SEEK):
+        piece = np.ascontiguousarray(sound[first:last], np.float32)
+        for span in get_speech_timestamps(piece, options):
+            found.append((round((first + span["start"]) / HOP), round((first + span["end"]) / HOP)))
+    return found
 
 
 def utterances(sound: np.ndarray, settings: SpeechSettings) -> list[Span]:
     """Start and end (s) of every utterance, in order, without overlaps; empty where nobody speaks.
 
-    sound: float32 (samples,) at 16 kHz. Bursts nearer than `pause` are one utterance, bursts shorter than
-    `shortest` none; what is longer than `longest` is cut where it is quietest.
+    sound: float32 (samples,) at 16 kHz, may lie on disk. Speech nearer than `pause` is one utterance, speech
+    shorter than `shortest` none; what is longer than `longest` is cut where it is quietest.
     """
     if not len(sound):
         return []
     level = levels(sound)
     joined: list[list[int]] = []
-    for first, last in runs(level > borders(level, settings)):
+    for first, last in voiced(sound, settings):
         if joined and (first - joined[-1][1]) * STEP < settings.pause:
             joined[-1][1] = last
         else:

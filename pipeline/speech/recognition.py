@@ -26,13 +26,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.origins import source_of
 from pipeline.core.progress import progress
 from pipeline.settings.recognition import DecodingSettings
-from pipeline.speech.activity import HOP, Span, levels
+from pipeline.speech.levels import Span, quiet_pieces
 from pipeline.speech.sentences import WORDS
 
 log = logging.getLogger("pipeline")
 
 PIECE, SEEK = 300.0, 30.0  # s; a piece ends in the quietest place of its last SEEK
-SMOOTH = 31  # levels (10 ms each) that a quiet place is made of
 REPEATS = 2.4  # Whisper's own border: what gzip makes smaller than this is a loop, not speech
 VOICED = VadOptions(min_silence_duration_ms=500, speech_pad_ms=200)  # what Whisper is given
 EXACT = VadOptions(min_silence_duration_ms=250, speech_pad_ms=0)  # where words after and before pauses end
@@ -162,14 +161,7 @@ def _opened(folder: Path, device: torch.device, threads: int) -> tuple[WhisperMo
 
 def pieces(sound: np.ndarray) -> list[tuple[int, int]]:
     """First and last + 1 sample of every piece, of at most PIECE s, that together are the whole sound."""
-    rate = media.SAMPLE_RATE
-    borders = [0]
-    while len(sound) - borders[-1] > PIECE * rate:
-        high = borders[-1] + round(PIECE * rate)
-        low = high - round(SEEK * rate)
-        smooth = np.convolve(levels(np.asarray(sound[low:high])), np.ones(SMOOTH) / SMOOTH, mode="valid")
-        borders.append(low + (int(np.argmin(smooth)) + SMOOTH // 2) * HOP)
-    return list(zip(borders, [*borders[1:], len(sound)], strict=True)) if len(sound) else []
+    return quiet_pieces(sound, PIECE, SEEK)
 
 
 def words(recogniser: Recogniser, sound: np.ndarray, kept: Path) -> pl.DataFrame:

@@ -144,7 +144,7 @@ def test_the_box_lies_on_the_face_and_the_timeline_on_its_times(drawn, talk):
 
 
 @pytest.mark.fault(
-    "media", "a video without a transcript", "its speech is found by energy; text is missing: no_transcript"
+    "media", "a video without a transcript", "its voices are found; text is missing: no_transcript"
 )
 def test_without_a_transcript_the_speech_is_found_and_text_is_missing(model, talk):
     rows = model.annotate(talk, settings=UNDRAWN)

@@ -4,12 +4,15 @@ import mimetypes
 import re
 
 import fixture_trees as trees
+import polars as pl
 import pytest
 from workflow import ROOT
 
 from pipeline import manifest
+from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.corpora import folder, transcripts
+from pipeline.extraction.shard import load_words
 
 SRT = (
     "1\n00:00:00,000 --> 00:00:00,500\nHello &amp; <i>bye</i>\nagain\n\n2\n00:00:00,500 --> 00:00:01,000\n\n"
@@ -94,6 +97,33 @@ def test_untranscribed_files_are_a_fault_or_whole(tmp_path):
     rows = read(tmp_path, untranscribed="whole").rows
     assert rows["text"].to_list() == [None]
     assert rows["end"][0] == pytest.approx(1.0, abs=0.15)
+
+
+def test_recognised_sentences_are_the_utterances_of_a_file_without_transcript(tmp_path):
+    base = trees.own_folder(tmp_path / "own", 1)
+    trees.write_clip(base / "bare.mp4")
+    trees.write_clip(base / "mute.mp4")
+    path = (base / "bare.mp4").as_posix()
+    told = [(path, 0.1, 0.4, "Hello.", 0.9), (path, 0.5, 0.9, "Mumble.", 0.2)]
+    table = pl.DataFrame(told, schema=folder.TOLD, orient="row")
+    parts = [tmp_path / f"{number}.parquet" for number in range(2)]
+    artefacts.save_table(parts[0], table)
+    artefacts.save_table(parts[1], table.clear())
+    chosen = trees.settings("folder", base, own={"untranscribed": "recognised", "labels": ["anger", "joy"]})
+    made = [tmp_path / name for name in ("manifest.parquet", "facts.json", "0.parquet")]
+    params = manifest.Params(corpus=chosen.model_copy(update={"shards": 1}))
+    manifest.run(params, parts=parts, manifest=made[0], facts=made[1], shards=made[2:])
+    rows = artefacts.load_table(made[0])
+    assert rows["text"].to_list() == ["Hello.", "Mumble.", None, "Hello there", "Go away"]
+    assert rows["words"].to_list() == ["recognised", "recognised", None, "given", "given"]
+    assert rows["words_confidence"].to_list() == pytest.approx([0.9, 0.2, None, None, None])
+    assert rows["start"].to_list()[:2] == [0.1, 0.5] and rows["label"].to_list()[:3] == [None] * 3
+    # every file without a transcript is in one group
+    found = [path for group in range(3) for path in folder.bare(base, group, 3)]
+    assert sorted(found) == [base / "bare.mp4", base / "mute.mp4"]
+    names, texts, reasons = load_words(made[2], 0.5)
+    assert list(texts.values()) == ["Hello.", "Hello there", "Go away"]
+    assert reasons == {names[1]: "asr_unsure", names[2]: "no_text"}
 
 
 @pytest.mark.parametrize(

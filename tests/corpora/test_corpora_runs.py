@@ -7,6 +7,8 @@ import fixture_trees as trees
 import numpy as np
 import polars as pl
 import pytest
+from films import write
+from spoken import CLEAR, RATE, TINY, place_recogniser, speech, word_errors
 from workflow import copy_project, snakemake, write_overlay
 
 from pipeline.core import artefacts
@@ -133,3 +135,33 @@ def test_features(tmp_path, encoders):
     facts = check_results(run)
     assert facts["dimensions"] == {"text": 5, "audio": 3, "visual": 1}
     assert reasons(run, "audio") == reasons(run, "visual") == {"not_given"}
+
+
+def test_words_may_be_recognised_with_and_without_a_transcript(tmp_path, encoders):
+    wave, spans = speech(CLEAR[:2])
+    (tmp_path / "own").mkdir()
+    for name in ("bare", "talk"):
+        write(tmp_path / f"own/{name}.mp4", 2, wave, RATE)
+    cues = "".join(f"{start},{end},Ann,Wrong,joy\n" for start, end in spans)
+    trees.write_text(tmp_path / "own/talk.csv", f"start,end,speaker,text,label\n{cues}")
+    (tmp_path / "weights").mkdir()
+    for placed in encoders.iterdir():
+        (tmp_path / "weights" / placed.name).symlink_to(placed)
+    place_recogniser(tmp_path)
+    own = {"untranscribed": "recognised"}
+    run = through(
+        tmp_path,
+        tmp_path / "weights",
+        {"name": "folder", "folder": str(tmp_path / "own"), "text": "recognised", "own": own},
+        "runs/small/features/text/0.parquet",
+        recognition={"weights": {"name": TINY.name, "revision": TINY.revision, "files": {"model.bin": ""}}},
+        device="cpu",
+    )
+    rows = artefacts.load_table(run / "manifest.parquet")
+    assert rows["words"].to_list() == ["recognised", "recognised", "given", "given"]
+    assert rows["text"].to_list()[2:] == ["Wrong", "Wrong"]
+    assert rows["start"].to_list()[:2] == pytest.approx([start for start, _ in spans], abs=0.25)
+    told = artefacts.load_table(run / "recognised/0.parquet")
+    said = [rows["text"][:2], told["text"][2:]]
+    assert all(word_errors(" ".join(CLEAR[:2]), " ".join(texts)) <= 0.1 for texts in said)
+    assert artefacts.load_table(run / "features/text/0.parquet")["available"].all()

@@ -8,6 +8,7 @@ import sys
 
 import films
 import pytest
+from spoken import say
 from workflow import ROOT
 
 
@@ -76,6 +77,21 @@ def test_a_graph_of_mosei_is_planned_and_found_finished_in_time(tmp_path):
     assert all(seconds < 10 for seconds in cpu.values()), cpu
     assert cpu["embedded run, finished: run"] < 5, cpu
     assert cpu["embedded run: a job on a cluster"] < 5, cpu
+
+
+@pytest.mark.slow
+def test_the_bench_of_speech_rates_the_network_beside_the_rule_of_energy():
+    say("A test of the synthesiser.")
+    command = [sys.executable, str(ROOT / "benchmarks" / "speech_activity.py"), "--sentences", "3"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
+    mixed = {(name, level): list(map(float, cells)) for name, level, *cells in rows if level}
+    assert len(mixed) == 20
+    assert min(recall for recall, *_ in mixed.values()) > 70
+    assert min(precision for _, precision, *_ in mixed.values()) > 80
+    alone = {name: (cells[0], cells[2]) for name, _, *cells in rows if name.endswith("alone")}
+    assert {cells[0] for name, cells in alone.items() if name != "speech alone"} == {"0.0 s"}
+    assert float(alone["band alone"][1].removesuffix(" s")) > 50
 
 
 @pytest.mark.slow

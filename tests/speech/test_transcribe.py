@@ -1,13 +1,11 @@
 """Speech of a synthesiser becomes words by a small real recogniser; other sound does not."""
 
-import os
-
 import fixture_trees as trees
 import numpy as np
 import polars as pl
 import pytest
 from films import write
-from spoken import CLEAR, RATE, TINY, place_recogniser, speech, word_errors
+from spoken import CLEAR, RATE, TINY, chords, place_recogniser, speech, word_errors
 
 from pipeline import transcribe, weights
 from pipeline.core.errors import PipelineError
@@ -17,20 +15,6 @@ from pipeline.speech.sentences import WORDS
 
 pytestmark = pytest.mark.slow
 CPU = {"device": "cpu", "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def recogniser(tmp_path_factory):
-    """The folder that the stage weights makes of what was placed by hand."""
-    base = tmp_path_factory.mktemp("hub")
-    place_recogniser(base)
-    former = os.getcwd()
-    os.chdir(base)
-    try:
-        weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=base / "recogniser")
-    finally:
-        os.chdir(former)
-    return base / "recogniser"
 
 
 def heard(recogniser, tmp_path, wave, **settings) -> pl.DataFrame:
@@ -71,16 +55,6 @@ def test_what_is_said_again_and_again_is_there_and_not_trusted(recogniser, tmp_p
     found = heard(recogniser, tmp_path, wave)
     assert len(found) >= 30 and found["end"][-1] == pytest.approx(spans[-1][1], abs=0.5)
     assert set(found["confidence"]) == {0.0}
-
-
-def chords(seconds: float) -> np.ndarray:
-    """Music: chords that come and go on a beat."""
-    times = np.arange(round(seconds * RATE)) / RATE
-    beat = np.exp(-3 * (2 * times % 1))
-    notes = [262 * 2 ** (step / 12) for step in (0, 4, 7, 5, 9, 12, 7, 11, 14)]
-    bar = (times // 2).astype(int) % 3
-    tone = sum(np.sin(2 * np.pi * np.take(notes[k::3], bar) * times) for k in range(3))
-    return (0.15 * beat * tone).astype(np.float32)
 
 
 def test_music_noise_and_silence_are_no_words(recogniser, tmp_path):

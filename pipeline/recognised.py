@@ -1,0 +1,119 @@
+"""Stage recognised: what a speech recogniser hears in the utterances of one shard, in place of their words.
+
+Times and everything else of an utterance stay as the corpus gives them; only its words are another's.
+"""
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from pipeline.core import absence, artefacts, media, stage
+from pipeline.core.device import prepare
+from pipeline.core.digests import facts_digest
+from pipeline.core.progress import progress
+from pipeline.extraction.shard import check_generated, load_shard
+from pipeline.settings.compute import ComputeSettings
+from pipeline.settings.media import MediaSettings
+from pipeline.settings.recognition import DecodingSettings
+from pipeline.speech import recognition
+from pipeline.speech.recognition import Recogniser
+from pipeline.speech.sentences import WORDS
+
+log = logging.getLogger("pipeline")
+
+HEARD = {"utterance": pl.String, "text": pl.String, "words_confidence": pl.Float32}
+READ = ["utterance", "media", "start", "end", "withheld"]
+
+
+class Params(ComputeSettings):
+    """Settings of the stage."""
+
+    decoding: DecodingSettings = Field(DecodingSettings(), description="how sound becomes words")
+    media: MediaSettings = Field(MediaSettings(), description="how media files are read")
+
+
+def run(params: Params, *, shard: Path, recogniser: Path, told: Path) -> None:
+    """Write the shard's table with recognised `text` and its `words_confidence`, null where no word is heard.
+
+    What is done of a shard is kept beside `told`, a file at a time, until it is whole. Raises PipelineError
+    for what is no recogniser, a shard that was edited, and media none of which is there.
+    """
+    device = prepare(params.device, params.threads)
+    check_generated(shard)
+    table = load_shard(shard, READ)
+    loaded = recognition.load(recogniser, params.decoding, device, params.threads)
+    kept = told.with_name(f"{told.name}.pieces")
+    kept.mkdir(parents=True, exist_ok=True)
+    found, lacking = [pl.DataFrame(schema=HEARD)], {}
+    files = [group.to_dicts() for group in table.partition_by("media", maintain_order=True)]
+    for rows in progress(files, "files recognised"):
+        with tempfile.TemporaryDirectory() as spare:
+            try:
+                sound = media.hear(
+                    Path(rows[0]["media"]),
+                    Path(spare) / "sound",
+                    track=params.media.track,
+                    most=params.media.megabytes,
+                ).samples
+            except media.MediaAbsence as lack:
+                log.info("%s", lack)
+                lacking[rows[0]["media"]] = lack.reason
+                continue
+            found.append(heard(loaded, sound, rows, kept))
+    # a wrong path lacks all files
+    reasons = [lacking.get(name) for name in table["media"]]
+    media.check_readable(table["media"].to_list(), reasons, faults=(absence.FILE_MISSING,))
+    # of a folder whose transcripts are in part recognised
+    given = artefacts.load_table(shard).drop("words", "words_confidence", strict=False)
+    whole = given.drop("text").join(pl.concat(found), on="utterance", how="left", maintain_order="left")
+    whole = whole.select(*given.columns, "words_confidence", words=pl.lit("recognised"))
+    silent = whole["text"].null_count()
+    log.info("%d utterances, in %d of them no word was recognised", len(whole), silent)
+    artefacts.save_table(told, whole)
+    recognition.forget(kept)
+
+
+def heard(
+    recogniser: Recogniser, sound: np.ndarray, rows: Sequence[dict[str, Any]], kept: Path
+) -> pl.DataFrame:
+    """What is heard in one file's utterances, columns as HEARD, a row each.
+
+    sound: float32 (samples,), 16 kHz. The language is found in the first utterance with a word, if none is
+    set. The table is written into the folder `kept`, and read from there if the same is heard again.
+    """
+    spans = [(row["utterance"], row["start"], row["end"], row["withheld"]) for row in rows]
+    samples = hashlib.sha256(np.ascontiguousarray(sound).tobytes()).hexdigest()
+    place = kept / f"{facts_digest({**recogniser.facts, 'spans': spans, 'samples': samples})}.parquet"
+    if not place.is_file():
+        told = list(_each(recogniser, sound, rows))
+        artefacts.save_table(place, pl.DataFrame(told, schema=HEARD, orient="row"))
+    return artefacts.load_table(place, HEARD)
+
+
+def _each(
+    recogniser: Recogniser, sound: np.ndarray, rows: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, str | None, float | None]]:
+    language = recogniser.settings.language
+    for row in rows:
+        found = [pl.DataFrame(schema=WORDS)]
+        if row["withheld"] is None:
+            first, last = (round(row[edge] * media.SAMPLE_RATE) for edge in ("start", "end"))
+            piece = np.asarray(sound[first:last])
+            # a whole file may be one utterance
+            for low, high in recognition.pieces(piece):
+                found.append(recogniser.recognise(piece[low:high], language))
+                language = language or next(iter(found[-1]["language"]), "")
+        words = pl.concat(found)
+        text = "".join(words["word"]).strip() or None
+        yield row["utterance"], text, float(words["confidence"].to_numpy().mean()) if text else None
+
+
+if __name__ == "__main__":
+    stage.main(run, Params, inputs=("shard", "recogniser"), outputs=("told",))

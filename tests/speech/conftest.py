@@ -1,0 +1,22 @@
+"""The recogniser that the tests of speech share."""
+
+import os
+
+import pytest
+from spoken import TINY, place_recogniser
+
+from pipeline import weights
+
+
+@pytest.fixture(scope="session")
+def recogniser(tmp_path_factory):
+    """The folder that the stage weights makes of what was placed by hand."""
+    base = tmp_path_factory.mktemp("hub")
+    place_recogniser(base)
+    former = os.getcwd()
+    os.chdir(base)
+    try:
+        weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=base / "recogniser")
+    finally:
+        os.chdir(former)
+    return base / "recogniser"
