@@ -265,7 +265,7 @@ def test_what_was_repaired_of_a_transcript_is_told(model, talk, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1\n00:00:01,000 -> x\n00:00:0a,000 --> 00:00:02,000\nhello\n", r"t\.srt, line 3"),
+        ("1\n00:00:01,000 -> x\n00:00:0a,000 --> 00:00:02,000\nhello\n", r"t\.srt, line 2"),
         ("1\n00:00:03,000 --> 00:00:02,000\nhello\n", r"t\.srt, line 2: ends at 2"),
         ("no cues here\n", r"t\.srt: it holds no utterance"),
     ],

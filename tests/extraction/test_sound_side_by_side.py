@@ -62,8 +62,8 @@ def test_a_piece_of_many_files_is_encoded_together_and_gives_the_same_features(w
     def filled(*arguments):
         model = load(*arguments)
         model.fill(seconds=100.0)
-        batch = model._batch
-        monkeypatch.setattr(model, "_batch", lambda pieces: sizes.append(len(pieces)) or batch(pieces))
+        batch = model._begun
+        monkeypatch.setattr(model, "_begun", lambda pieces: sizes.append(len(pieces)) or batch(pieces))
         return model
 
     monkeypatch.setattr(speech, "load", filled)
