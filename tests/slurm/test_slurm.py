@@ -140,7 +140,7 @@ def rewrite(path, pattern: str, text: str) -> None:
 
 PROFILE = "profiles/slurm/config.v9+.yaml"
 # MB a stage: what runs side by side in the group needs more, with Snakemake, by the third attempt less
-STARVED = dict.fromkeys(("scores", "tables", "figures", "across"), 70) | {"simple": 300, "ceilings": 300}
+STARVED = dict.fromkeys(("scores", "tables", "figures", "across"), 70) | {"simple": 150, "ceilings": 150}
 
 
 def starve(folder) -> None:
@@ -189,7 +189,7 @@ def check(cluster, before, cancelled, lost, folder) -> None:
     assert len(results) > 1
     assert results[-1].state == "COMPLETED"
     # the widest of what runs side by side: tables, figures and across, or simple and ceilings
-    widest = 600 if "simple" in results[0].rule else 210
+    widest = 300 if "simple" in results[0].rule else 210
     assert [job.memory for job in results] == [widest * attempt for attempt in range(1, len(results) + 1)]
     for rule in ("teacher", "student"):
         (log,) = (folder / RUN / "logs" / rule).glob("*.log")
