@@ -96,7 +96,9 @@ def dry_run(folder: Path, *arguments: str) -> str:
     text = said.read_text()
     said.unlink()
     if process.exitcode:
-        raise AssertionError(f"snakemake -n {' '.join(arguments)} failed:\n{text[-8000:]}")
+        raise AssertionError(
+            f"snakemake -n {' '.join(arguments)} failed ({process.exitcode}):\n{text[-8000:]}"
+        )
     return text
 
 
@@ -107,7 +109,15 @@ def _dry_run(folder: Path, arguments: tuple[str, ...], said: Path) -> None:
         os.dup2(file.fileno(), sys.stderr.fileno())
     from snakemake.cli import main
 
-    main(["-n", *arguments])
+    status = 0
+    try:
+        main(["-n", *arguments])
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # what was imported before the fork is not taken down here: that once failed when all was said
+    os._exit(status)
 
 
 def pretend_finished(folder: Path, *arguments: str) -> str:
