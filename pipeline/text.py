@@ -26,10 +26,10 @@ class Params(EncodingSettings):
 
 
 def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Path) -> None:
-    """Encode the text of one shard; an utterance without words is absent (no_text),
-    and so is one whose recognised words are not sure (asr_unsure).
+    """Encode the text of one shard; an interrupted shard goes on by pieces.
 
-    An interrupted shard goes on by pieces.
+    An utterance without words is absent (no_text), and so is one whose recognised words are not sure
+    (asr_unsure).
     """
     device = prepare(params.device, params.threads)
     names, texts, reasons = load_words(shard, params.unsure)

@@ -4,8 +4,7 @@ Runs where there is internet (a cluster's head node); every other stage loads th
 were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) are taken instead of fetched
 ones. Models of the transformers library and facenet's are saved as safetensors, whatever was published; where
 one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is, and
-one that needs no weights is written. A recogniser (a Whisper in
-CTranslate2's form) is copied as it is, too.
+one that needs no weights is written. A recogniser (a Whisper in CTranslate2's form) is copied as it is, too.
 """
 
 import logging
