@@ -5,7 +5,6 @@ Times and everything else of an utterance stay as the corpus gives them; only it
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.recognition import DecodingSettings
 from pipeline.speech import recognition
+from pipeline.speech.hearing import heard
 from pipeline.speech.recognition import Recogniser
 from pipeline.speech.sentences import WORDS
 
@@ -54,19 +54,12 @@ def run(params: Params, *, shard: Path, recogniser: Path, told: Path) -> None:
     found, lacking = [pl.DataFrame(schema=HEARD)], {}
     files = [group.to_dicts() for group in table.partition_by("media", maintain_order=True)]
     for rows in progress(files, "files recognised"):
-        with tempfile.TemporaryDirectory() as spare:
-            try:
-                sound = media.hear(
-                    Path(rows[0]["media"]),
-                    Path(spare) / "sound",
-                    track=params.media.track,
-                    most=params.media.megabytes,
-                ).samples
-            except media.MediaAbsence as lack:
-                log.info("%s", lack)
-                lacking[rows[0]["media"]] = lack.reason
-                continue
-            found.append(heard(loaded, sound, rows, kept))
+        try:
+            with heard(Path(rows[0]["media"]), params.media) as sound:
+                found.append(told_words(loaded, sound, rows, kept))
+        except media.MediaAbsence as lack:
+            log.info("%s", lack)
+            lacking[rows[0]["media"]] = lack.reason
     # a wrong path lacks all files
     reasons = [lacking.get(name) for name in table["media"]]
     media.check_readable(table["media"].to_list(), reasons, faults=(absence.FILE_MISSING,))
@@ -80,7 +73,7 @@ def run(params: Params, *, shard: Path, recogniser: Path, told: Path) -> None:
     recognition.forget(kept)
 
 
-def heard(
+def told_words(
     recogniser: Recogniser, sound: np.ndarray, rows: Sequence[dict[str, Any]], kept: Path
 ) -> pl.DataFrame:
     """What is heard in one file's utterances, columns as HEARD, a row each.

@@ -7,21 +7,21 @@ words until they are complete, so an interrupted job goes on where it was.
 """
 
 import logging
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from pipeline.core import artefacts, stage
-from pipeline.core import media as files
 from pipeline.core.absence import FILE_MISSING
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
+from pipeline.core.streams import MediaAbsence
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.recognition import DecodingSettings
 from pipeline.speech import recognition
+from pipeline.speech.hearing import heard
 
 log = logging.getLogger("pipeline")
 
@@ -39,19 +39,16 @@ def run(params: Params, *, recogniser: Path, media: Path, words: Path) -> None:
     Raises PipelineError for a file that is not there, and for what is no recogniser.
     """
     kept = words.with_name(f"{words.name}.pieces")
-    with tempfile.TemporaryDirectory() as spare:
-        try:
-            sound = files.hear(
-                media, Path(spare) / "sound", track=params.media.track, most=params.media.megabytes
-            ).samples
-        except files.MediaAbsence as lack:
-            if lack.reason == FILE_MISSING:
-                raise PipelineError(f"{lack}. Name a file that is there.") from lack
-            log.info("no sound, so no words: %s", lack)
-            sound = np.zeros(0, np.float32)
-        device = prepare(params.device, params.threads)
-        loaded = recognition.load(recogniser, params.decoding, device, params.threads)
-        found = recognition.words(loaded, sound, kept)
+    device = prepare(params.device, params.threads)
+    loaded = recognition.load(recogniser, params.decoding, device, params.threads)
+    try:
+        with heard(media, params.media) as sound:
+            found = recognition.words(loaded, sound, kept)
+    except MediaAbsence as lack:
+        if lack.reason == FILE_MISSING:
+            raise PipelineError(f"{lack}. Name a file that is there.") from lack
+        log.info("no sound, so no words: %s", lack)
+        found = recognition.words(loaded, np.zeros(0, np.float32), kept)
     log.info("%d words, language %s", len(found), found["language"][0] if len(found) else "unknown")
     artefacts.save_table(words, found)
     recognition.forget(kept)

@@ -4,7 +4,6 @@ One job takes a fixed share of the media, before the manifest is made of them.
 """
 
 import logging
-import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +18,7 @@ from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.recognition import DecodingSettings, SentenceSettings
 from pipeline.speech import recognition
+from pipeline.speech.hearing import heard
 from pipeline.speech.sentences import sentences
 
 log = logging.getLogger("pipeline")
@@ -48,15 +48,12 @@ def run(params: Params, *, recogniser: Path, told: Path) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     rows = []
     for path in progress(bare, "files recognised"):
-        with tempfile.TemporaryDirectory() as spare:
-            try:
-                sound = media.hear(
-                    path, Path(spare) / "sound", track=params.media.track, most=params.media.megabytes
-                ).samples
-            except media.MediaAbsence as lack:
-                log.info("no sound, so no words: %s", lack)
-                continue
-            words = recognition.words(loaded, sound, kept)
+        try:
+            with heard(path, params.media) as sound:
+                words = recognition.words(loaded, sound, kept)
+        except media.MediaAbsence as lack:
+            log.info("no sound, so no words: %s", lack)
+            continue
         for sentence in sentences(words, params.sentences):
             rows.append([path.as_posix(), sentence.start, sentence.end, sentence.text, sentence.confidence])
     log.info("%d sentences in %d files", len(rows), len(bare))
