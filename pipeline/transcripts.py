@@ -28,6 +28,7 @@ class Params(ComputeSettings):
     """Settings of the stage."""
 
     folder: str = Field("", description="the folder of media, as corpus.folder")
+    time_table: str = Field("", description="a file there that is no transcript, as corpus.own.time_table")
     groups: int = Field(1, ge=1, description="jobs that the media are shared out to")
     group: int = Field(0, ge=0, description="the one of them that this is")
     decoding: DecodingSettings = Field(DecodingSettings(), description="how sound becomes words")
@@ -42,7 +43,7 @@ def run(params: Params, *, recogniser: Path, told: Path) -> None:
     for a folder that cannot be read.
     """
     device = prepare(params.device, params.threads)
-    bare = folder.bare(located(params.folder), params.group, params.groups)
+    bare = folder.bare(located(params.folder), params.group, params.groups, params.time_table)
     loaded = recognition.load(recogniser, params.decoding, device, params.threads)
     kept = told.with_name(f"{told.name}.pieces")
     kept.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,10 @@ def raw_files(wildcards):
     """What the manifest is read from, file by file; of media there are too many, see `raw_listing`."""
     if CORPUS.generated:
         return []
-    raw_folder()
+    table = raw_folder() / CFG.corpus.own.time_table
+    # of a Parquet file the listing tells the size alone; one that is not there is the stage's to name
+    if CFG.corpus.name == "folder" and table.is_file():
+        return [str(table)]
     return given_files("index") if CORPUS.given else []
 
 
@@ -84,7 +87,12 @@ if CFG.corpus.transcribed:
         from pipeline.corpora.folder import bare
 
         try:
-            found = bare(raw_folder(), int(wildcards.group), CFG.corpus.shards)
+            found = bare(
+                raw_folder(),
+                int(wildcards.group),
+                CFG.corpus.shards,
+                CFG.corpus.own.time_table,
+            )
         except PipelineError as error:
             stop(error)
         told = [(path, path.stat()) for path in found]
@@ -111,6 +119,7 @@ if CFG.corpus.transcribed:
                 "pipeline.transcripts",
                 cfg=lambda wildcards: dict(
                     folder=CFG.corpus.folder,
+                    time_table=CFG.corpus.own.time_table,
                     groups=CFG.corpus.shards,
                     group=int(wildcards.group),
                     decoding=CFG.recognition.decoding,

@@ -1,12 +1,13 @@
 """Adapter of a folder of one's own: videos, each with a transcript of the same name beside it.
 
 One file is one dialogue, one cue an utterance. Labels are optional: without any, features can be extracted
-and nothing can be trained. Splits come from the CSV's column `split`, or are drawn by dialogue.
+and nothing can be trained. They come from the CSVs, or from one table of times for all media, and so do
+splits; else those are drawn by dialogue.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -16,11 +17,13 @@ from pipeline.core import artefacts
 from pipeline.core.disk import kind
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import SPLITS
-from pipeline.corpora import reading, siblings, times, transcripts
+from pipeline.corpora import reading, siblings, times, timetable, transcripts
 from pipeline.corpora.drawing import given_or_drawn
 from pipeline.corpora.listing import files, no_files, once
 from pipeline.corpora.rows import Corpus
+from pipeline.corpora.timetable import Entry
 from pipeline.corpora.transcripts import Cue
+from pipeline.settings.corpora import FolderSettings
 from pipeline.settings.corpus import CorpusSettings
 
 log = logging.getLogger("pipeline")
@@ -48,8 +51,10 @@ SOUNDS = (
 )  # fmt: skip
 
 
-def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
+def pairs(folder: Path, untranscribed: str, time_table: str = "") -> dict[Path, Path | None]:
     """Each medium below the folder and its transcript (None: whole, without words).
+
+    time_table: a file below the folder that is no transcript.
 
     Raises PipelineError for a medium without a transcript (where that is an error), a transcript without a
     medium, two transcripts or two media of one name, what has such a name and is no file, or a folder
@@ -62,7 +67,7 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     texts: list[Path] = []
     # of a folder that is linked in twice one counts, for its dialogues would lie in two splits
     for path in sorted(once(files(folder))):
-        if siblings.is_transcript(path):
+        if siblings.is_transcript(path) and path != folder / time_table:
             texts.append(path)
         elif path.suffix.lower() in VIDEOS + SOUNDS:
             media.setdefault(path.with_suffix(""), []).append(path)
@@ -96,14 +101,14 @@ def pairs(folder: Path, untranscribed: str) -> dict[Path, Path | None]:
     return {media[name][0]: spoken[name][0] if name in spoken else None for name in sorted(media)}
 
 
-def bare(folder: Path, group: int, groups: int) -> list[Path]:
+def bare(folder: Path, group: int, groups: int, time_table: str = "") -> list[Path]:
     """The media without a transcript that fall to one of the groups, by their names alone.
 
-    Raises PipelineError as `pairs` does.
+    time_table: as of `pairs`, and so are the errors.
     """
     return [
         path
-        for path, transcript in pairs(folder, "recognised").items()
+        for path, transcript in pairs(folder, "recognised", time_table).items()
         if transcript is None and crc32(path.relative_to(folder).as_posix().encode()) % groups == group
     ]
 
@@ -142,9 +147,9 @@ def _no_folder(name: Path) -> None:
             raise _no_medium(path)
 
 
-def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tuple[str, ...]:
+def label_names(told: Iterable[Cue | Entry], named: Sequence[str]) -> tuple[str, ...]:
     """The label names of the config, or those found, sorted; raises PipelineError for one not named."""
-    found = [(cue.label, cue.where) for own in cues.values() for cue in own if cue.label is not None]
+    found = [(one.label, one.where) for one in told if one.label is not None]
     if not named:
         return tuple(sorted({label for label, _ in found}))
     for label, where in found:
@@ -152,17 +157,33 @@ def label_names(cues: Mapping[Path, Sequence[Cue]], named: Sequence[str]) -> tup
     return tuple(named)
 
 
-def _split_of(cues: Sequence[Cue]) -> str | None:
+def _split_of(rows: Sequence[Cue | Entry]) -> str | None:
     """The one split of a dialogue; raises PipelineError if its rows name two, or an unknown one."""
-    for cue in cues:
-        if cue.split not in (None, *SPLITS):
-            raise PipelineError(f"{cue.where}, column split: {cue.split!r} is not train, val or test.")
-        if cue.split != cues[0].split:
+    for row in rows:
+        if row.split not in (None, *SPLITS):
+            raise PipelineError(f"{row.where}, column split: {row.split!r} is not train, val or test.")
+        if row.split != rows[0].split:
             raise PipelineError(
-                f"{cue.where}, column split: {cue.split!r}, but this file began with {cues[0].split!r}. A "
+                f"{row.where}, column split: {row.split!r}, but this file began with {rows[0].split!r}. A "
                 "dialogue lies in one split."
             )
-    return cues[0].split
+    return rows[0].split if rows else None
+
+
+def _split(cues: Sequence[Cue], entries: Sequence[Entry]) -> str | None:
+    """The split of a dialogue by transcript or time table; raises PipelineError if they name two."""
+    own, told = _split_of(cues), _split_of(entries)
+    if own is not None and told is not None and own != told:
+        raise PipelineError(
+            f"{entries[0].where}, column split: {told!r}, but the transcript of the file says {own!r}. Leave "
+            "it out in one of them."
+        )
+    return own or told
+
+
+def _timed(own: FolderSettings, folder: Path, known: Mapping[Path, float | None]) -> dict[Path, list[Entry]]:
+    """The rows of the time table by medium, none if there is no table."""
+    return timetable.read(folder / own.time_table, folder, known, own.task) if own.time_table else {}
 
 
 def _score(cue: Cue) -> float | None:
@@ -187,8 +208,9 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """
     own = settings.own
     folder = reading.root(settings)
-    found = pairs(folder, own.untranscribed)
+    found = pairs(folder, own.untranscribed, own.time_table)
     known = reading.durations(found, "folder")
+    timed = _timed(own, folder, known)
     heard = recognised(parts)
     cues: dict[Path, list[Cue]] = {}
     repaired: Counter[str] = Counter()
@@ -204,11 +226,14 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                 raise PipelineError(
                     f"{transcript}: it holds no utterance. Complete it, or move it elsewhere."
                 )
-    labels = label_names(cues, own.labels) if own.task == "classification" else ()
+    for path, entries in timed.items():
+        cues[path] = timetable.labelled(cues[path], entries, own.covered)
+    told = [one for of_file in (*timed.values(), *cues.values()) for one in of_file]
+    labels = label_names(told, own.labels) if own.task == "classification" else ()
     rows = []
     for path, utterances in cues.items():
         dialogue = path.relative_to(folder).with_suffix("").as_posix()
-        split = _split_of(utterances)
+        split = _split(utterances, timed.get(path, []))
         sure = [confidence for _, confidence in heard.get(path.as_posix(), [])]
         for position, cue in enumerate(utterances):
             own_times = times.span(cue.start, cue.end, known[path], cue.where)
@@ -231,6 +256,10 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                 }
             )
     log.info("folder: %d files, %d utterances, labels %s", len(cues), len(rows), labels)
+    if own.time_table:
+        target = "label" if own.task == "classification" else "score"
+        bare_rows = sum(row[target] is None for row in rows)
+        log.info("folder: with the time table %d of %d utterances have no %s", bare_rows, len(rows), target)
     if repaired:
         log.info("folder: repaired or left out of all transcripts: %s", dict(repaired))
     return Corpus(reading.table(rows, words=own.untranscribed == "recognised"), labels, own.task)

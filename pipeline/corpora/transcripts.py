@@ -50,7 +50,7 @@ def told(path: Path) -> tuple[list[Cue], dict[str, int]]:
     return sorted(cues, key=lambda cue: (cue.start, cue.end)), counts
 
 
-def _time(text: str | None, where: str) -> float:
+def time_of(text: str | None, where: str) -> float:
     """Seconds, written as a number or with colons."""
     return reading.seconds(text, where) if ":" in (text or "") else reading.number(text, where)
 
@@ -68,8 +68,8 @@ def _from_csv(path: Path) -> tuple[list[Cue], Counter[str]]:
             speaker, text = markup.labelled(text)
         cues.append(
             Cue(
-                _time(line["start"], f"{where}, column start"),
-                _time(line["end"], f"{where}, column end"),
+                time_of(line["start"], f"{where}, column start"),
+                time_of(line["end"], f"{where}, column end"),
                 text or None,
                 where,
                 speaker or UNKNOWN,

@@ -89,3 +89,11 @@ class FolderSettings(FeaturesSettings):
         description="a video without a transcript: a fault, one utterance without words, or an utterance for "
         "each sentence that is recognised in it",
     )
+    time_table: str = Field(
+        "",
+        description="a .csv or .parquet below the folder that labels stretches of its media (columns file, "
+        "start, end, label; docs/corpora/folder.md); empty: there is none",
+    )
+    covered: float = Field(
+        0.5, gt=0, le=1, description="least share of an utterance that a row of time_table covers to label it"
+    )
