@@ -17,6 +17,7 @@ from pipeline.core import absence, artefacts, media, stage
 from pipeline.core.device import prepare
 from pipeline.core.digests import facts_digest
 from pipeline.core.progress import progress
+from pipeline.extraction.degraded import tested
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.media import MediaSettings
@@ -39,15 +40,20 @@ class Params(ComputeSettings):
     media: MediaSettings = Field(MediaSettings(), description="how media files are read")
 
 
-def run(params: Params, *, shard: Path, recogniser: Path, told: Path) -> None:
+def run(params: Params, *, shard: Path, recogniser: Path, splits: Sequence[Path] = (), told: Path) -> None:
     """Write the shard's table with recognised `text` and its `words_confidence`, null where no word is heard.
+
+    splits: of all folds, if the utterances that some fold tests are wanted alone; then others have no row.
 
     What is done of a shard is kept beside `told`, a file at a time, until it is whole. Raises PipelineError
     for what is no recogniser, a shard that was edited, and media none of which is there.
     """
     device = prepare(params.device, params.threads)
     check_generated(shard)
-    table = load_shard(shard, READ)
+    table, given = load_shard(shard, READ), artefacts.load_table(shard)
+    if splits:
+        names = tested(shard, splits)
+        table, given = (one.filter(pl.col("utterance").is_in(names)) for one in (table, given))
     loaded = recognition.load(recogniser, params.decoding, device, params.threads)
     kept = told.with_name(f"{told.name}.pieces")
     kept.mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ def run(params: Params, *, shard: Path, recogniser: Path, told: Path) -> None:
     reasons = [lacking.get(name) for name in table["media"]]
     media.check_readable(table["media"].to_list(), reasons, faults=(absence.FILE_MISSING,))
     # of a folder whose transcripts are in part recognised
-    given = artefacts.load_table(shard).drop("words", "words_confidence", strict=False)
+    given = given.drop("words", "words_confidence", strict=False)
     whole = given.drop("text").join(pl.concat(found), on="utterance", how="left", maintain_order="left")
     whole = whole.select(*given.columns, "words_confidence", words=pl.lit("recognised"))
     silent = whole["text"].null_count()
@@ -109,4 +115,4 @@ def _each(
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("shard", "recogniser"), outputs=("told",))
+    stage.main(run, Params, inputs=("shard", "recogniser", "splits*"), outputs=("told",))

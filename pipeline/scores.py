@@ -11,6 +11,7 @@ from pydantic import Field
 from models.conditions import COMPLETE, Condition
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.degradations import SPOKEN
 from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, load_answers, load_rows, load_truth, trivial_answers
 from pipeline.evaluation.comparing import Sums, compare
@@ -93,7 +94,8 @@ def protocol_rows(
 
     `absence_rate` (condition complete) is the share of slots that the corpus lacks; `missing_rate` is masked
     over really available slots, of each other condition that shows all utterances, mean over its draws.
-    Of conditions of unreliable media there is `realised` as well, the mean of their measured level.
+    Of conditions of unreliable media and of other words there is `realised` as well, the mean of their
+    measured level; of the latter `words_read`, the share of the utterances whose words are there.
     Digests are not numbers: the tables stage reads them from the masks.
     """
     if len(masks) != len(folds):
@@ -107,10 +109,12 @@ def protocol_rows(
         frozen = Frozen.load(dataset, path, unreliable=own)
         available = frozen.available[frozen.test]
         rates: dict[Condition, list[float]] = {}
+        facts = {(COMPLETE, "absence_rate"): float(1 - available.mean())}
         for view in families.views(frozen):
+            if view.condition.family == SPOKEN:
+                facts[view.condition, "words_read"] = float(view.shown[frozen.test, 0].mean())
             hidden = available & ~view.shown[frozen.test]
             rates.setdefault(view.condition, []).append(float(hidden.sum() / available.sum()))
-        facts = {(COMPLETE, "absence_rate"): float(1 - available.mean())}
         for condition, values in rates.items():
             if condition != COMPLETE:
                 facts[condition, "missing_rate"] = float(np.mean(values))

@@ -27,6 +27,7 @@ from pipeline.reporting.protocol_tables import condition_table, conflict_table, 
 from pipeline.reporting.summary import OWN, Context, few_seeds, summary
 from pipeline.reporting.trade_table import trade_table
 from pipeline.reporting.unreliable_tables import harm_table, kinds_table, levels_table
+from pipeline.reporting.words_table import words_table
 from pipeline.settings.base import Settings
 from pipeline.settings.learnt import Learnt
 from pipeline.settings.report import ReportSettings
@@ -124,6 +125,7 @@ def every_table(context: Context) -> Iterator[tuple[str, Table]]:
     yield "unreliable", levels_table(context)
     yield "unreliable_kinds", kinds_table(context)
     yield "unreliable_harm", harm_table(context)
+    yield "words", words_table(context)
     yield "oracle", oracle_table(context)
     yield "regret", regret_table(context)
     yield "bar", bar_table(context)

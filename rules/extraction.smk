@@ -18,14 +18,24 @@ UNSURE = (
     else {}
 )
 
-if SPOKEN == "recognised":
+# the sources of words that networks are tested with beside those that they are trained with
+WORDS = CFG.protocol.words
+# of all utterances where they are read for training, else of those that some fold tests
+HEARD = "recognised" if SPOKEN == "recognised" else "heard"
+
+if "recognised" in (CFG.corpus.text, *WORDS):
 
     rule recognised:
         input:
             shard=f"{RUN}/shards/{{shard}}.parquet",
             recogniser=f"{RUN}/recogniser",
+            splits=(
+                expand(f"{RUN}/{{fold}}/splits.parquet", fold=FOLDS)
+                if HEARD == "heard"
+                else []
+            ),
         output:
-            told=f"{RUN}/recognised/{{shard}}.parquet",
+            told=f"{RUN}/{HEARD}/{{shard}}.parquet",
         log:
             f"{LOGS}/recognised/{{shard}}.log",
         benchmark:
@@ -46,7 +56,7 @@ if SPOKEN == "recognised":
             ),
         shell:
             "python -m pipeline.recognised --params {params.cfg:q} --shard {input.shard:q}"
-            " --recogniser {input.recogniser:q} --told {output.told:q} > {log:q} 2>&1"
+            " --recogniser {input.recogniser:q} --splits {input.splits:q} --told {output.told:q} > {log:q} 2>&1"
 
 
 rule faces:

@@ -1,4 +1,5 @@
-# P5: the media of test utterances, degraded before the encoders. Nothing of it is planned unless it is asked for.
+# P5: the media of test utterances, degraded before the encoders; and the words of other sources, which are read
+# in the same way. Nothing of it is planned unless it is asked for.
 
 from pipeline.core.registries.degradations import DEGRADATIONS
 
@@ -21,8 +22,9 @@ def degraded_files(modality):
 
 
 def unreliable_of(fold):
-    """What the protocol of a fold reads of degraded media: nothing unless it is asked for."""
-    return [f"{RUN}/{fold}/protocol/unreliable.safetensors"] if DEGRADED else []
+    """What the protocol of a fold reads of degraded media and of other words: nothing unless it is asked for."""
+    asked = DEGRADED or WORDS
+    return [f"{RUN}/{fold}/protocol/unreliable.safetensors"] if asked else []
 
 
 def unreliable_files():
@@ -41,9 +43,60 @@ def of_modality(name):
     )
 
 
-if DEGRADED:
+TESTED = expand(f"{RUN}/{{fold}}/splits.parquet", fold=FOLDS)
 
-    TESTED = expand(f"{RUN}/{{fold}}/splits.parquet", fold=FOLDS)
+if WORDS:
+
+    rule word_sources:
+        input:
+            shard=f"{RUN}/shards/{{shard}}.parquet",
+            heard=(
+                [f"{RUN}/{HEARD}/{{shard}}.parquet"]
+                if "recognised" in (CFG.corpus.text, *WORDS)
+                else []
+            ),
+            splits=TESTED,
+            encoder=f"{RUN}/encoders/text",
+        output:
+            features=f"{RUN}/features/words/{{shard}}.safetensors",
+            index=f"{RUN}/features/words/{{shard}}.parquet",
+        log:
+            f"{LOGS}/word_sources/{{shard}}.log",
+        benchmark:
+            f"{COSTS}/word_sources/{{shard}}.tsv"
+        conda:
+            "../envs/encoders.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(4000),
+            runtime=120,
+        params:
+            **made_by(
+                "pipeline.word_sources",
+                *loaders("text"),
+                cfg=dict(
+                    encoder=CFG.encoders.text,
+                    words=WORDS,
+                    unreliable=(
+                        dict(seed=UNRELIABLE.seed, errors=UNRELIABLE.errors)
+                        if "misheard" in WORDS
+                        else {}
+                    ),
+                    unsure=CFG.recognition.sentences.unsure,
+                    text=CFG.corpus.text,
+                    precision=PRECISION,
+                    **COMPUTE,
+                ),
+                unread=["encoder.weights"],
+            ),
+        shell:
+            "python -m pipeline.word_sources --params {params.cfg:q} --shard {input.shard:q}"
+            " --heard {input.heard:q} --splits {input.splits:q} --encoder {input.encoder:q}"
+            " --features {output.features:q} --index {output.index:q} > {log:q} 2>&1"
+
+
+if DEGRADED:
 
     rule degraded_text:
         input:
@@ -163,12 +216,20 @@ if DEGRADED:
             " --splits {input.splits:q} --faces {input.faces:q} --encoder {input.encoder:q}"
             " --features {output.features:q} --index {output.index:q} > {log:q} 2>&1"
 
+
+if DEGRADED or WORDS:
+
     rule unreliable:
         input:
             dataset=f"{RUN}/{{fold}}/dataset",
             text=degraded_files("text"),
             audio=degraded_files("audio"),
             visual=degraded_files("visual"),
+            words=(
+                expand(f"{RUN}/features/words/{{shard}}.safetensors", shard=SHARDS)
+                if WORDS
+                else []
+            ),
         output:
             features=f"{RUN}/{{fold}}/protocol/unreliable.safetensors",
             levels=f"{RUN}/{{fold}}/protocol/unreliable.parquet",
@@ -186,4 +247,4 @@ if DEGRADED:
         shell:
             "python -m pipeline.unreliable --params {params.cfg:q} --dataset {input.dataset:q}"
             " --text {input.text:q} --audio {input.audio:q} --visual {input.visual:q}"
-            " --features {output.features:q} --levels {output.levels:q} > {log:q} 2>&1"
+            " --words {input.words:q} --features {output.features:q} --levels {output.levels:q} > {log:q} 2>&1"

@@ -13,12 +13,12 @@ import polars as pl
 
 from models.conditions import COMPLETE, Condition
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import FAMILY
+from pipeline.core.registries.degradations import FAMILY, SPOKEN
 from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.degraded import missing
 from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
-from pipeline.evaluation.results import LESS_HARM, MILDEST, MISSING, SIMPLE, UNTAUGHT, WHOLE
+from pipeline.evaluation.results import GIVEN, LESS_HARM, MILDEST, MISSING, SIMPLE, UNTAUGHT, WHOLE
 from pipeline.evaluation.scoring import labels_of, view_truth
 from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
 from pipeline.settings.report import ReportSettings, diagnostic
@@ -97,7 +97,8 @@ def compare(
     without a teacher, outside the family and under every condition. Of unreliable media `other` may also be
     another view of the same variant: `complete`, `missing` (without the degraded modality) and, of the worst
     level of a kind, `mildest` (its mildest level); and `reference_harm`: its difference from `missing` minus
-    that of the reference variant, at the worst level of a kind and in the mean over all.
+    that of the reference variant, at the worst level of a kind and in the mean over all. Of other sources of
+    words it may be `given`: the same variant with the given words.
 
     Raises PipelineError if seeds or conditions differ, if the reference has no predictions, or if the
     resamples are too few for any test to be decided.
@@ -122,6 +123,7 @@ def compare(
         rows += _differences(values, family, trained, metric, settings)
         for name, conditions in values.items():
             rows += _harm(name, conditions, metric, settings.level)
+            rows += _sources(name, conditions, metric, settings.level)
         rows += _less_harm(values, trained, metric, settings)
     for metric, row in CONFLICT_METRICS.items():
         for name, one in sums.items():
@@ -228,7 +230,7 @@ def _by_condition(
     draws_of = {name: np.array([other == name for other in one.conditions]) for name in known}
     values = {name: found[:, own].mean(axis=1) for name, own in draws_of.items()}
     for mean in dict.fromkeys(name.mean for name in known):
-        if mean != COMPLETE:
+        if mean != COMPLETE and families.of(mean).averaged:
             values[mean] = np.mean([values[name] for name in known if name.mean == mean], axis=0)
     return values
 
@@ -275,6 +277,16 @@ def _harm(variant: str, values: Mapping[Condition, np.ndarray], metric: str, lev
                 if other in values:
                     gap = values[condition] - values[other]
                     yield _row((variant, name, condition, metric), gap, level)
+
+
+def _sources(
+    variant: str, values: Mapping[Condition, np.ndarray], metric: str, level: float
+) -> Iterator[dict]:
+    """What a variant scores with the words of another source minus what it scores with the given ones."""
+    given = Condition(SPOKEN, kind=GIVEN)
+    for condition in values:
+        if condition.family == SPOKEN and condition != given:
+            yield _row((variant, GIVEN, condition, metric), values[condition] - values[given], level)
 
 
 def _less_harm(

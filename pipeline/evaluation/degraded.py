@@ -11,13 +11,13 @@ from models.conditions import Condition
 from models.modalities import LETTERS, MODALITIES, SUBSETS
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import DEGRADATIONS, gauges_of
+from pipeline.core.registries.degradations import about, gauges_of
 from pipeline.evaluation.trust import Trust
 
 
 def letter(condition: Condition) -> str:
     """The letter of the modality that a condition degrades."""
-    return LETTERS[MODALITIES.index(DEGRADATIONS[condition.kind].modality)]
+    return LETTERS[MODALITIES.index(about(condition).modality)]
 
 
 def missing(condition: Condition) -> Condition:
@@ -51,8 +51,12 @@ class Degraded:
         told = json.loads(metadata["realised"])
         names = [Condition.parse(name) for name in told]
         for name in names:
-            if name.kind not in DEGRADATIONS:
-                raise PipelineError(f"{path}: nothing is known of the degradation {name.kind!r}. {mend}")
+            try:
+                about(name)
+            except KeyError as error:
+                raise PipelineError(
+                    f"{path}: nothing is known of the degradation {name.kind!r}. {mend}"
+                ) from error
         there = dict(zip(names, arrays["available"] > 0, strict=True))
         return cls(path, arrays["rows"], there, dict(zip(names, told.values(), strict=True)), trust)
 
@@ -67,7 +71,7 @@ class Degraded:
         if self.trust is None:
             return features
         measured = self.loaded[gauges_of(condition)]
-        told = self.trust.normalised(DEGRADATIONS[condition.kind].modality, measured)
+        told = self.trust.normalised(about(condition).modality, measured)
         return np.concatenate([features, told], axis=1)
 
 
@@ -79,7 +83,7 @@ class Replaced(Mapping[str, np.ndarray]):
 
     def __init__(self, degraded: Degraded, condition: Condition, dataset: Path) -> None:
         self.degraded, self.condition, self.dataset = degraded, condition, dataset
-        self.modality = DEGRADATIONS[condition.kind].modality
+        self.modality = about(condition).modality
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name != self.modality:

@@ -118,6 +118,7 @@ class Protocol:
     together: str = ""  # all its conditions at once, in words
     headline = False  # whether its mean stands in the main tables, and is tested and corrected for with them
     many = False  # whether it has too many conditions for tables and figures over all: they show its mean
+    averaged = True  # whether the mean over its conditions says anything
     bars = True  # whether each condition is a bar beside those of P1 and P2; else their mean alone is
 
     def views(self, frozen: Frozen) -> Iterator[View]:

@@ -15,6 +15,7 @@ SIMPLE = ("product", "product_chain", "early_chain")  # rows without a network (
 CEILINGS = ("readable_ceiling", "cue_ceiling")
 PROTOCOL = "protocol"
 WHOLE, MISSING, MILDEST = "complete", "missing", "mildest"  # other views, beside unreliable media
+GIVEN = "given"  # the words of the corpus, beside those of other sources
 LESS_HARM = "reference_harm"  # what the reference variant has of the difference from `missing`
 UNTAUGHT = "modality_dropout"  # students of incomplete views without a teacher
 TITLES = {"product_chain": "product and chain", "early_chain": "early fusion and chain"}
@@ -149,6 +150,10 @@ class Results:
         """The measured level of a condition of unreliable media, mean over folds; None if none is finite."""
         found = self.facts.filter(pl.col("condition") == str(condition), pl.col("metric") == "realised")
         return cast(float, found["value"].mean()) if found.height else None
+
+    def read(self, condition: Condition) -> float:
+        """Share of the test utterances whose words are read under a condition of other words, over folds."""
+        return self._fact(condition, "words_read")
 
     @property
     def absence(self) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from models.conditions import COMPLETE, Condition
 from pipeline.core.registries.degradations import FAMILY
-from pipeline.evaluation import agreement, metrics
+from pipeline.evaluation import agreement, families, metrics
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.results import POOLED
 
@@ -42,7 +42,7 @@ def score_rows(answers: Answers, truth: Truth) -> Iterator[Row]:
         for condition in (name for name in by_condition if name.family == FAMILY):
             by_condition[condition] |= _change(condition, answers, truth, inside & truth.known)
         for mean in dict.fromkeys(condition.mean for condition in by_condition):
-            if mean != COMPLETE:
+            if mean != COMPLETE and families.of(mean).averaged:
                 members = [found for condition, found in by_condition.items() if condition.mean == mean]
                 by_condition[mean] = _mean(members)
         for condition, values in answers.conflict.items():

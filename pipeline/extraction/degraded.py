@@ -10,7 +10,7 @@ import polars as pl
 
 from models.conditions import Condition
 from pipeline.core import artefacts
-from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, gauges_of
+from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, about, gauges_of
 from pipeline.core.registries.gauges import GAUGES
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.settings.unreliable import UnreliableSettings
@@ -23,6 +23,7 @@ INDEX = {
     "available": pl.Boolean,
     "reason": pl.String,
     "realised": pl.Float64,
+    "of": pl.Int32,
 }
 
 
@@ -30,8 +31,8 @@ def asked(settings: UnreliableSettings, modality: str) -> dict[Condition, tuple[
     """The conditions of one modality, in the order of the results, with their kind and level."""
     return {
         Condition(FAMILY, kind=kind, level=f"{level:g}"): (kind, level)
-        for kind, about in DEGRADATIONS.items()
-        if kind in settings.kinds and about.modality == modality
+        for kind, known in DEGRADATIONS.items()
+        if kind in settings.kinds and known.modality == modality
         for level in settings.levels(kind)
     }
 
@@ -52,12 +53,18 @@ class DegradedTable:
     def __init__(self, utterances: Sequence[str], conditions: Sequence[Condition], dimension: int) -> None:
         self.parts = {name: FeatureTable(utterances, dimension, keep_frames=False) for name in conditions}
         self.realised: dict[Condition, dict[str, float]] = {name: {} for name in conditions}
+        # how many (words) the level of an utterance is a mean of, where that counts in the mean over all
+        self.of: dict[Condition, dict[str, int]] = {name: {} for name in conditions}
         self.gauges: dict[Condition, dict[str, np.ndarray]] = {name: {} for name in conditions}
 
     def absent(self, utterance: str, reason: str) -> None:
         """An utterance that has nothing to degrade."""
         for part in self.parts.values():
             part.absent(utterance, reason)
+
+    def absent_under(self, condition: Condition, utterance: str, reason: str) -> None:
+        """An utterance of which nothing is left under one condition."""
+        self.parts[condition].absent(utterance, reason)
 
     def save(self, features: Path, index: Path) -> None:
         """Write both files; a level that is not finite (nothing was changed, or all is lost) is null."""
@@ -68,7 +75,8 @@ class DegradedTable:
                     raise RuntimeError(f"{utterance} was forgotten under {name}")
                 level = self.realised[name].get(utterance)
                 finite = level if level is not None and abs(level) != float("inf") else None
-                rows.append((str(name), utterance, reason is None, reason, finite))
+                of = self.of[name].get(utterance)
+                rows.append((str(name), utterance, reason is None, reason, finite, of))
         table = pl.DataFrame(rows, schema=INDEX, orient="row")
         named = json.dumps([str(name) for name in self.parts])
         arrays = {str(name): part.pooled for name, part in self.parts.items()}
@@ -82,7 +90,7 @@ class DegradedTable:
     def _gauges(self, condition: Condition) -> np.ndarray:
         """The reliability inputs, float32 (N, K), NaN where nothing was measured."""
         own, utterances = self.gauges[condition], self.parts[condition].utterances
-        unknown = np.full(len(GAUGES[DEGRADATIONS[condition.kind].modality]), np.nan)
+        unknown = np.full(len(GAUGES[about(condition).modality]), np.nan)
         values = [own.get(name, unknown) for name in utterances]
         return np.array(values, np.float32).reshape(len(utterances), len(unknown))
 
@@ -93,4 +101,4 @@ def _mean(own: pl.DataFrame) -> str:
 
 
 def _measured(name: str) -> str:
-    return DEGRADATIONS[Condition.parse(name).kind].measured
+    return about(Condition.parse(name)).measured

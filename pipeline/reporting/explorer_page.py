@@ -12,7 +12,7 @@ from models.conditions import COMPLETE, Condition
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY
+from pipeline.core.registries.degradations import FAMILY, SPOKEN, about
 from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.degraded import letter
@@ -119,12 +119,11 @@ def _told(condition: Condition, shown: Condition, classes: bool) -> dict:
 
 def _degraded(condition: Condition, frozen: Sequence[Frozen]) -> dict:
     """What is degraded and how much, measured; nothing of a condition of reliable media."""
-    if condition.family != FAMILY:
+    if condition.family not in (FAMILY, SPOKEN):
         return {}
     levels = [fold.degraded.realised[condition] for fold in frozen if fold.degraded]
     known = [level for level in levels if level is not None]
-    about = DEGRADATIONS[condition.kind]
-    measured = f" Measured, on average: {about.measured} {np.mean(known):.3g}." if known else ""
+    measured = f" Measured, on average: {about(condition).measured} {np.mean(known):.3g}." if known else ""
     told = families.of(condition).told(condition, True)
     return {"degraded": letter(condition), "told": f"{told}{measured}"}
 

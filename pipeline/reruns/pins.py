@@ -34,6 +34,7 @@ GROUPS = {
         "pipeline.label_names",
         "pipeline.gauges",
         *("pipeline.degraded_text", "pipeline.degraded_audio", "pipeline.degraded_visual"),
+        "pipeline.word_sources",
         *ENCODERS.values(),
     ),
     "training": (

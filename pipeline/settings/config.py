@@ -35,7 +35,7 @@ NAME = r"^[A-Za-z0-9_]{1,100}$"
 # what stands in the tables beside the students, so no variant may have its name
 RESERVED = (
     *("teacher", "majority", "prior_sampling", "product", "product_chain", "early_chain", "protocol"),
-    *("complete", "missing", "mildest"),
+    *("complete", "missing", "mildest", "given"),
 )
 CEILING = re.compile(r".*_ceiling.*|readable.*")
 
@@ -169,6 +169,11 @@ class Config(ComputeSettings, NamedSettings):
         if self.unreliable.kinds and self.corpus.row.given:
             raise ValueError(
                 f"unreliable.kinds: media are degraded before the encoders, and corpus.name is "
+                f"{self.corpus.name}, whose features were extracted elsewhere; set it to []"
+            )
+        if self.protocol.words and self.corpus.row.given:
+            raise ValueError(
+                f"protocol.words: other words go through the encoder of text, and corpus.name is "
                 f"{self.corpus.name}, whose features were extracted elsewhere; set it to []"
             )
         if self.encoders.standins and not (self.corpus.row.generated or self.corpus.row.given):

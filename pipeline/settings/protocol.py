@@ -1,11 +1,18 @@
 """What is tested: missing rates and conflict views; P2 has no settings (docs/method.md, "Protocols")."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from models.conditions import DONOR_KINDS, DonorKind
+from pipeline.core.registries.degradations import SOURCES
 from pipeline.settings.base import Settings
+
+# one of the registry's names, which a type checker cannot know
+if TYPE_CHECKING:
+    SourceName = str
+else:
+    SourceName = Literal[tuple(SOURCES)]
 
 
 class RandomSettings(Settings):
@@ -38,4 +45,9 @@ class ProtocolSettings(Settings):
 
     random: RandomSettings = Field(RandomSettings(), description="The random-missing protocol, P3.")
     conflict: ConflictSettings = Field(ConflictSettings(), description="The conflict protocol, P4.")
+    words: tuple[SourceName, ...] = Field(
+        (),
+        description="Sources of words that all networks are also tested with, beside the given ones "
+        "(docs/corpora.md, Recognised words); misheard at the rates of unreliable.errors; []: none.",
+    )
     seed: int = Field(7, ge=0, description="Seed of masks and donors; apart from the training seeds.")

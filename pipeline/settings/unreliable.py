@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.core.registries.degradations import DEGRADATIONS
+from pipeline.core.registries.degradations import DEGRADATIONS, SOURCES
 from pipeline.settings.base import Settings
 
 # one of the registry's names, which a type checker cannot know
@@ -36,5 +36,5 @@ class UnreliableSettings(Settings):
 
     def levels(self, kind: str) -> list[float]:
         """The levels of a kind, the mildest first: of a ratio of signal to noise that is the largest."""
-        scale = DEGRADATIONS[kind].scale
+        scale = (DEGRADATIONS.get(kind) or SOURCES[kind]).scale
         return sorted(map(float, getattr(self, scale)), reverse=scale == "snr")

@@ -96,7 +96,7 @@ def test_trainings_share_a_gpu_and_encoders_have_it_alone(tmp_path):
     (limit,) = shared["resources"]
     whole = {"gpu": int(limit.removeprefix("gpu="))}
     alone = {"standins", "faces", "text", "audio", "visual", "label_names", "annotate"}
-    alone |= {"degraded_text", "degraded_audio", "degraded_visual"}
+    alone |= {"degraded_text", "degraded_audio", "degraded_visual", "word_sources"}
     assert shared["set-resources"] == dict.fromkeys(sorted(alone), whole)
     rest = ("resources", "set-resources")
     assert {k: v for k, v in shared.items() if k not in rest} == {

@@ -102,6 +102,7 @@ VALUES = {
     "variants.modality_dropout.network": "imputation",
     "reference_folds": 3,
     "protocol.conflict.draws": 2,
+    "protocol.words": ["misheard", "none"],
     "unreliable.kinds": ["mouth"],
     "unreliable.snr": [10],
     "report.resamples": 200,

@@ -6,7 +6,10 @@ tables and figures.
 
 from dataclasses import dataclass
 
+from models.conditions import Condition
+
 FAMILY = "unreliable"  # of the conditions
+SPOKEN = "words"  # of those that read the words of another source
 
 
 def gauges_of(condition: object) -> str:
@@ -19,7 +22,7 @@ class Degradation:
     """What tables and settings need to know of a kind."""
 
     modality: str  # the one whose features change
-    scale: str  # the key of `unreliable` that holds its levels
+    scale: str  # the key of `unreliable` that holds its levels; empty: it has none
     measured: str  # what its realised level is, with its unit
     told: str  # what happens to an utterance, with a place for the level
 
@@ -49,3 +52,23 @@ DEGRADATIONS = {
     ),
     "timing": Degradation("audio", "shifts", "delay (s)", "The sound comes {} s after the picture"),
 }
+
+# whose words the test utterances have, in the order of the table `words`
+SOURCES = {
+    "given": Degradation("text", "", "word error rate", "The words are those that the corpus gives"),
+    "recognised": Degradation(
+        "text", "", "word error rate", "The words are those that the recogniser of speech hears"
+    ),
+    "misheard": Degradation(
+        "text",
+        "errors",
+        "word error rate",
+        "A stated confusion model (no recogniser) mistakes the given words, at a word error rate of {}",
+    ),
+    "none": Degradation("text", "", "word error rate", "There are no words"),
+}
+
+
+def about(condition: Condition) -> Degradation:
+    """What is done under a condition of either family; raises KeyError for a kind that is not known."""
+    return (SOURCES if condition.family == SPOKEN else DEGRADATIONS)[condition.kind]

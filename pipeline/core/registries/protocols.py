@@ -14,6 +14,7 @@ PROTOCOLS = {
     "random": "pipeline.evaluation.protocols.random",
     "conflict": "pipeline.evaluation.protocols.conflict",
     "unreliable": "pipeline.evaluation.protocols.unreliable",
+    "words": "pipeline.evaluation.protocols.words",
 }
 
 

@@ -19,8 +19,9 @@ class Unreliable(Protocol):
         degraded = frozen.degraded
         if degraded is not None:
             for condition in degraded.there:
-                features = Replaced(degraded, condition, frozen.dataset)
-                yield View(condition, 0, features.shown(frozen.available), features)
+                if condition.family == FAMILY:
+                    features = Replaced(degraded, condition, frozen.dataset)
+                    yield View(condition, 0, features.shown(frozen.available), features)
 
     def title(self, condition: Condition, between: str = " + ") -> str:
         return super().title(condition) if condition.is_mean else words(condition)
