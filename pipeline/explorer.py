@@ -44,12 +44,14 @@ def run(
     unreliable: Sequence[Path] = (),
     predictions: list[Path],
     manifest: Path,
+    heard: Sequence[Path] = (),
     template: Path,
     page: Path,
 ) -> None:
     """Write the page: `template` with the data, the charts and Vega put in.
 
-    The networks are those of the first seed; of P3 and P4 the first draw is shown. Raises PipelineError if
+    heard: the recognised words of all shards, where networks read those. The networks are those of the first
+    seed; of P3 and P4 the first draw is shown. Raises PipelineError if
     no prediction is given or the template lacks a place.
     """
     if not predictions:
@@ -61,7 +63,7 @@ def run(
         for found in load_answers([path for path in predictions if int(path.stem) == seed], truth)
         if found.checkpoint == "selected"
     ]
-    told = utterances(dataset, manifest)
+    told = utterances(dataset, manifest, heard)
     degraded: list[Path | None] = [*unreliable] or [None] * len(dataset)
     frozen = [Frozen.load(*paths) for paths in zip(dataset, masks, conflicts, degraded, strict=True)]
     order = told["place"].to_numpy()
@@ -100,6 +102,9 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("dataset*", "masks*", "conflicts*", "unreliable*", "predictions*", "manifest", "template"),
+        inputs=(
+            *("dataset*", "masks*", "conflicts*", "unreliable*"),
+            *("predictions*", "manifest", "heard*", "template"),
+        ),
         outputs=("page",),
     )

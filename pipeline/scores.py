@@ -11,7 +11,7 @@ from pydantic import Field
 from models.conditions import COMPLETE, Condition
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import SPOKEN
+from pipeline.core.registries.degradations import OTHER_WORDS
 from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, load_answers, load_rows, load_truth, trivial_answers
 from pipeline.evaluation.comparing import Sums, compare
@@ -111,7 +111,7 @@ def protocol_rows(
         rates: dict[Condition, list[float]] = {}
         facts = {(COMPLETE, "absence_rate"): float(1 - available.mean())}
         for view in families.views(frozen):
-            if view.condition.family == SPOKEN:
+            if view.condition.family == OTHER_WORDS:
                 facts[view.condition, "words_read"] = float(view.shown[frozen.test, 0].mean())
             hidden = available & ~view.shown[frozen.test]
             rates.setdefault(view.condition, []).append(float(hidden.sum() / available.sum()))

@@ -12,7 +12,7 @@ from models.conditions import Condition
 from models.modalities import MODALITIES
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, SOURCES, SPOKEN, gauges_of
+from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, OTHER_WORDS, SOURCES, gauges_of
 from pipeline.settings.base import Settings
 from pipeline.training import normalisation
 
@@ -58,7 +58,7 @@ def run(
                 )
             gauges[gauges_of(condition)] = measured
             found[condition] = (fitted(pooled, table["available"].to_numpy().astype(bool)), table)
-    order = [*((FAMILY, kind) for kind in DEGRADATIONS), *((SPOKEN, kind) for kind in SOURCES)]
+    order = [*((FAMILY, kind) for kind in DEGRADATIONS), *((OTHER_WORDS, kind) for kind in SOURCES)]
     # stable: levels stay in their order
     names = sorted(found, key=lambda name: order.index((name.family, name.kind)))
     arrays = {str(name): found[name][0] for name in names}

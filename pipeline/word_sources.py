@@ -17,7 +17,7 @@ from pipeline.core.device import computing, prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
-from pipeline.core.registries.degradations import SOURCES, SPOKEN
+from pipeline.core.registries.degradations import OTHER_WORDS, SOURCES
 from pipeline.degradation import words as degradation
 from pipeline.degradation.drawing import generator
 from pipeline.extraction import gauges
@@ -107,7 +107,7 @@ def _asked(params: Params) -> dict[Condition, tuple[str, float]]:
             levels = params.unreliable.levels(source) if about.scale else [0.0]
             for level in levels:
                 written = f"{level:g}" if about.scale else ""
-                found[Condition(SPOKEN, kind=source, level=written)] = (source, level)
+                found[Condition(OTHER_WORDS, kind=source, level=written)] = (source, level)
     return found
 
 

@@ -199,6 +199,11 @@ rule explorer:
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
         unreliable=unreliable_files(),
         manifest=f"{RUN}/manifest.parquet",
+        heard=(
+            expand(f"{RUN}/recognised/{{shard}}.parquet", shard=SHARDS)
+            if SPOKEN == "recognised"
+            else []
+        ),
         template=of_clone("pipeline/reporting/explorer.html"),
     output:
         page=report(
@@ -223,7 +228,7 @@ rule explorer:
     shell:
         "python -m pipeline.explorer --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q}"
-        " --predictions {input.predictions:q} --manifest {input.manifest:q} --template {input.template:q} --page {output.page:q}"
+        " --predictions {input.predictions:q} --manifest {input.manifest:q} --heard {input.heard:q} --template {input.template:q} --page {output.page:q}"
         " > {log:q} 2>&1"
 
 

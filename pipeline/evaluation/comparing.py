@@ -13,7 +13,7 @@ import polars as pl
 
 from models.conditions import COMPLETE, Condition
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import FAMILY, SPOKEN
+from pipeline.core.registries.degradations import FAMILY, OTHER_WORDS
 from pipeline.evaluation import bootstrap, families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.degraded import missing
@@ -283,9 +283,9 @@ def _sources(
     variant: str, values: Mapping[Condition, np.ndarray], metric: str, level: float
 ) -> Iterator[dict]:
     """What a variant scores with the words of another source minus what it scores with the given ones."""
-    given = Condition(SPOKEN, kind=GIVEN)
+    given = Condition(OTHER_WORDS, kind=GIVEN)
     for condition in values:
-        if condition.family == SPOKEN and condition != given:
+        if condition.family == OTHER_WORDS and condition != given:
             yield _row((variant, GIVEN, condition, metric), values[condition] - values[given], level)
 
 

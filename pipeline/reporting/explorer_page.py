@@ -12,7 +12,7 @@ from models.conditions import COMPLETE, Condition
 from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
-from pipeline.core.registries.degradations import FAMILY, SPOKEN, about
+from pipeline.core.registries.degradations import FAMILY, OTHER_WORDS, about
 from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, Truth
 from pipeline.evaluation.degraded import letter
@@ -24,12 +24,29 @@ TEACHER = "teacher"
 # a probability or score is one byte: TOP is 1 (or the highest score), NONE no answer
 TOP, NONE = 250, 255
 LOW, HIGH = -3.5, 3.5
+HEARD = {"utterance": pl.String, "text": pl.String, "words_confidence": pl.Float32}
 SOURCES = ("teacher, complete view", "teacher, this view", "student")
 
 
-def utterances(datasets: Sequence[Path], manifest: Path) -> pl.DataFrame:
-    """The test utterances, dialogue by dialogue; `place` is their index in a Truth."""
+def utterances(datasets: Sequence[Path], manifest: Path, heard: Sequence[Path] = ()) -> pl.DataFrame:
+    """The test utterances, dialogue by dialogue; `place` is their index in a Truth.
+
+    heard: the recognised words of all shards where networks read those; then they are `text`, null where
+    nothing was heard, and the words of the corpus are `given`. Raises PipelineError for an utterance that is
+    in none of them.
+    """
     spoken = artefacts.load_table(manifest, ["utterance", "text"])
+    if heard:
+        told = pl.concat(artefacts.load_table(path, HEARD).select(*HEARD) for path in heard)
+        spoken = spoken.rename({"text": "given"}).join(
+            told.with_columns(heard=True), on="utterance", how="left", maintain_order="left"
+        )
+        if spoken["heard"].null_count():
+            lost = spoken.filter(pl.col("heard").is_null())["utterance"][0]
+            raise PipelineError(
+                f"{heard[0].parent}: it lacks the utterance {lost!r}, so this is not what was recognised in "
+                "the corpus of this run. Rerun the stage recognised for all shards."
+            )
     columns = ["row", "utterance", "dialogue", "position", "speaker", "split"]
     columns += [f"reason_{name}" for name in MODALITIES]
     parts = []
@@ -55,10 +72,16 @@ def texts(told: pl.DataFrame, truth: Truth) -> dict:
             pl.col("at").min(), pl.col("at").max().alias("end")
         ).iter_rows()
     ]
+    # of words that were recognised: what the corpus says in their place, and how sure they are
+    recognised = None
+    if "given" in told.columns:
+        sure = [None if one is None else round(one, 2) for one in told["words_confidence"]]
+        recognised = {"given": told["given"].to_list(), "sure": sure}
     return {
         "names": told["utterance"].to_list(),
         "speaker": told["speaker"].to_list(),
         "text": told["text"].to_list(),
+        "recognised": recognised,
         "truth": [exact(one) if np.isfinite(one) else None for one in value],
         "reasons": [told[f"reason_{name}"].to_list() for name in MODALITIES],
         "dialogues": dialogues,
@@ -119,7 +142,7 @@ def _told(condition: Condition, shown: Condition, classes: bool) -> dict:
 
 def _degraded(condition: Condition, frozen: Sequence[Frozen]) -> dict:
     """What is degraded and how much, measured; nothing of a condition of reliable media."""
-    if condition.family not in (FAMILY, SPOKEN):
+    if condition.family not in (FAMILY, OTHER_WORDS):
         return {}
     levels = [fold.degraded.realised[condition] for fold in frozen if fold.degraded]
     known = [level for level in levels if level is not None]

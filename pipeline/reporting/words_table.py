@@ -1,6 +1,6 @@
 """Given, recognised, mistaken and no words side by side, with the word error rate of each."""
 
-from pipeline.core.registries.degradations import SPOKEN
+from pipeline.core.registries.degradations import OTHER_WORDS
 from pipeline.evaluation.protocols.words import source
 from pipeline.evaluation.results import GIVEN, Cell, title
 from pipeline.reporting.markup import Table, number
@@ -12,7 +12,7 @@ def words_table(context: Context) -> Table:
     results, metric = context.results, context.metric
     rows: list[list[Cell | str | None]] = []
     kinds = []
-    for condition in results.family(SPOKEN):
+    for condition in results.family(OTHER_WORDS):
         kinds.append(condition.kind)
         rate = results.realised(condition)
         told = ["–" if rate is None else number(rate, 3), number(results.read(condition), 3)]

@@ -220,6 +220,29 @@ def test_costs_are_those_of_the_benchmark_files(tmp_path):
         costs.run(costs.Params(), benchmarks=tmp_path / "nothing", folder=tmp_path / "costs")
 
 
+def test_the_explorer_shows_recognised_words_where_networks_read_them(answers, tmp_path):
+    dataset = answers["dataset"][0]
+    manifest = manifest_of(dataset, tmp_path / "manifest.parquet")
+    names = artefacts.load_table(manifest)["utterance"]
+    # in two shards, and of every third utterance no word
+    kept = pl.int_range(pl.len()) % 3 > 0
+    heard = names.to_frame().with_columns(
+        text=pl.when(kept).then(pl.lit("heard ") + pl.col("utterance")),
+        words_confidence=pl.when(kept).then(pl.lit(0.876, pl.Float32)),
+    )
+    paths = [tmp_path / f"{number}.parquet" for number in range(2)]
+    for number, path in enumerate(paths):
+        artefacts.save_table(path, heard.filter(pl.int_range(pl.len()) % 2 == number))
+    truth = load_truth(answers["dataset"], answers["conflicts"])
+    told = explorer_page.texts(explorer_page.utterances([dataset], manifest, paths), truth)
+    known = dict(heard.select("utterance", "text").iter_rows())
+    assert len(told["names"]) and told["text"] == [known[name] for name in told["names"]]
+    assert told["recognised"]["given"] == [words(name) for name in told["names"]]
+    assert told["recognised"]["sure"] == [None if known[name] is None else 0.88 for name in told["names"]]
+    with pytest.raises(PipelineError, match=r"lacks the utterance .* Rerun the stage recognised"):
+        explorer_page.utterances([dataset], manifest, paths[:1])
+
+
 def test_the_explorer_holds_every_answer(answers, tmp_path):
     dataset = answers["dataset"][0]
     explorer.run(
@@ -231,6 +254,7 @@ def test_the_explorer_holds_every_answer(answers, tmp_path):
         page=tmp_path / "explorer.html",
     )
     text = (tmp_path / "explorer.html").read_text(encoding="utf-8")
+    assert '"recognised": null' in text
     assert not re.search(r"\b(?:src|href)\s*=|https?:", TEMPLATE.read_text())
     assert not re.search("@@(VEGA|DATA)@@", text)
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])

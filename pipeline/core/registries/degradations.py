@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.conditions import Condition
 
 FAMILY = "unreliable"  # of the conditions
-SPOKEN = "words"  # of those that read the words of another source
+OTHER_WORDS = "words"  # of those that read the words of another source
 
 
 def gauges_of(condition: object) -> str:
@@ -71,4 +71,4 @@ SOURCES = {
 
 def about(condition: Condition) -> Degradation:
     """What is done under a condition of either family; raises KeyError for a kind that is not known."""
-    return (SOURCES if condition.family == SPOKEN else DEGRADATIONS)[condition.kind]
+    return (SOURCES if condition.family == OTHER_WORDS else DEGRADATIONS)[condition.kind]

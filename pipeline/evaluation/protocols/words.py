@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from models.conditions import Condition
-from pipeline.core.registries.degradations import SOURCES, SPOKEN
+from pipeline.core.registries.degradations import OTHER_WORDS, SOURCES
 from pipeline.evaluation.degraded import Replaced
 from pipeline.evaluation.protocol import Frozen, Protocol, View
 
 
 class Words(Protocol):
-    family = SPOKEN
+    family = OTHER_WORDS
     label = "words"
     together = "all sources of words"
     many = True
@@ -20,7 +20,7 @@ class Words(Protocol):
         degraded = frozen.degraded
         if degraded is not None:
             for condition in degraded.there:
-                if condition.family == SPOKEN:
+                if condition.family == OTHER_WORDS:
                     features = Replaced(degraded, condition, frozen.dataset)
                     yield View(condition, 0, features.shown(frozen.available), features)
 
