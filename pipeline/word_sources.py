@@ -7,6 +7,7 @@ speech, of a stated confusion model, or with none.
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from pydantic import Field
@@ -38,7 +39,9 @@ class Params(EncodingSettings):
     words: tuple[SourceName, ...] = Field(("given",), description="sources, as protocol.words")
     unreliable: UnreliableSettings = Field(UnreliableSettings(), description="how words are mistaken")
     unsure: float = Field(0.5, description="recognised words below this confidence are an absence")
-    text: str = Field("given", description="the source that networks were trained with, as corpus.text")
+    text: Literal["given", "recognised"] = Field(
+        "given", description="the source that networks were trained with, as corpus.text"
+    )
 
 
 def run(

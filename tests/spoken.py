@@ -82,6 +82,18 @@ def place_recogniser(folder: Path, weights_: WeightsSettings = TINY) -> Path:
     return target
 
 
+def load_recogniser(base: Path) -> Path:
+    """Place the recogniser below a folder, and have the stage weights write it: the folder that it makes."""
+    place_recogniser(base)
+    former = os.getcwd()
+    os.chdir(base)
+    try:
+        weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=base / "recogniser")
+    finally:
+        os.chdir(former)
+    return base / "recogniser"
+
+
 def plain(text: str) -> list[str]:
     """The words of a text in small letters, without marks."""
     return re.findall(r"[a-z0-9']+", text.lower())

@@ -8,6 +8,7 @@ splits; else those are drawn by dialogue.
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from zlib import crc32
 
@@ -228,7 +229,7 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                 )
     for path, entries in timed.items():
         cues[path] = timetable.labelled(cues[path], entries, own.covered)
-    told = [one for of_file in (*timed.values(), *cues.values()) for one in of_file]
+    told: list[Cue | Entry] = [*chain.from_iterable(timed.values()), *chain.from_iterable(cues.values())]
     labels = label_names(told, own.labels) if own.task == "classification" else ()
     rows = []
     for path, utterances in cues.items():

@@ -101,7 +101,7 @@ def _cells(path: Path, needed: Sequence[str]) -> pl.DataFrame:
             f"{path}: it has a column {there!r} and no {gone!r}. Add it, or leave out both, so that a row is "
             "of its whole file."
         )
-    columns = [LINE]
+    columns: list[str | pl.Series] = [LINE]
     for name in (*needed, *OPTIONAL):
         if name in table.columns:
             cells = [reading.cell(value) for value in tables.as_text(path, table, name)]
@@ -112,10 +112,10 @@ def _cells(path: Path, needed: Sequence[str]) -> pl.DataFrame:
 
 
 def _medium(name: str | None, known: Mapping[str, Path], where: str) -> Path:
-    if name in known:
-        return known[name]
     if name is None:
         raise PipelineError(f"{where}, column file: it is empty. Name a file, as a path below corpus.folder.")
+    if name in known:
+        return known[name]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "it names files as paths below corpus.folder."
     raise PipelineError(

@@ -48,6 +48,6 @@ class ProtocolSettings(Settings):
     words: tuple[SourceName, ...] = Field(
         (),
         description="Sources of words that all networks are also tested with, beside the given ones "
-        "(docs/corpora.md, Recognised words); misheard at the rates of unreliable.errors; []: none.",
+        "(docs/corpora.md); misheard at the rates of unreliable.errors; []: none.",
     )
     seed: int = Field(7, ge=0, description="Seed of masks and donors; apart from the training seeds.")

@@ -1,14 +1,16 @@
 """Where an annotation's words come from: a transcript, a recogniser, or nowhere."""
 
 import json
+import shutil
 
 import fixture_trees as trees
 import polars as pl
 import pytest
 from fixture_model import write_model, write_talk
-from spoken import CLEAR, TINY, place_recogniser, speech, word_errors
+from spoken import CLEAR, TINY, load_recogniser, place_recogniser, speech, word_errors
 from workflow import copy_project, planned, snakemake, write_overlay
 
+from pipeline import transcribe
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.model import load
@@ -109,6 +111,32 @@ def test_recognised_words_that_are_not_there_are_an_error(model, tmp_path):
         annotated(model, write_talk(tmp_path / "talk.mp4"), wanted="recognised")
 
 
+def check_annotations(out, spans):
+    """What was said stands in table and subtitles when it was said, and there is a film."""
+    rows = pl.read_parquet(out / "annotations.parquet")
+    assert len(rows) == len(spans) and set(rows["words"]) == {"recognised"}
+    for row, said, span in zip(rows.iter_rows(named=True), CLEAR, spans, strict=False):
+        assert word_errors(said, row["text"]) <= 0.2
+        assert (row["start"], row["end"]) == pytest.approx(span, abs=0.2)
+        assert row["text"] in (out / "annotations.srt").read_text()
+    assert (out / "annotated.mp4").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_video_without_transcript_has_words_in_table_subtitles_and_film(model, tmp_path):
+    wave, spans = speech(CLEAR[:2])
+    talk = write_talk(tmp_path / "talk.mp4", wave=wave)
+    (tmp_path / "hub").mkdir()
+    transcribe.run(
+        transcribe.Params(device="cpu", threads=1),
+        recogniser=load_recogniser(tmp_path / "hub"),
+        media=talk,
+        words=tmp_path / "words.parquet",
+    )
+    model.annotate(talk, None, tmp_path / "out", device="cpu", words=tmp_path / "words.parquet")
+    check_annotations(tmp_path / "out", spans)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = copy_project(tmp_path_factory.mktemp("words") / "project")
@@ -122,25 +150,23 @@ CONFIGURED = ("--configfile", "small.json", "--config", "video=talk.mp4")
 
 
 @pytest.mark.slow
-def test_a_video_without_transcript_has_words_in_table_subtitles_and_film(project):
-    wave, spans = speech(CLEAR[:2])
-    write_talk(project / "talk.mp4", wave=wave)
+def test_words_are_recognised_first_where_the_weights_were_placed(project):
+    write_talk(project / "talk.mp4", 0.5)
     assert planned(project, "annotate", *CONFIGURED) == {"annotate": 1}
     placed = place_recogniser(project)
     assert planned(project, "annotate", *CONFIGURED) == {"annotate": 1, "recogniser": 1, "transcribe": 1}
+    shutil.rmtree(placed)
+
+
+@pytest.mark.long
+def test_a_model_placed_by_hand_is_all_that_annotate_needs(project):
+    wave, spans = speech(CLEAR[:2])
+    write_talk(project / "talk.mp4", wave=wave)
+    placed = place_recogniser(project)
     snakemake(project, "--cores", "1", "annotate", *CONFIGURED)
-    out = project / "runs/embedded/annotations/talk"
-    rows = pl.read_parquet(out / "annotations.parquet")
-    assert len(rows) == 2 and set(rows["words"]) == {"recognised"}
-    for row, said, span in zip(rows.iter_rows(named=True), CLEAR, spans, strict=False):
-        assert word_errors(said, row["text"]) <= 0.2
-        assert (row["start"], row["end"]) == pytest.approx(span, abs=0.2)
-        assert row["text"] in (out / "annotations.srt").read_text()
-    assert (out / "annotated.mp4").stat().st_size > 10_000
+    check_annotations(project / "runs/embedded/annotations/talk", spans)
     assert planned(project, "annotate", *CONFIGURED) == {}
-    for path in placed.iterdir():
-        path.unlink()
-    placed.rmdir()
+    shutil.rmtree(placed)
 
 
 @pytest.mark.slow

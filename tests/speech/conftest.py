@@ -1,22 +1,10 @@
 """The recogniser that the tests of speech share."""
 
-import os
-
 import pytest
-from spoken import TINY, place_recogniser
-
-from pipeline import weights
+from spoken import load_recogniser
 
 
 @pytest.fixture(scope="session")
 def recogniser(tmp_path_factory):
     """The folder that the stage weights makes of what was placed by hand."""
-    base = tmp_path_factory.mktemp("hub")
-    place_recogniser(base)
-    former = os.getcwd()
-    os.chdir(base)
-    try:
-        weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=base / "recogniser")
-    finally:
-        os.chdir(former)
-    return base / "recogniser"
+    return load_recogniser(tmp_path_factory.mktemp("hub"))

@@ -52,6 +52,13 @@ def test_the_words_are_those_that_are_heard_and_the_rest_stays(recogniser, shard
     assert (silent["text"], silent["words_confidence"]) == (None, None)
     assert word_errors(" ".join(CLEAR), " ".join(found["text"][1:])) <= 0.05
     assert found["words_confidence"][1:].min() > 0.7
+    # of what is tested alone, others have no row
+    splits = tmp_path / "splits.parquet"
+    artefacts.save_table(splits, pl.DataFrame({"dialogue": ["silent", "spoken"], "split": ["test", "train"]}))
+    recognised.run(
+        params, shard=shard, recogniser=recogniser, splits=[splits], told=tmp_path / "tested.parquet"
+    )
+    assert artefacts.load_table(tmp_path / "tested.parquet").equals(found[:1])
     # what is not sure enough is an absence of its own, as what was not heard is
     names, texts, reasons = load_words(told, 0.5)
     assert names == given["utterance"].to_list()
@@ -78,7 +85,9 @@ def test_the_words_are_those_that_are_heard_and_the_rest_stays(recogniser, shard
     assert again.read_bytes() == told.read_bytes()
     # the silent file was kept; the language is found once a file
     assert calls[2:] == ["", "en", "en"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.parquet", "told.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("again.parquet", "splits.parquet", "tested.parquet", "told.parquet"),
+    ]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from models.conditions import COMPLETE, Condition
 from pipeline import degraded_text, evaluate, explorer, scores, tables, text, unreliable, word_sources
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
+from pipeline.core.origins import STAMP
 from pipeline.evaluation.results import Results
 from pipeline.extraction.degraded import DegradedTable
 from pipeline.settings.config import Config
@@ -255,12 +256,14 @@ def test_the_same_networks_are_asked_and_stand_side_by_side(tmp_path):
 def test_one_run_on_the_embedded_corpus_has_the_table(tmp_path):
     folder = copy_project(tmp_path / "project")
     words = {"protocol": {"words": ["given", "misheard", "none"]}, "unreliable": {"errors": [0.3]}}
-    write_overlay(folder, SMALL | words)
-    snakemake(folder, "--cores", "2", "--configfile", "small.json")
+    trained = {"compare": ["modality_dropout"], "report": {"resamples": 300, "reference": "modality_dropout"}}
+    write_overlay(folder, SMALL | words | trained)
+    target = f"runs/small/results/tables/{STAMP}"
+    snakemake(folder, "--cores", "2", target, "--configfile", "small.json")
     page = (folder / "runs/small/results/tables/words.md").read_text()
     assert "| misheard 0.3 |" in page and "misheard is no recogniser: a stated confusion model" in page
     scored = pl.read_parquet(folder / "runs/small/results/scores.parquet")
-    for variant in ("teacher", "corekd", "modality_dropout"):
+    for variant in ("teacher", "modality_dropout"):
         values = scored.filter(variant=variant, checkpoint="selected", metric="weighted_f1")
         by_seed = {
             name: values.filter(condition=name).sort("seed")["value"].to_list()
