@@ -19,11 +19,11 @@ UNSURE = (
 )
 
 # the sources of words that networks are tested with beside those that they are trained with
-WORDS = CFG.protocol.words
+WORD_SOURCES = CFG.protocol.words
 # of all utterances where they are read for training, else of those that some fold tests
 HEARD = "recognised" if SPOKEN == "recognised" else "heard"
 
-if "recognised" in (CFG.corpus.text, *WORDS):
+if "recognised" in (CFG.corpus.text, *WORD_SOURCES):
 
     rule recognised:
         input:

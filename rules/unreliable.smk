@@ -23,7 +23,7 @@ def degraded_files(modality):
 
 def unreliable_of(fold):
     """What the protocol of a fold reads of degraded media and of other words: nothing unless it is asked for."""
-    asked = DEGRADED or WORDS
+    asked = DEGRADED or WORD_SOURCES
     return [f"{RUN}/{fold}/protocol/unreliable.safetensors"] if asked else []
 
 
@@ -45,14 +45,14 @@ def of_modality(name):
 
 TESTED = expand(f"{RUN}/{{fold}}/splits.parquet", fold=FOLDS)
 
-if WORDS:
+if WORD_SOURCES:
 
     rule word_sources:
         input:
             shard=f"{RUN}/shards/{{shard}}.parquet",
             heard=(
                 [f"{RUN}/{HEARD}/{{shard}}.parquet"]
-                if "recognised" in (CFG.corpus.text, *WORDS)
+                if "recognised" in (CFG.corpus.text, *WORD_SOURCES)
                 else []
             ),
             splits=TESTED,
@@ -77,10 +77,10 @@ if WORDS:
                 *loaders("text"),
                 cfg=dict(
                     encoder=CFG.encoders.text,
-                    words=WORDS,
+                    words=WORD_SOURCES,
                     unreliable=(
                         dict(seed=UNRELIABLE.seed, errors=UNRELIABLE.errors)
-                        if "misheard" in WORDS
+                        if "misheard" in WORD_SOURCES
                         else {}
                     ),
                     unsure=CFG.recognition.sentences.unsure,
@@ -217,7 +217,7 @@ if DEGRADED:
             " --features {output.features:q} --index {output.index:q} > {log:q} 2>&1"
 
 
-if DEGRADED or WORDS:
+if DEGRADED or WORD_SOURCES:
 
     rule unreliable:
         input:
@@ -227,7 +227,7 @@ if DEGRADED or WORDS:
             visual=degraded_files("visual"),
             words=(
                 expand(f"{RUN}/features/words/{{shard}}.safetensors", shard=SHARDS)
-                if WORDS
+                if WORD_SOURCES
                 else []
             ),
         output:
