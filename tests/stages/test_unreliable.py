@@ -79,6 +79,15 @@ def fold(tmp_path):
     return tmp_path / "main"
 
 
+def as_it_is(made, dataset):
+    """Let the mildest noise be none: the features of the dataset."""
+    arrays, facts = artefacts.load_tensors(made), artefacts.load_metadata(made)
+    known = artefacts.load_tensors(dataset / "features.safetensors")
+    arrays[NAMES[0]] = known["audio"][arrays["rows"]]
+    arrays["available"][0] = known["available"][arrays["rows"], MODALITIES.index("audio")]
+    artefacts.save_tensors(made, arrays, facts)
+
+
 def frozen_of(fold, *made) -> Frozen:
     shown, pairs = (fold / "protocol" / name for name in ("masks.safetensors", "conflicts.parquet"))
     return Frozen.load(fold / "dataset", shown, pairs, *made)
@@ -172,6 +181,7 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     drawn = dict(zip(("masks", "conflicts"), write_protocol(fold), strict=True))
     paths, _ = write_degraded(fold, moved=0.0)
     made = lay_out(fold, paths)
+    as_it_is(made, dataset)
     predictions = []
     for seed, variant in enumerate(("teacher", "corekd")):
         network = fold / variant / "0"
@@ -242,6 +252,7 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     moved = np.mean([one != other for one, other in zip(*taken, strict=True)])
     assert read.score("corekd", noisy, "changed").mean == pytest.approx(moved)
     assert 0 <= read.score("corekd", noisy, "spoilt").mean <= 1
+    follows(read, said, artefacts.load_table(fold / "simple.parquet"), known.to_list())
 
     names = artefacts.load_table(dataset / "utterances.parquet", ["utterance"])
     spans = {"start": pl.lit(0.0), "end": pl.lit(1.0), "text": pl.lit("word")}
@@ -276,6 +287,39 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     text = (results / "explorer.html").read_text()
     assert "P5: noise 10" in text and '"degraded": "a"' in text
     assert "There is pink noise in the sound, at 10 dB. Nothing else is changed. Measured, on average" in text
+
+
+def follows(read, said, without_network, known):
+    """What the degraded channel alone is answered with, and the rate at which answers are the same."""
+    column = "probabilities" if "probabilities" in said.columns else "score"
+    for table, variant in (
+        (said, "corekd"),
+        (without_network.filter(variant="product_chain"), "product_chain"),
+    ):
+        taken = {
+            name: own.sort("row").with_columns(
+                answer=pl.col(column).list.arg_max()
+                if column != "score"
+                else (pl.col(column) > 0).cast(pl.Int16)
+            )
+            for (name,), own in table.partition_by("condition", as_dict=True).items()
+        }
+        assert taken["complete"]["alone"].null_count() == len(taken["complete"])
+        # without any noise it is the answer of P2 where that has the channel, and the whole answer as it was
+        clean = taken[NAMES[0]]
+        told = clean["alone"].is_not_null()
+        assert told.any() and clean["answer"].to_list() == taken["complete"]["answer"].to_list()
+        assert clean["alone"].filter(told).to_list() == taken["fixed/a"]["answer"].filter(told).to_list()
+        rows = pl.col("row").is_in(known)
+        both = taken[NAMES[1]].with_columns(whole=taken["complete"]["answer"]).filter(rows)
+        apart = both.filter(pl.col("alone") != pl.col("whole"))
+        cell = read.cell(variant, Condition.parse(NAMES[1]), "followed")
+        if not len(apart):
+            assert cell is None
+            continue
+        assert cell.mean == pytest.approx((apart["answer"] == apart["alone"]).mean())
+        if variant == "corekd":
+            assert cell.low <= cell.mean <= cell.high
 
 
 @pytest.mark.fault(
