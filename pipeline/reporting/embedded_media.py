@@ -7,7 +7,6 @@ from typing import cast
 import av
 import cv2
 import numpy as np
-from av import AudioStream
 from jaxtyping import Float, UInt8
 
 BITS = 32_000  # a second of speech
@@ -20,7 +19,7 @@ def opus(samples: Float[np.ndarray, "_"], rate: int) -> str:
     with av.open(file, "w", format="ogg") as made:
         # no random serial number, no name of the writer
         made.flags |= cast(int, av.container.Flags.bitexact.value)
-        stream = cast(AudioStream, made.add_stream("libopus", rate=rate, layout="mono"))
+        stream = made.add_stream("libopus", rate=rate, layout="mono")
         stream.bit_rate = BITS
         whole = np.rint(np.asarray(samples, np.float64).clip(-1, 1) * 32767).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(whole[None], format="s16", layout="mono")

@@ -9,7 +9,8 @@ from pipeline.settings.base import Settings
 
 # one of the registry's names, which a type checker cannot know
 if TYPE_CHECKING:
-    KindName = SoundName = str
+    KindName = str
+    SoundName = str
 else:
     KindName = Literal[tuple(DEGRADATIONS)]
     SoundName = Literal[tuple(name for name, about in DEGRADATIONS.items() if about.scale == "snr")]
