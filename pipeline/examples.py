@@ -100,8 +100,8 @@ def _sounds(
                 made[str(condition)] = piece
         # one gain for all, so that none is clipped by being played and louder noise is louder
         most = max(float(np.abs(piece).max()) for piece in made.values())
-        for condition, piece in made.items():
-            yield row["utterance"], condition, opus(piece / max(1.0, most), media.SAMPLE_RATE)
+        for name, piece in made.items():
+            yield row["utterance"], name, opus(piece / max(1.0, most), media.SAMPLE_RATE)
 
 
 def _crops(params: Params, shard: Path, faces: Path, names: Sequence[str]) -> Shown:
