@@ -25,11 +25,11 @@ from pipeline.settings.unreliable import UnreliableSettings
 from pipeline.training.normalisation import fit
 
 SETTINGS = UnreliableSettings(
-    kinds=("noise", "mouth", "misheard"), snr=(10, 0), strengths=(1, 3), errors=(0.3,)
+    kinds=("noise", "mouth", "misheard", "heard"), snr=(10, 0), strengths=(1, 3), errors=(0.3,), heard=(5,)
 )
 NAMES = [
     *("unreliable/noise/10", "unreliable/noise/0"),
-    *("unreliable/mouth/1", "unreliable/mouth/3", "unreliable/misheard/0.3"),
+    *("unreliable/mouth/1", "unreliable/mouth/3", "unreliable/misheard/0.3", "unreliable/heard/5"),
 ]
 
 
