@@ -1,20 +1,18 @@
 """Stage audio: one vector an utterance from its sound."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from threading import Event
-from typing import Any, TypeAlias
 
 import polars as pl
 
 from pipeline.core import absence, media, stage
-from pipeline.core.beside import side_by_side
 from pipeline.core.device import computing, prepare
 from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.extraction.feature_table import FeatureTable, counts, pooling
+from pipeline.extraction.piecewise import Rows, by_file
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.sound import Sounds, heard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
@@ -26,8 +24,6 @@ log = logging.getLogger("pipeline")
 
 PIECE = 32  # utterances, at least, that are kept together if the stage is interrupted
 BATCHED = 8  # times as many where a forward pass takes what it can of a whole piece
-
-Rows: TypeAlias = list[dict[str, Any]]
 
 
 class Params(EncodingSettings):
@@ -55,7 +51,7 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
     def listen(rows: Rows) -> Sounds:
         return heard(rows, params.encoder, params.media, model.shortest)
 
-    def encode(piece: list[Rows], sounds: list[Sounds]) -> Piece:
+    def encode(piece: Sequence[Rows], sounds: Sequence[Sounds]) -> Piece:
         names = [row["utterance"] for rows in piece for row in rows]
         part = FeatureTable.of(model, names, params.encoder.frames)
         for rows, own in zip(piece, sounds, strict=True):
@@ -70,24 +66,19 @@ def run(params: Params, *, shard: Path, encoder: Path, features: Path, index: Pa
             part.add(name, frames, pool)
         return part.packed()
 
+    def gathered(piece: Sequence[Rows], parts: Sequence[Piece]) -> Piece:
+        whole = FeatureTable.of(
+            model, [row["utterance"] for rows in piece for row in rows], params.encoder.frames
+        )
+        for part in parts:
+            whole.put(part)
+        return whole.packed()
+
     def encoded(todo: list[list[Rows]]) -> Iterator[Piece]:
         """On a CPU each thread decodes and encodes a file; on a GPU they decode while a piece is encoded."""
-        flat = [rows for piece in todo for rows in piece]
-        each: Callable[[Rows], Any] = listen if together else lambda rows: encode([rows], [listen(rows)])
-
-        def work(rows: Rows, stop: Event) -> Any:
-            return each(rows)
-
-        with closing(side_by_side(flat, work, workers)) as made:
-            for piece in todo:
-                if together:
-                    yield encode(piece, [next(made) for _ in piece])
-                    continue
-                names = [row["utterance"] for rows in piece for row in rows]
-                part = FeatureTable.of(model, names, params.encoder.frames)
-                for _ in piece:
-                    part.put(next(made))
-                yield part.packed()
+        if together:
+            return by_file(todo, listen, encode, workers)
+        return by_file(todo, lambda rows: encode([rows], [listen(rows)]), gathered, workers)
 
     inputs = [shard, encoder, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")

@@ -1,31 +1,34 @@
 """Stage degraded_audio: the sound of test utterances, degraded in every way that is asked for, encoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import polars as pl
+import torch
 from pydantic import Field
 
-from pipeline.core import absence, artefacts, media, stage
+from models.conditions import Condition
+from pipeline.core import absence, media, stage
 from pipeline.core.device import computing, prepare
-from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Tally
 from pipeline.core.registries import encoders
 from pipeline.degradation import sound as degradation
-from pipeline.degradation.drawing import generator
 from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, tested
+from pipeline.extraction.degraded_sound import Listener, Row, Voices, changed, crowd, in_files, spoken_rows
 from pipeline.extraction.feature_table import pooling
-from pipeline.extraction.shard import check_generated, load_shard
+from pipeline.extraction.piecewise import Rows, by_file
 from pipeline.extraction.sound import utterance_sound
+from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
 from pipeline.settings.compute import EncodingSettings
 from pipeline.settings.encoders import AudioSettings
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.unreliable import UnreliableSettings
 
-Row: TypeAlias = dict[str, Any]
+PIECE = 16  # utterances under all conditions, at least, that are kept together if the stage is interrupted
 
 
 class Params(EncodingSettings):
@@ -36,30 +39,84 @@ class Params(EncodingSettings):
     unreliable: UnreliableSettings = Field(UnreliableSettings(), description="what is done to the sound")
 
 
-class Listener:
-    """The sounds of a shard's files: each file is decoded once."""
+Made: TypeAlias = tuple[DegradedTable, list[tuple[Condition, str, np.ndarray]]]  # and what is to be encoded
 
-    def __init__(self, params: Params, shortest: int) -> None:
-        self.params, self.shortest = params, shortest
-        self.files: dict[str, media.Heard | media.MediaAbsence] = {}
 
-    def whole(self, path: str) -> media.Heard:
-        """The sound of a file; raises media.MediaAbsence, again at every call."""
-        if path not in self.files:
-            reading = self.params.media
-            try:
-                self.files[path] = media.hear(Path(path), track=reading.track, most=reading.megabytes)
-            except media.MediaAbsence as lack:
-                self.files[path] = lack
-        found = self.files[path]
-        if isinstance(found, media.MediaAbsence):
-            raise found
-        return found
+@dataclass
+class Degrading:
+    """What is done to the files of a shard."""
 
-    def heard(self, row: Row) -> np.ndarray:
+    params: Params
+    model: Any
+    device: torch.device
+    conditions: Mapping[Condition, tuple[str, float]]
+    listener: Listener
+    voices: Voices = field(default_factory=list)  # that babble
+
+    @property
+    def together(self) -> bool:
+        """Whether a forward pass takes what it can, as on a GPU."""
+        return getattr(self.model, "budget", None) is not None
+
+    def hear(self, row: Row) -> np.ndarray:
         """The sound of an utterance, as the stage audio has it; raises media.MediaAbsence."""
-        whole = self.whole(row["media"])
-        return utterance_sound(whole, row, self.params.encoder, self.shortest, Path(row["media"]))
+        whole = self.listener.whole(row["media"])
+        return utterance_sound(whole, row, self.params.encoder, self.model.shortest, Path(row["media"]))
+
+    def table(self, rows: Sequence[Row]) -> DegradedTable:
+        """An empty table of some utterances."""
+        return DegradedTable([row["utterance"] for row in rows], list(self.conditions), self.model.dimension)
+
+    def degrade(self, rows: Rows) -> Made:
+        """The sounds of one file under each condition; what has none, or has become silent, is noted."""
+        output, sounds, made = self.table(rows), [], []
+        seed = self.params.unreliable.seed
+        for row in rows:
+            try:
+                sounds.append((row, self.hear(row)))
+            except media.MediaAbsence as lack:
+                output.absent(row["utterance"], lack.reason)
+        for condition, (kind, level) in self.conditions.items():
+            for row, sound in sounds:
+                name = row["utterance"]
+                piece, output.realised[condition][name] = changed(
+                    self.listener, kind, level, row, sound, seed=seed, voices=self.voices
+                )
+                if media.level(piece) < self.params.encoder.silence:
+                    output.parts[condition].absent(name, absence.SILENT)
+                else:
+                    made.append((condition, name, piece))
+                    output.gauges[condition][name] = gauges.of_sound(piece)
+        self.listener.forget(rows[0]["media"])
+        return output, made
+
+    def encode(self, made: Made) -> Piece:
+        """One file's sounds; on a CPU a condition at a time, so that batches are those of the stage audio."""
+        output, sounds = made
+        apart = [[one for one in sounds if one[0] == name] for name in self.conditions]
+        for group in [sounds] if self.together else apart:
+            with computing(self.device, self.params.precision):
+                encoded = self.model.encode([piece for _, _, piece in group])
+            for (condition, name, _), frames in zip(group, encoded, strict=True):
+                output.parts[condition].add(name, frames, pooling(self.model))
+        return output.packed()
+
+    def gathered(self, files: Sequence[Rows], parts: Sequence[Piece]) -> Piece:
+        """The pieces of some files as one."""
+        whole = self.table([row for rows in files for row in rows])
+        for part in parts:
+            whole.put(part)
+        return whole.packed()
+
+    def pieces(self, todo: list[list[Rows]], workers: int) -> Iterator[Piece]:
+        """On a CPU each thread does all of a file; on a GPU they degrade while a file is encoded."""
+
+        def joined(files: Sequence[Rows], made: list[Made]) -> Piece:
+            return self.gathered(files, [self.encode(one) for one in made])
+
+        if self.together:
+            return by_file(todo, self.degrade, joined, workers)
+        return by_file(todo, lambda rows: self.encode(self.degrade(rows)), self.gathered, workers)
 
 
 def run(
@@ -71,138 +128,55 @@ def run(
     features: Path,
     index: Path,
     beside: Sequence[Path] = (),
+    cores: int = 1,
 ) -> None:
     """Write the features of the shard's test utterances under every condition of the sound.
 
-    beside: another shard, whose voices babble if all of this one are of one dialogue; or none. An utterance
-    that has no sound has none here, for the same reason; one that has become silent is absent (`silent`).
-    Raises PipelineError if nobody else speaks in either shard and babble is asked for.
+    beside: another shard, whose voices babble if all of this one are of one dialogue; or none. cores: of the
+    job; as many files are worked on side by side as have `threads` of them each. An utterance that has no
+    sound has none here, for the same reason; one that has become silent is absent (`silent`). An interrupted
+    shard goes on by pieces. Raises PipelineError if nobody else speaks in either shard and babble is asked
+    for.
     """
     device = prepare(params.device, params.threads)
-    check_generated(shard)
     rows = spoken_rows(shard)
     names = set(tested(shard, splits))
     own = [row for row in rows if row["utterance"] in names]
     model = encoders.encoder("audio", encoder).load(encoder, params.encoder, device)
     conditions = asked(params.unreliable, "audio")
-    output = DegradedTable([row["utterance"] for row in own], list(conditions), model.dimension)
-    listener = Listener(params, model.shortest)
-    files: dict[str, list[tuple[Row, np.ndarray]]] = {}
+    work = Degrading(params, model, device, conditions, Listener(params.media))
+    many = any(kind in degradation.MANY for kind, _ in conditions.values())
+    if many:
+        work.voices = crowd(shard, beside, own, work.hear)
+    read = [Path(row["media"]) for row in (rows if many else own)]
+    digest = run_digest(
+        "pipeline.degraded_audio",
+        params.model_dump(mode="json"),
+        [shard, *beside, *splits, encoder, *dict.fromkeys(read)],
+        device.type,
+        also=[type(model).__module__],
+    )
+    pieces, output = Pieces(features, digest), work.table(own)
     for row in own:
-        try:
-            if row["withheld"] is not None:
-                output.absent(row["utterance"], row["withheld"])
-                continue
-            files.setdefault(row["media"], []).append((row, listener.heard(row)))
-        except media.MediaAbsence as lack:
-            output.absent(row["utterance"], lack.reason)
-    clean = [pair for pairs in files.values() for pair in pairs]
-    needed = any(kind in degradation.MANY for kind, _ in conditions.values()) and clean
-    voices = crowd(clean, rows, listener) if needed else []
-    for path in beside if needed and not several(voices) else ():
-        check_generated(path)
-        voices = crowd(clean, [*rows, *spoken_rows(path)], listener)
-    check_voices([shard, *beside], clean, voices)
-    with Tally("utterances", len(clean)) as done:
-        for pairs in files.values():
-            changed = list(_changed(params, pairs, conditions, voices, listener, output))
-            with computing(device, params.precision):
-                _encode(model, changed, output)
-            done.add(len(pairs), 0)
+        if row["withheld"] is not None:
+            output.absent(row["utterance"], row["withheld"])
+    files = in_files([row for row in own if row["withheld"] is None])
+    tasks = in_pieces(files, PIECE)
+    workers = max(1, cores // params.threads)
+    made = pieces.streamed(tasks, lambda todo: work.pieces(todo, workers))
+    with Tally("utterances", sum(map(len, files))) as done, closing(made):
+        for task, piece in zip(tasks, made, strict=True):
+            output.put(piece)
+            done.add(sum(map(len, task)), 0)
     output.save(features, index)
-
-
-Voices: TypeAlias = list[tuple[str, np.ndarray]]  # dialogue and sound
-
-
-def spoken_rows(shard: Path) -> list[Row]:
-    """The rows of a shard, with their dialogue."""
-    table = load_shard(shard, ["utterance", "media", "start", "end", "withheld"])
-    dialogues = artefacts.load_table(shard, {"utterance": pl.String, "dialogue": pl.String})
-    return table.join(dialogues, on="utterance", maintain_order="left").to_dicts()
-
-
-def several(voices: Voices) -> bool:
-    """Whether they are of more than one dialogue."""
-    return len({dialogue for dialogue, _ in voices}) > 1
-
-
-def crowd(clean: Sequence[tuple[Row, np.ndarray]], rows: Sequence[Row], listener: Listener) -> Voices:
-    """The voices that babble: of the test utterances, and if those are one dialogue's, of others, too."""
-    voices = [(row["dialogue"], sound) for row, sound in clean]
-    if several(voices):
-        return voices
-    (alone,) = {dialogue for dialogue, _ in voices}
-    for row in rows:
-        if row["dialogue"] == alone or row["withheld"] is not None:
-            continue
-        try:
-            voices.append((row["dialogue"], listener.heard(row)))
-        except media.MediaAbsence:
-            # it would be absent in the features, too; there are others
-            continue
-        if len(voices) >= len(clean) + degradation.VOICES:
-            break
-    return voices
-
-
-def check_voices(shards: Sequence[Path], clean: Sequence[tuple[Row, np.ndarray]], voices: Voices) -> None:
-    """Raise PipelineError if there are voices, and all of one dialogue."""
-    if voices and not several(voices):
-        alone = clean[0][0]["dialogue"]
-        raise PipelineError(
-            f"{', '.join(map(str, shards))}: all sound is of the dialogue {alone!r}, so there "
-            "are no voices of others that could babble. Set corpus.shards to fewer, or leave babble out of "
-            "unreliable.kinds."
-        )
-
-
-Changed: TypeAlias = tuple[Any, list[tuple[str, np.ndarray]]]  # condition; utterances and their sounds
-
-
-def _changed(
-    params: Params,
-    pairs: Sequence[tuple[Row, np.ndarray]],
-    conditions: dict[Any, tuple[str, float]],
-    voices: Voices,
-    listener: Listener,
-    output: DegradedTable,
-) -> Iterator[Changed]:
-    """The sounds of one file's utterances under each condition; what is lost is noted as absent."""
-    for condition, (kind, level) in conditions.items():
-        made = []
-        for row, sound in pairs:
-            name = row["utterance"]
-            if kind == degradation.DELAYED:
-                whole = listener.whole(row["media"]).samples
-                span = media.span(whole, row["start"], row["end"])
-                piece, realised = degradation.delayed(whole, span[0], min(span[1], len(whole)), level)
-            else:
-                rng = generator(params.unreliable.seed, name, kind)
-                others = [voice for dialogue, voice in voices if dialogue != row["dialogue"]]
-                piece = degradation.degraded(kind, sound, level, rng, others)
-                realised = degradation.realised(kind, sound, piece)
-            output.realised[condition][name] = realised
-            if media.level(piece) < params.encoder.silence:
-                output.parts[condition].absent(name, absence.SILENT)
-            else:
-                made.append((name, piece))
-                output.gauges[condition][name] = gauges.of_sound(piece)
-        yield condition, made
-
-
-def _encode(model: Any, changed: Sequence[Changed], output: DegradedTable) -> None:
-    """Encode the sounds of one file.
-
-    On a CPU a condition at a time, so that its batches are those of the stage audio; on a GPU all at once.
-    """
-    groups = [changed] if getattr(model, "budget", None) is not None else [[one] for one in changed]
-    for group in groups:
-        flat = [(condition, name, piece) for condition, made in group for name, piece in made]
-        encoded = model.encode([piece for _, _, piece in flat])
-        for (condition, name, _), frames in zip(flat, encoded, strict=True):
-            output.parts[condition].add(name, frames, pooling(model))
+    pieces.clear()
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("shard", "beside*", "splits*", "encoder"), outputs=("features", "index"))
+    stage.main(
+        run,
+        Params,
+        inputs=("shard", "beside*", "splits*", "encoder"),
+        outputs=("features", "index"),
+        cores=True,
+    )

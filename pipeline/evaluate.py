@@ -25,7 +25,7 @@ from pipeline.core import artefacts, stage
 from pipeline.core.device import prepare
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
-from pipeline.evaluation import families
+from pipeline.evaluation import alone, families
 from pipeline.evaluation.passes import DIALOGUES, Places, clean_logits, conflict_logits, viewed
 from pipeline.evaluation.protocol import Frozen, Swaps, View
 from pipeline.settings.compute import ComputeSettings
@@ -66,27 +66,29 @@ def run(
 ) -> None:
     """Write the predictions of one variant and seed: `row`, `condition`, `draw`, `checkpoint` and values.
 
-    trust: reliability inputs, one file for a network that reads them, else none.
+    Where media are degraded `alone` is what each degraded channel is answered with by itself, of the selected
+    epoch. trust: reliability inputs, one file for a network that reads them, else none.
     """
     device = prepare(params.device, params.threads)
     network, seen = checkpoint.load_network(weights)
-    told = read_trust(name_of(network), trust)
-    data = Dataset.load(dataset) if told is None else Dataset.load(dataset).gauged(told)
+    inputs = read_trust(name_of(network), trust)
+    data = Dataset.load(dataset) if inputs is None else Dataset.load(dataset).gauged(inputs)
     task = data.facts["task"]
     test = Batch.cat(data.batches(("test",), DIALOGUES)).to(device)
-    frozen = Frozen.load(dataset, masks, conflicts, *unreliable, trust=told)
+    frozen = Frozen.load(dataset, masks, conflicts, *unreliable, trust=inputs)
     may_see = torch.tensor([name in seen for name in MODALITIES], device=device)
     asked = Asked(test, list(families.views(frozen)), list(families.swaps(frozen)), may_see, params.batch)
 
     network = network.to(device).eval()
     selected = [*clean_predictions(network, asked, task), *swapped_predictions(network, asked, task)]
-    frames = [pl.concat(selected).with_columns(pl.lit("selected").alias("checkpoint"))]
+    told = alone.beside(pl.concat(selected), list(alone_answers(network, asked)))
+    frames = [told.with_columns(checkpoint=pl.lit("selected"))]
     if params.oracle:
         selection = Selection(params.validation, task == "regression", params.regression_score)
         best = best_on_test(selection, checkpoint.load_epochs(epochs), asked)
         oracle = pl.concat(clean_predictions(best, asked, task))
-        frames.append(oracle.with_columns(pl.lit("oracle").alias("checkpoint")))
-    artefacts.save_table(predictions, pl.concat(frames))
+        frames.append(oracle.with_columns(checkpoint=pl.lit("oracle")))
+    artefacts.save_table(predictions, pl.concat(frames, how="diagonal"))
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,20 @@ def clean_predictions(network: Network, asked: Asked, task: str) -> Iterator[pl.
     for view in asked.views:
         logits = asked.logits(network, view)
         yield _table(rows, view.condition, np.full(len(rows), view.draw), logits, task)
+
+
+def alone_answers(network: Network, asked: Asked) -> Iterator[pl.DataFrame]:
+    """What each degraded channel is answered with by itself, as many views at once as the budget holds."""
+    test, valid = asked.test, asked.test.valid
+    rows = test.row[valid].cpu().numpy()
+    available = (test.available & asked.may_see)[valid].cpu().numpy()
+    views = [own for view in asked.views if (own := view.alone())]
+    together = max(1, asked.budget // valid.numel())
+    for some in (views[low : low + together] for low in range(0, len(views), together)):
+        batch = Batch.cat(viewed(test, view, asked.may_see) for view in some)
+        logits = clean_logits(network, batch, asked.budget).float().cpu().numpy()
+        for view, values in zip(some, np.split(logits, len(some)), strict=True):
+            yield alone.table(view, rows, values, alone.there(view, rows, available))
 
 
 def swapped_predictions(network: Network, asked: Asked, task: str) -> Iterator[pl.DataFrame]:

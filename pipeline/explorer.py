@@ -42,6 +42,7 @@ def run(
     masks: list[Path],
     conflicts: list[Path],
     unreliable: Sequence[Path] = (),
+    examples: Sequence[Path] = (),
     predictions: list[Path],
     manifest: Path,
     heard: Sequence[Path] = (),
@@ -51,8 +52,8 @@ def run(
     """Write the page: `template` with the data, the charts and Vega put in.
 
     heard: the recognised words of all shards, where networks read those. The networks are those of the first
-    seed; of P3 and P4 the first draw is shown. Raises PipelineError if
-    no prediction is given or the template lacks a place.
+    seed; of P3 and P4 the first draw is shown. examples: the degraded media of some utterances (stage
+    examples), or none. Raises PipelineError if no prediction is given or the template lacks a place.
     """
     if not predictions:
         raise PipelineError("--predictions: no file was given. Evaluate at least one variant.")
@@ -78,6 +79,7 @@ def run(
         **texts(told, truth),
         **views(frozen, order, answers[0], truth.task == "classification"),
         **students(answers),
+        "examples": {name: own for path in examples for name, own in artefacts.load_json(path, []).items()},
         "answers": {found.variant: encoded(found, truth, order) for found in answers},
     }
     text = template.read_text(encoding="utf-8")
@@ -103,7 +105,7 @@ if __name__ == "__main__":
         run,
         Params,
         inputs=(
-            *("dataset*", "masks*", "conflicts*", "unreliable*"),
+            *("dataset*", "masks*", "conflicts*", "unreliable*", "examples*"),
             *("predictions*", "manifest", "heard*", "template"),
         ),
         outputs=("page",),

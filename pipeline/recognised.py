@@ -3,7 +3,6 @@
 Times and everything else of an utterance stay as the corpus gives them; only its words are another's.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,21 +14,17 @@ from pydantic import Field
 
 from pipeline.core import absence, artefacts, media, stage
 from pipeline.core.device import prepare
-from pipeline.core.digests import facts_digest
 from pipeline.core.progress import progress
 from pipeline.extraction.degraded import tested
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.recognition import DecodingSettings
-from pipeline.speech import recognition
-from pipeline.speech.hearing import heard
-from pipeline.speech.recognition import Recogniser
-from pipeline.speech.sentences import WORDS
+from pipeline.speech import hearing, recognition
+from pipeline.speech.utterances import HEARD, heard
 
 log = logging.getLogger("pipeline")
 
-HEARD = {"utterance": pl.String, "text": pl.String, "words_confidence": pl.Float32}
 READ = ["utterance", "media", "start", "end", "withheld"]
 
 
@@ -61,8 +56,8 @@ def run(params: Params, *, shard: Path, recogniser: Path, splits: Sequence[Path]
     files = [group.to_dicts() for group in table.partition_by("media", maintain_order=True)]
     for rows in progress(files, "files recognised"):
         try:
-            with heard(Path(rows[0]["media"]), params.media) as sound:
-                found.append(told_words(loaded, sound, rows, kept))
+            with hearing.heard(Path(rows[0]["media"]), params.media) as sound:
+                found.append(heard(loaded, pieces(sound, rows), kept))
         except media.MediaAbsence as lack:
             log.info("%s", lack)
             lacking[rows[0]["media"]] = lack.reason
@@ -79,39 +74,11 @@ def run(params: Params, *, shard: Path, recogniser: Path, splits: Sequence[Path]
     recognition.forget(kept)
 
 
-def told_words(
-    recogniser: Recogniser, sound: np.ndarray, rows: Sequence[dict[str, Any]], kept: Path
-) -> pl.DataFrame:
-    """What is heard in one file's utterances, columns as HEARD, a row each.
-
-    sound: float32 (samples,), 16 kHz. The language is found in the first utterance with a word, if none is
-    set. The table is written into the folder `kept`, and read from there if the same is heard again.
-    """
-    spans = [(row["utterance"], row["start"], row["end"], row["withheld"]) for row in rows]
-    samples = hashlib.sha256(np.ascontiguousarray(sound).tobytes()).hexdigest()
-    place = kept / f"{facts_digest({**recogniser.facts, 'spans': spans, 'samples': samples})}.parquet"
-    if not place.is_file():
-        told = list(_each(recogniser, sound, rows))
-        artefacts.save_table(place, pl.DataFrame(told, schema=HEARD, orient="row"))
-    return artefacts.load_table(place, HEARD)
-
-
-def _each(
-    recogniser: Recogniser, sound: np.ndarray, rows: Sequence[dict[str, Any]]
-) -> Iterator[tuple[str, str | None, float | None]]:
-    language = recogniser.settings.language
+def pieces(sound: np.ndarray, rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, np.ndarray]]:
+    """One file's utterances with their samples, float32; none of those that are withheld."""
     for row in rows:
-        found = [pl.DataFrame(schema=WORDS)]
-        if row["withheld"] is None:
-            first, last = (round(row[edge] * media.SAMPLE_RATE) for edge in ("start", "end"))
-            piece = np.asarray(sound[first:last])
-            # a whole file may be one utterance
-            for low, high in recognition.pieces(piece):
-                found.append(recogniser.recognise(piece[low:high], language))
-                language = language or next(iter(found[-1]["language"]), "")
-        words = pl.concat(found)
-        text = "".join(words["word"]).strip() or None
-        yield row["utterance"], text, float(words["confidence"].to_numpy().mean()) if text else None
+        first, last = (round(row[edge] * media.SAMPLE_RATE) for edge in ("start", "end"))
+        yield row["utterance"], np.asarray(sound[first:last] if row["withheld"] is None else sound[:0])
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.registries.degradations import OTHER_WORDS
 from pipeline.evaluation import families
 from pipeline.evaluation.answers import Answers, load_answers, load_rows, load_truth, trivial_answers
-from pipeline.evaluation.comparing import Sums, compare
+from pipeline.evaluation.comparing import compare
 from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import PROTOCOL
 from pipeline.evaluation.scoring import score_rows
+from pipeline.evaluation.summed import Sums
 from pipeline.settings.base import Settings
 from pipeline.settings.report import ReportSettings
 

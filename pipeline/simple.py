@@ -22,7 +22,7 @@ from models.conditions import Condition
 from models.modalities import has_letter
 from pipeline.core import artefacts, stage
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import families
+from pipeline.evaluation import alone, families
 from pipeline.evaluation.protocol import Frozen, Swaps, View
 from pipeline.settings.base import Settings
 from pipeline.settings.training import ValidationMix
@@ -71,7 +71,8 @@ def run(
     test = Split.of(data, "test", target)
     frames = []
     for row in rows(params, data, target, views):
-        frames += [*test.answers(row, views), *test.swapped(row, swaps)]
+        own = pl.concat([*test.answers(row, views), *test.swapped(row, swaps)])
+        frames.append(alone.beside(own, list(test.alone(row, views))))
     artefacts.save_table(simple, pl.concat(frames))
 
 
@@ -83,13 +84,13 @@ def rows(params: Params, data: Dataset, target: Target, views: Sequence[View]) -
     val = Split.of(data, "val", target)
     counts: Chain
     if target.regression:
-        alone = Alone(torch.tensor([1 / target.spread**2, 0.0], dtype=torch.float64))
+        single = Alone(torch.tensor([1 / target.spread**2, 0.0], dtype=torch.float64))
         counts = ScoreChain.count(data, target.centre, target.spread)
     else:
-        alone = Alone(torch.zeros(target.classes, dtype=torch.float64))
+        single = Alone(torch.zeros(target.classes, dtype=torch.float64))
         counts = LabelChain.count(data)
     readers: dict[str, Reader] = {"product": Product.fit(data), "early": Early.fit(data, params.seed)}
-    yield Row("product", readers["product"], alone)
+    yield Row("product", readers["product"], single)
     for name, reader in readers.items():
         heard = val.all_evidence(reader, counted)
         # a tie goes to those that come first
@@ -149,6 +150,13 @@ class Split:
         for view in views:
             values = told(self.posterior(row, view)[self.batch.valid], self.target)
             yield _table(row.name, self.rows, view.condition, np.full(len(values), view.draw), values)
+
+    def alone(self, row: Row, views: Sequence[View]) -> Iterator[pl.DataFrame]:
+        """What each degraded channel is answered with by itself."""
+        available = self.batch.available[self.batch.valid].numpy()
+        for view in (own for one in views if (own := one.alone())):
+            values = told(self.posterior(row, view)[self.batch.valid], self.target)
+            yield alone.table(view, self.rows, values, alone.there(view, self.rows, available))
 
     def swapped(self, row: Row, swaps: Sequence[Swaps]) -> Iterator[pl.DataFrame]:
         """Predictions of the targets of each swap, their neighbours clean.

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core import artefacts, stage
+from pipeline.core import stage
 from pipeline.core.device import computing, prepare
-from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Tally
-from pipeline.core.registries import encoders
+from pipeline.extraction.crops import Crops, loaded
 from pipeline.extraction.feature_table import FeatureTable
 from pipeline.extraction.shard import load_shard
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
@@ -31,16 +30,9 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
     """
     device = prepare(params.device, params.threads)
     names = load_shard(shard, ["utterance"])["utterance"].to_list()
-    found = artefacts.load_table(faces / "utterances.parquet", ["utterance", "reason", "crops"])
-    owners = artefacts.load_table(faces / "crops.parquet", ["utterance"])["utterance"].to_list()
-    crops = artefacts.load_tensors(faces / "crops.safetensors", ["crops"])["crops"]
-    if found["utterance"].to_list() != names or len(owners) != len(crops):
-        raise PipelineError(
-            f"{faces}: not the faces of {shard}. Delete the folder and rerun the stage faces."
-        )
-    batch = params.encoder.crops if device.type == "cuda" else params.encoder.batch
-    own = params.encoder.model_copy(update={"batch": batch})
-    model = encoders.encoder("visual", encoder).load(encoder, own, device)
+    found = Crops.load(faces, shard, names)
+    crops = found.crops
+    model, batch = loaded(encoder, params.encoder, device)
     output = FeatureTable(names, model.dimension, params.encoder.frames)
     settings = params.model_dump(mode="json")
     digest = run_digest(
@@ -63,12 +55,13 @@ def run(params: Params, *, shard: Path, faces: Path, encoder: Path, features: Pa
             first += count
             done.add(count)
     first = 0
-    for name, reason, count in found.iter_rows():
-        if reason is not None:
-            output.absent(name, reason)
-            continue
-        output.add(name, encoded[first : first + count])
-        first += count
+    for one in found.chosen:
+        last = first + len(one.crops)
+        if one.reason is not None:
+            output.absent(one.utterance, one.reason)
+        else:
+            output.add(one.utterance, encoded[first:last])
+        first = last
     output.save(features, index)
     pieces.clear()
 

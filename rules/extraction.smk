@@ -206,7 +206,7 @@ rule gauges:
     params:
         **made_by(
             "pipeline.gauges",
-            cfg=dict(encoder=CFG.encoders.audio, media=CFG.media),
+            cfg=dict(encoder=CFG.encoders.audio, media=CFG.media, **UNSURE),
             unread=["encoder.weights"],
         ),
     shell:

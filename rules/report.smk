@@ -198,6 +198,7 @@ rule explorer:
         **ANSWERS,
         masks=expand(f"{RUN}/{{fold}}/protocol/masks.safetensors", fold=FOLDS),
         unreliable=unreliable_files(),
+        examples=example_files(),
         manifest=f"{RUN}/manifest.parquet",
         heard=(
             expand(f"{RUN}/recognised/{{shard}}.parquet", shard=SHARDS)
@@ -228,7 +229,8 @@ rule explorer:
     shell:
         "python -m pipeline.explorer --params {params.cfg:q} --dataset {input.dataset:q}"
         " --masks {input.masks:q} --conflicts {input.conflicts:q} --unreliable {input.unreliable:q}"
-        " --predictions {input.predictions:q} --manifest {input.manifest:q} --heard {input.heard:q} --template {input.template:q} --page {output.page:q}"
+        " --examples {input.examples:q} --predictions {input.predictions:q} --manifest {input.manifest:q}"
+        " --heard {input.heard:q} --template {input.template:q} --page {output.page:q}"
         " > {log:q} 2>&1"
 
 

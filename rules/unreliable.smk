@@ -2,6 +2,7 @@
 # in the same way. Nothing of it is planned unless it is asked for.
 
 from pipeline.core.registries.degradations import DEGRADATIONS
+from pipeline.core.registries.degradations import HEARD as HEARD_KIND
 
 UNRELIABLE = CFG.unreliable
 # the modalities that any kind degrades
@@ -29,6 +30,12 @@ def unreliable_of(fold):
 
 def unreliable_files():
     return [path for fold in FOLDS for path in unreliable_of(fold)]
+
+
+def example_files():
+    """The degraded media that the explorer plays and shows."""
+    asked = DEGRADED and UNRELIABLE.examples
+    return [f"{RUN}/results/examples.json"] if asked else []
 
 
 def of_modality(name):
@@ -98,9 +105,63 @@ if WORD_SOURCES:
 
 if DEGRADED:
 
+    def shard_beside(wildcards, kinds=UNRELIABLE.kinds):
+        """Another shard, whose voices babble where this one has a single dialogue."""
+        other = (int(wildcards.shard) + 1) % len(SHARDS)
+        asked = "babble" in kinds and len(SHARDS) > 1
+        return [f"{RUN}/shards/{other}.parquet"] if asked else []
+
+    if HEARD_KIND in UNRELIABLE.kinds:
+
+        rule degraded_words:
+            input:
+                shard=f"{RUN}/shards/{{shard}}.parquet",
+                beside=lambda wildcards: shard_beside(
+                    wildcards, kinds=[UNRELIABLE.heard_in]
+                ),
+                splits=TESTED,
+                recogniser=f"{RUN}/recogniser",
+            output:
+                told=f"{RUN}/features/degraded/words/{{shard}}.parquet",
+            log:
+                f"{LOGS}/degraded_words/{{shard}}.log",
+            benchmark:
+                f"{COSTS}/degraded_words/{{shard}}.tsv"
+            conda:
+                "../envs/annotate.yaml"
+            threads: CFG.threads
+            resources:
+                gpu=GPU,
+                mem_mb=memory(4000),
+                runtime=480,
+            params:
+                **made_by(
+                    "pipeline.degraded_words",
+                    cfg=dict(
+                        decoding=CFG.recognition.decoding,
+                        media=CFG.media,
+                        unreliable=dict(
+                            kinds=[HEARD_KIND],
+                            seed=UNRELIABLE.seed,
+                            heard=UNRELIABLE.heard,
+                            heard_in=UNRELIABLE.heard_in,
+                        ),
+                        **COMPUTE,
+                    ),
+                ),
+            shell:
+                "python -m pipeline.degraded_words --params {params.cfg:q} --shard {input.shard:q}"
+                " --beside {input.beside:q} --splits {input.splits:q} --recogniser {input.recogniser:q}"
+                " --told {output.told:q} > {log:q} 2>&1"
+
     rule degraded_text:
         input:
             shard=f"{RUN}/{SPOKEN}/{{shard}}.parquet",
+            words=(
+                f"{RUN}/features/degraded/words/{{shard}}.parquet"
+                if HEARD_KIND in UNRELIABLE.kinds
+                else []
+            ),
             splits=TESTED,
             encoder=f"{RUN}/encoders/text",
         output:
@@ -132,14 +193,8 @@ if DEGRADED:
             ),
         shell:
             "python -m pipeline.degraded_text --params {params.cfg:q} --shard {input.shard:q}"
-            " --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
+            " --words {input.words:q} --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
             " --index {output.index:q} > {log:q} 2>&1"
-
-    def shard_beside(wildcards):
-        """Another shard, whose voices babble where this one has a single dialogue."""
-        other = (int(wildcards.shard) + 1) % len(SHARDS)
-        asked = "babble" in UNRELIABLE.kinds and len(SHARDS) > 1
-        return [f"{RUN}/shards/{other}.parquet"] if asked else []
 
     rule degraded_audio:
         input:
@@ -156,10 +211,10 @@ if DEGRADED:
             f"{COSTS}/degraded_audio/{{shard}}.tsv"
         conda:
             "../envs/encoders.yaml"
-        threads: CFG.threads
+        threads: SIDE_BY_SIDE
         resources:
             gpu=GPU,
-            mem_mb=memory(6000),
+            mem_mb=memory(6000 + 500 * (CFG.workers - 1)),
             runtime=480,
         params:
             **made_by(
@@ -175,7 +230,7 @@ if DEGRADED:
                 unread=["encoder.weights"],
             ),
         shell:
-            "python -m pipeline.degraded_audio --params {params.cfg:q} --shard {input.shard:q} --beside {input.beside:q}"
+            "python -m pipeline.degraded_audio --params {params.cfg:q} --cores {threads} --shard {input.shard:q} --beside {input.beside:q}"
             " --splits {input.splits:q} --encoder {input.encoder:q} --features {output.features:q}"
             " --index {output.index:q} > {log:q} 2>&1"
 
@@ -215,6 +270,48 @@ if DEGRADED:
             "python -m pipeline.degraded_visual --params {params.cfg:q} --shard {input.shard:q}"
             " --splits {input.splits:q} --faces {input.faces:q} --encoder {input.encoder:q}"
             " --features {output.features:q} --index {output.index:q} > {log:q} 2>&1"
+
+    if UNRELIABLE.examples:
+
+        rule examples:
+            input:
+                shard=expand(f"{RUN}/shards/{{shard}}.parquet", shard=SHARDS),
+                spoken=expand(f"{RUN}/{SPOKEN}/{{shard}}.parquet", shard=SHARDS),
+                words=expand(
+                    f"{RUN}/features/degraded/words/{{shard}}.parquet",
+                    shard=SHARDS if HEARD_KIND in UNRELIABLE.kinds else [],
+                ),
+                faces=expand(
+                    f"{RUN}/faces/{{shard}}",
+                    shard=SHARDS if "visual" in DEGRADED else [],
+                ),
+                splits=TESTED,
+            output:
+                examples=f"{RUN}/results/examples.json",
+            log:
+                f"{LOGS}/examples.log",
+            benchmark:
+                f"{COSTS}/examples.tsv"
+            conda:
+                "../envs/encoders.yaml"
+            resources:
+                mem_mb=memory(3000),
+                runtime=60,
+            params:
+                **made_by(
+                    "pipeline.examples",
+                    cfg=dict(
+                        encoder=CFG.encoders.audio,
+                        media=CFG.media,
+                        unreliable=UNRELIABLE,
+                        **UNSURE,
+                    ),
+                    unread=["encoder.weights"],
+                ),
+            shell:
+                "python -m pipeline.examples --params {params.cfg:q} --shard {input.shard:q}"
+                " --spoken {input.spoken:q} --words {input.words:q} --faces {input.faces:q}"
+                " --splits {input.splits:q} --examples {output.examples:q} > {log:q} 2>&1"
 
 
 if DEGRADED or WORD_SOURCES:

@@ -1,7 +1,7 @@
 """Predictions of all folds in one order: the test utterances of the first fold, then of the next."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,8 @@ class Answers:
     checkpoint: str
     clean: Mapping[Condition, np.ndarray]  # (draws, U, width)
     conflict: Mapping[Condition, np.ndarray]  # where channels are swapped: (views of its kind, width)
+    # label indices (draws, U) that the degraded channel alone is answered with, -1 where it is lost
+    alone: Mapping[Condition, np.ndarray] = field(default_factory=dict)
 
 
 def load_truth(datasets: Sequence[Path], conflicts: Sequence[Path]) -> Truth:
@@ -181,7 +183,7 @@ def _answers(variant: str, seed: int | None, tables: list[pl.DataFrame], truth: 
         tables = [table.with_columns(as_array) for table in tables]
     by_fold = [table.partition_by("checkpoint", "condition", as_dict=True) for table in tables]
     for checkpoint in dict.fromkeys(key[0] for key in by_fold[0]):
-        clean, conflict = {}, {}
+        clean, conflict, alone = {}, {}, {}
         for written in [key[1] for key in by_fold[0] if key[0] == checkpoint]:
             name = f"predictions of {variant!r}, seed {seed}, {written}"
             condition = read_condition(written, f"predictions of {variant!r}, seed {seed}")
@@ -192,7 +194,9 @@ def _answers(variant: str, seed: int | None, tables: list[pl.DataFrame], truth: 
                 conflict[condition] = _align_views(name, condition.kind, cells, truth)
             else:
                 clean[condition] = _align(name, cells, truth)
-        yield Answers(variant, seed, checkpoint, clean, conflict)
+                if all("alone" in cell.columns and cell["alone"].count() for cell in cells):
+                    alone[condition] = _align_alone(cells, truth, len(clean[condition]))
+        yield Answers(variant, seed, checkpoint, clean, conflict, alone)
 
 
 def _values(cell: pl.DataFrame, truth: Truth) -> np.ndarray:
@@ -206,8 +210,7 @@ def _align(name: str, cells: list[pl.DataFrame], truth: Truth) -> np.ndarray:
     draws = int(max(cell["draw"].to_numpy().max() for cell in cells)) + 1
     aligned = np.full((draws, len(truth.row), truth.width), np.nan, np.float32)
     for number, cell in enumerate(cells):
-        inside = np.flatnonzero(truth.fold == number)
-        place = inside[np.searchsorted(truth.row[inside], cell["row"].to_numpy()).clip(max=len(inside) - 1)]
+        place = _place(number, cell, truth)
         right = truth.row[place] == cell["row"].to_numpy()
         if not right.all():
             raise PipelineError(f"{name}: row {cell['row'].to_numpy()[~right][0]} is not in the test split.")
@@ -215,6 +218,20 @@ def _align(name: str, cells: list[pl.DataFrame], truth: Truth) -> np.ndarray:
     if not np.isfinite(aligned[:, truth.known]).all():
         raise PipelineError(f"{name}: a labelled test utterance has no finite prediction. Evaluate it again.")
     return aligned
+
+
+def _align_alone(cells: list[pl.DataFrame], truth: Truth, draws: int) -> np.ndarray:
+    """Label indices (draws, U) of the degraded channel alone; the rows are those that `_align` has seen."""
+    aligned = np.full((draws, len(truth.row)), -1)
+    for number, cell in enumerate(cells):
+        aligned[cell["draw"].to_numpy(), _place(number, cell, truth)] = cell["alone"].fill_null(-1)
+    return aligned
+
+
+def _place(number: int, cell: pl.DataFrame, truth: Truth) -> np.ndarray:
+    """Where the rows of a fold's cell stand among all, as far as they are there."""
+    inside = np.flatnonzero(truth.fold == number)
+    return inside[np.searchsorted(truth.row[inside], cell["row"].to_numpy()).clip(max=len(inside) - 1)]
 
 
 def _align_views(name: str, kind: str, cells: list[pl.DataFrame], truth: Truth) -> np.ndarray:

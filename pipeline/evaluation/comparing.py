@@ -6,7 +6,6 @@ Every variant is held as per-dialogue sums, and all of them meet the same resamp
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -15,74 +14,15 @@ from models.conditions import COMPLETE, Condition
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.degradations import FAMILY, OTHER_WORDS
 from pipeline.evaluation import bootstrap, families
-from pipeline.evaluation.answers import Answers, Truth
+from pipeline.evaluation.answers import Truth
 from pipeline.evaluation.degraded import missing
-from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS
+from pipeline.evaluation.metrics import CONFLICT_METRICS, METRICS, UNRELIABLE_METRICS
 from pipeline.evaluation.results import GIVEN, LESS_HARM, MILDEST, MISSING, SIMPLE, UNTAUGHT, WHOLE
-from pipeline.evaluation.scoring import labels_of, view_truth
-from pipeline.evaluation.sums import class_statistics, conflict_statistics, score_statistics
+from pipeline.evaluation.summed import Sums
+from pipeline.evaluation.sums import FollowSums
 from pipeline.settings.report import ReportSettings, diagnostic
 
 CEILING = "readable_ceiling"
-
-
-@dataclass
-class Sums:
-    """Per-dialogue sums of one variant: for each seed, clean (K, D, F) and conflict (L, D, 5)."""
-
-    conditions: list[Condition]
-    conflicts: list[Condition]
-    clean: dict[int | None, np.ndarray] = field(default_factory=dict)
-    conflict: dict[int | None, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds, sorted; none where nothing is random."""
-        return sorted(seed for seed in self.clean if seed is not None)
-
-    @classmethod
-    def of(cls, answers: Answers) -> "Sums":
-        """Empty sums with the conditions of `answers`, a condition once for each of its draws."""
-        names = [name for name, values in answers.clean.items() for _ in range(len(values))]
-        return cls(names, list(answers.conflict))
-
-    def add(self, answers: Answers, truth: Truth) -> None:
-        """Add one seed. Raises PipelineError if its conditions differ from those of the seeds before it."""
-        other = Sums.of(answers)
-        if (other.conditions, other.conflicts) != (self.conditions, self.conflicts):
-            raise PipelineError(
-                f"predictions of {answers.variant!r}, seed {answers.seed}: its conditions are not those "
-                "of the other seeds. Evaluate all seeds under one protocol."
-            )
-        known = truth.known
-        value, dialogue = truth.value[known], truth.dialogue[known]
-        cells = []
-        for values in answers.clean.values():
-            for draw in values:
-                if truth.task == "classification":
-                    predicted = labels_of(draw[known], truth)
-                    cells.append(
-                        class_statistics(value.astype(int), predicted, dialogue, truth.dialogues, truth.width)
-                    )
-                else:
-                    score = draw[known, 0].astype(float)
-                    cells.append(score_statistics(value, score, dialogue, truth.dialogues))
-        self.clean[answers.seed] = np.stack(cells)
-        if answers.conflict:
-            self.conflict[answers.seed] = np.stack(list(self._views(answers, truth)))
-
-    def _views(self, answers: Answers, truth: Truth) -> Iterator[np.ndarray]:
-        for condition, values in answers.conflict.items():
-            mine = truth.view_kind == condition.kind
-            target = truth.view_target[mine]
-            yield conflict_statistics(
-                view_truth(truth, target),
-                labels_of(values, truth),
-                labels_of(answers.clean[COMPLETE][0][target], truth),
-                truth.view_reference[mine],
-                dialogue=truth.dialogue[target],
-                dialogues=truth.dialogues,
-            )
 
 
 def compare(
@@ -137,6 +77,7 @@ def compare(
                     _row((name, None, condition, metric), values, settings.level)
                     for condition, values in by_swap.items()
                 ]
+    rows += _following(sums, trained, seeds, draws, settings.level)
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
@@ -287,6 +228,32 @@ def _sources(
     for condition in values:
         if condition.family == OTHER_WORDS and condition != given:
             yield _row((variant, GIVEN, condition, metric), values[condition] - values[given], level)
+
+
+def _following(
+    sums: Mapping[str, Sums],
+    trained: Sequence[str],
+    seeds: Sequence[int],
+    draws: bootstrap.Resamples,
+    level: float,
+) -> Iterator[dict]:
+    """How far the trained variants follow a degraded channel, and the mean over all that is degraded."""
+    for name in (name for name in trained if sums[name].follow):
+        own = sums[name]
+        stacked = _ordered(own.follow, seeds)
+        apart = FollowSums.of(stacked.sum(axis=(0, 2))).apart > 0
+        for metric, row in UNRELIABLE_METRICS.items():
+            found = bootstrap.resampled(stacked, row.of_sums, draws)
+            values = {
+                condition: found[:, place]
+                for place, condition in enumerate(own.unreliable)
+                # where no channel says another thing there is nothing to follow
+                if apart[place] or metric != "followed"
+            }
+            if values:
+                values[own.unreliable[0].mean] = np.mean(list(values.values()), axis=0)
+            for condition, resampled in values.items():
+                yield _row((name, None, condition, metric), resampled, level)
 
 
 def _less_harm(

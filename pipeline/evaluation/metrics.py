@@ -14,18 +14,20 @@ import numpy as np
 from pipeline.evaluation import agreement
 from pipeline.evaluation.agreement import class_f1, confusion, seven_classes
 from pipeline.evaluation.calibration import calibration_error
-from pipeline.evaluation.sums import ClassSums, ConflictSums, ScoreSums, ratio
+from pipeline.evaluation.sums import ClassSums, ConflictSums, FollowSums, ScoreSums, ratio
 
-SUMS: dict[str, type[ClassSums | ScoreSums | ConflictSums]] = {
+SUMS: dict[str, type[ClassSums | ScoreSums | ConflictSums | FollowSums]] = {
     "classification": ClassSums,
     "regression": ScoreSums,
     "conflict": ConflictSums,
+    "unreliable": FollowSums,
 }
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of a task (`classification`, `regression`, or `conflict` for labels under conflict views).
+    """One metric of a task (`classification`, `regression`, or `conflict` and `unreliable` for labels under
+    the views of those names).
 
     `resampled` is None where no interval is asked for: such a metric cannot be the main one. `words` stand
     below the table of all metrics, where the name does not say it. `share`: printed in percent. Of what is
@@ -236,3 +238,48 @@ def conflict(
     return {
         name: metric.plain(truth, predicted, clean, reference) for name, metric in CONFLICT_METRICS.items()
     }
+
+
+def _among(found: np.ndarray, counted: np.ndarray) -> float:
+    """Share of what is found among what counts; NaN if nothing does."""
+    return float(found[counted].mean()) if counted.any() else float("nan")
+
+
+# of label indices (U,): truth, answers under unreliable media, answers on the complete view, and answers that
+# are given of the degraded channel alone (negative: it is lost)
+UNRELIABLE_METRICS = {
+    "changed": Metric(
+        "unreliable",
+        lambda truth, predicted, clean, alone: float((predicted != clean).mean()),
+        lambda sums: ratio(sums.changed, sums.count),
+        rising=False,
+    ),
+    "spoilt": Metric(
+        "unreliable",
+        lambda truth, predicted, clean, alone: _among(predicted != truth, clean == truth),
+        lambda sums: ratio(sums.spoilt, sums.right),
+        rising=False,
+    ),
+    "followed": Metric(
+        "unreliable",
+        lambda truth, predicted, clean, alone: _among(predicted == alone, (alone >= 0) & (alone != clean)),
+        lambda sums: ratio(sums.followed, sums.apart),
+        rising=False,
+    ),
+}
+
+
+def unreliable(
+    truth: np.ndarray, predicted: np.ndarray, clean: np.ndarray, alone: np.ndarray | None
+) -> dict[str, float]:
+    """How far answers follow a degraded channel, of label indices (U,).
+
+    changed: other answers than on the complete view; spoilt: of the answers right there, those wrong here;
+    followed, if there are such: of the utterances whose degraded channel alone gives another answer than the
+    complete view, those whose answer is that of the channel.
+    """
+    told = np.full(len(truth), -1) if alone is None else alone
+    found = {name: one.plain(truth, predicted, clean, told) for name, one in UNRELIABLE_METRICS.items()}
+    if np.isnan(found["followed"]):
+        del found["followed"]
+    return found

@@ -5,13 +5,14 @@ one definition (docs/method.md, "Protocols").
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from models.conditions import Condition
+from models.modalities import MODALITIES
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.degraded import Degraded
@@ -92,6 +93,12 @@ class View:
     draw: int
     shown: np.ndarray  # bool (U, 3)
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def alone(self) -> "View | None":
+        """The view that shows nothing else than what is not as the corpus has it; None if there is none."""
+        if not self.features:
+            return None
+        return replace(self, shown=self.shown & np.array([name in self.features for name in MODALITIES]))
 
 
 @dataclass(frozen=True)

@@ -63,17 +63,13 @@ def _clean_metrics(values: np.ndarray, truth: Truth, inside: np.ndarray) -> dict
 
 
 def _change(condition: Condition, answers: Answers, truth: Truth, inside: np.ndarray) -> dict[str, float]:
-    """How far answers move from those of the complete view: `changed`, the share of other labels (regression:
-    signs), and `spoilt`, the share of the answers right there that are wrong here (regression: by sign)."""
+    """How far answers follow the degraded channel (regression: by their signs), averaged over draws."""
     clean = labels_of(answers.clean[COMPLETE][0][inside], truth)
     known = view_truth(truth, np.flatnonzero(inside))
-    right = clean == known
-    found = [labels_of(draw[inside], truth) for draw in answers.clean[condition]]
-    spoilt = [float((one != known)[right].mean()) if right.any() else float("nan") for one in found]
-    return {
-        "changed": float(np.mean([(one != clean).mean() for one in found])),
-        "spoilt": float(np.mean(spoilt)),
-    }
+    said = [labels_of(draw[inside], truth) for draw in answers.clean[condition]]
+    alone = answers.alone.get(condition)
+    told = [None if alone is None else draw[inside] for draw in (said if alone is None else alone)]
+    return _mean([metrics.unreliable(known, one, clean, own) for one, own in zip(said, told, strict=True)])
 
 
 def _one_draw(values: np.ndarray, value: np.ndarray, truth: Truth) -> dict[str, float]:
@@ -104,4 +100,6 @@ def _conflict_metrics(
 
 
 def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+    """Each metric's mean over those that have it."""
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: float(np.mean([one[name] for one in found if name in one])) for name in names}

@@ -127,6 +127,50 @@ def conflict_statistics(
     return _by_dialogue(columns, dialogue, dialogues)
 
 
+@dataclass(frozen=True)
+class FollowSums:
+    """Of answers under unreliable media (...): all, those that are others than on the complete view, those
+    that were right there and what of them is wrong here, those whose degraded channel says another thing by
+    itself than the complete view, and what of them says what that channel does."""
+
+    count: np.ndarray
+    changed: np.ndarray
+    right: np.ndarray
+    spoilt: np.ndarray
+    apart: np.ndarray
+    followed: np.ndarray
+
+    @classmethod
+    def of(cls, sums: np.ndarray) -> "FollowSums":
+        """Name sums (..., 6) of `follow_statistics`."""
+        return cls(*(sums[..., place] for place in range(6)))
+
+
+def follow_statistics(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    clean: np.ndarray,
+    alone: np.ndarray,
+    *,
+    dialogue: np.ndarray,
+    dialogues: int,
+) -> np.ndarray:
+    """Per-dialogue counts of label indices (U,), as `FollowSums` names them: (D, 6).
+
+    A negative truth is none, and so is a negative `alone`.
+    """
+    right, apart = clean == truth, (alone >= 0) & (alone != clean)
+    columns = [
+        np.ones_like(right),
+        predicted != clean,
+        right,
+        right & (predicted != truth),
+        apart,
+        apart & (predicted == alone),
+    ]
+    return _by_dialogue(columns, dialogue, dialogues)
+
+
 def _by_dialogue(columns: list[np.ndarray], dialogue: np.ndarray, dialogues: int) -> np.ndarray:
     sums = [np.bincount(dialogue, weights=column.astype(float), minlength=dialogues) for column in columns]
     return np.stack(sums, axis=1)

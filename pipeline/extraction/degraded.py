@@ -2,17 +2,21 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
 
 from models.conditions import Condition
 from pipeline.core import artefacts
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Tally
 from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY, about, gauges_of
 from pipeline.core.registries.gauges import GAUGES
 from pipeline.extraction.feature_table import FeatureTable
+from pipeline.reruns.partial import Piece, Pieces
 from pipeline.settings.unreliable import UnreliableSettings
 
 log = logging.getLogger("pipeline")
@@ -66,6 +70,25 @@ class DegradedTable:
         """An utterance of which nothing is left under one condition."""
         self.parts[condition].absent(utterance, reason)
 
+    def packed(self) -> Piece:
+        """All that the table holds, as a piece of a larger one (`put`)."""
+        arrays, facts = {}, {}
+        for name, part in self.parts.items():
+            own, told = part.packed()
+            arrays[str(name)], arrays[gauges_of(name)] = own["pooled"], self._gauges(name)
+            facts[str(name)] = told | {"realised": self.realised[name], "of": self.of[name]}
+        return arrays, facts
+
+    def put(self, piece: Piece) -> None:
+        """Take over utterances and conditions of a smaller table, as `packed` gave it."""
+        arrays, facts = piece
+        for text, told in facts.items():
+            name = Condition.parse(text)
+            self.parts[name].put(({"pooled": arrays[text]}, told))
+            self.realised[name] |= told["realised"]
+            self.of[name] |= told["of"]
+            self.gauges[name] |= zip(told["utterances"], arrays[gauges_of(name)], strict=True)
+
     def save(self, features: Path, index: Path) -> None:
         """Write both files; a level that is not finite (nothing was changed, or all is lost) is null."""
         rows = []
@@ -93,6 +116,44 @@ class DegradedTable:
         unknown = np.full(len(GAUGES[about(condition).modality]), np.nan)
         values = [own.get(name, unknown) for name in utterances]
         return np.array(values, np.float32).reshape(len(utterances), len(unknown))
+
+
+Make: TypeAlias = Callable[[Condition, str, float], DegradedTable]
+
+
+def one_by_one(
+    output: DegradedTable, conditions: Mapping[Condition, tuple[str, float]], pieces: Pieces, make: Make
+) -> None:
+    """Fill a table, a condition after the other; what an earlier try has done is kept.
+
+    make: of a condition, its kind and level the table of that condition.
+    """
+    tasks = list(conditions)
+    with Tally("conditions", len(tasks)) as done:
+        for piece in pieces.of(tasks, lambda condition: make(condition, *conditions[condition]).packed()):
+            output.put(piece)
+            done.add(1)
+
+
+def heard_words(
+    words: Sequence[Path], conditions: Sequence[Condition], own: Sequence[str]
+) -> dict[tuple[str, str], tuple[str, float | None]]:
+    """By condition and utterance what was heard, and how sure it is; nothing where that is not asked for.
+
+    words: tables of the stage degraded_words. Raises PipelineError if they lack one of `own`.
+    """
+    if not conditions:
+        return {}
+    columns = ["condition", "utterance", "text", "words_confidence"]
+    rows = [row for path in words for row in artefacts.load_table(path, columns).iter_rows()]
+    found = {(condition, name): (text or "", sure) for condition, name, text, sure in rows}
+    lacking = [(str(one), name) for one in conditions for name in own if (str(one), name) not in found]
+    if lacking:
+        raise PipelineError(
+            f"{', '.join(map(str, words)) or '--words'}: what a recogniser hears of {lacking[0][1]!r} under "
+            f"{lacking[0][0]} is not there. Rerun the stage degraded_words."
+        )
+    return found
 
 
 def _mean(own: pl.DataFrame) -> str:

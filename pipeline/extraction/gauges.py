@@ -47,9 +47,13 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     return zip(["", *words], [*words, ""], strict=True)
 
 
-def of_text(dialogue: str, text: str, pairs: Pairs) -> Float[np.ndarray, "2"]:
-    """Of the words of an utterance: the logarithm of their number + 1, and how usual their order is."""
-    return np.array([np.log1p(len(text.split())), pairs.known(dialogue, text)])
+def of_text(
+    dialogue: str, text: str, pairs: Pairs, confidence: float | None = None
+) -> Float[np.ndarray, "3"]:
+    """Of the words of an utterance: the logarithm of their number + 1, how usual their order is, and how sure
+    the recogniser was of them (None: nobody recognised them)."""
+    sure = np.nan if confidence is None else confidence
+    return np.array([np.log1p(len(text.split())), pairs.known(dialogue, text), sure])
 
 
 def of_sound(samples: Float[np.ndarray, "_"]) -> Float[np.ndarray, "5"]:

@@ -67,6 +67,17 @@ def load_words(path: Path, unsure: float | None) -> tuple[list[str], dict[str, s
     return table["utterance"].to_list(), texts, reasons
 
 
+def load_confidence(path: Path, unsure: float | None) -> dict[str, float]:
+    """How sure the recogniser was of the words of a shard's utterances; of given words nothing is said.
+
+    unsure: as of `load_words`. Raises PipelineError as `load_shard` does.
+    """
+    if unsure is None:
+        return {}
+    table = load_shard(path, ["utterance", "words_confidence"])
+    return dict(table.drop_nulls("words_confidence").iter_rows())
+
+
 def _edited(path: Path, row: int, what: str) -> PipelineError:
     return PipelineError(
         f"{path}, row {row}: {what}, so the table is not as it was written. {source_of(path).mend}"

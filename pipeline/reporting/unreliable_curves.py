@@ -15,7 +15,7 @@ from pipeline.reporting.unreliable_tables import kinds
 
 COLUMNS = 4
 # what the levels of a scale are
-LEVELS = {"snr": "dB", "strengths": "strength", "errors": "word error rate", "shifts": "s"}
+LEVELS = {"snr": "dB", "heard": "dB", "strengths": "strength", "errors": "word error rate", "shifts": "s"}
 
 
 def curves(results: Results, metric: str, reference: str) -> Figure:

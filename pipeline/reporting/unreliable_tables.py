@@ -6,11 +6,13 @@ from dataclasses import replace
 from models.conditions import COMPLETE, Condition
 from pipeline.core.registries.degradations import DEGRADATIONS, FAMILY
 from pipeline.evaluation.degraded import missing
-from pipeline.evaluation.metrics import METRICS
+from pipeline.evaluation.metrics import METRICS, UNRELIABLE_METRICS
 from pipeline.evaluation.protocols.unreliable import words
 from pipeline.evaluation.results import LESS_HARM, MILDEST, MISSING, WHOLE, Cell, Results, title
 from pipeline.reporting.markup import Table, number
 from pipeline.reporting.summary import Context
+
+FOLLOWING = tuple(UNRELIABLE_METRICS)  # how far answers follow the degraded channel
 
 
 def kinds(results: Results) -> dict[str, list[Condition]]:
@@ -32,7 +34,7 @@ def levels_table(context: Context) -> Table:
         own: list[Cell | str | None] = [words(condition), realised]
         own.append(results.cell(name, condition, metric))
         own += [results.cell(name, condition, "ece")] if calibrated else []
-        own += [results.cell(name, condition, other) for other in ("changed", "spoilt")]
+        own += [results.cell(name, condition, other) for other in FOLLOWING]
         own.append(results.difference(name, WHOLE, condition, metric))
         own.append(results.cell(name, missing(condition), metric))
         own.append(gap := results.difference(name, MISSING, condition, metric))
@@ -42,25 +44,26 @@ def levels_table(context: Context) -> Table:
         "",
         metric,
         *(["ece"] if calibrated else []),
-        "changed",
-        "spoilt",
+        *FOLLOWING,
         metric,
         metric,
         metric,
         "",
     ]
-    heads = ["", "realised", metric, *(["ece"] if calibrated else []), "changed", "spoilt", "minus complete"]
+    heads = ["", "realised", metric, *(["ece"] if calibrated else []), *FOLLOWING, "minus complete"]
     heads += ["channel missing", "minus missing", "against missing"]
     measured = dict.fromkeys(DEGRADATIONS[kind].measured for kind in kinds(results))
     notes = [
         f"{title(name)}. Realised: what was measured, mean over the test utterances; by kind it is "
         f"{', '.join(measured)} (docs/unreliable.md).",
         "changed: answers that differ from those of the complete view; spoilt: of the answers that are right "
-        "there, those that are wrong here. Minus missing: the score minus that of the same networks without "
-        "the degraded channel, with its paired interval; worse is the harm of trusting it.",
+        "there, those that are wrong here; followed: where the degraded channel alone is answered otherwise "
+        "than the complete view, the answers that are the channel's. Minus missing: the score minus that of "
+        "the same networks without the degraded channel, with its paired interval; worse is the harm of "
+        "trusting it.",
     ]
     if context.regression:
-        notes.append("changed and spoilt count signs of scores.")
+        notes.append("changed, spoilt and followed count signs of scores.")
     return Table(f"P5: unreliable media, {title(name)}", heads, units, rows, notes)
 
 

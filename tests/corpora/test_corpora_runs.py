@@ -106,7 +106,12 @@ def test_folder(tmp_path, encoders):
     unreliable = {"kinds": ["babble", "mouth", "misheard", "timing"], "snr": [5], "strengths": [3]}
     corpus = {"name": "folder", "folder": str(base)}
     run = through(
-        tmp_path, encoders, corpus, TABLES, unreliable=unreliable | {"errors": [0.5], "shifts": [0.2]}
+        tmp_path,
+        encoders,
+        corpus,
+        *(TABLES, "runs/small/results/explorer.html"),
+        unreliable=unreliable | {"errors": [0.5], "shifts": [0.2], "examples": 1},
+        compare=["corekd", "corekd_trust"],
     )
     assert check_results(run)["labels"] == ["anger", "joy"]
     assert "no_audio_track" in reasons(run, "audio")
@@ -118,6 +123,16 @@ def test_folder(tmp_path, encoders):
     assert heard.height and heard["realised"].to_list() == pytest.approx([5.0] * heard.height, abs=0.1)
     page = (run / "results" / "tables" / "unreliable.md").read_text()
     assert all(name in page for name in ("babble 5", "mouth 3", "misheard 0.5", "timing 0.2"))
+    assert "followed" in page
+    harm = (run / "results" / "tables" / "unreliable_harm.md").read_text()
+    assert "CoRe-KD trust" in harm and "– minus CoRe-KD" in harm
+    # what the page plays, shows and says of one of them
+    ((name, own),) = artefacts.load_json(run / "results" / "examples.json").items()
+    row = test.row(by_predicate=pl.col("utterance") == name, named=True)
+    assert own.keys() == {one for one in ("text", "audio", "visual") if row[f"reason_{one}"] is None}
+    sound = {"complete", "unreliable/babble/5", "unreliable/timing/0.2"}
+    assert own["text"]["complete"] and set(own.get("audio", sound)) == sound
+    assert f'"{name}": {{"' in (run / "results" / "explorer.html").read_text()
 
 
 def test_features(tmp_path, encoders):

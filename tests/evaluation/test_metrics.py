@@ -157,6 +157,25 @@ VIEW = st.tuples(st.integers(-1, 3), st.integers(0, 3), st.integers(0, 3), st.in
 
 @given(st.lists(VIEW, min_size=1, max_size=60), st.integers(1, 5))
 @settings(max_examples=100, deadline=None)
+def test_plain_and_resampled_forms_agree_on_unreliable_media(answers, dialogues):
+    arrays = np.array(answers).T
+    dialogue = np.arange(arrays.shape[1]) % dialogues
+    added = sums.follow_statistics(*arrays, dialogue=dialogue, dialogues=dialogues).sum(axis=0)
+    held_to_each_other(metrics.UNRELIABLE_METRICS, arrays, added)
+
+
+def test_how_far_answers_follow_a_degraded_channel_has_known_answers():
+    truth, predicted, clean = (np.array(one) for one in ([0, 0, 1, 1, 2], [1, 0, 1, 2, 2], [0, 0, 1, 1, 0]))
+    # alone: another thing and followed; the same; lost; another and followed; another and not followed
+    found = metrics.unreliable(truth, predicted, clean, np.array([1, 0, -1, 2, 1]))
+    assert found == {"changed": 0.6, "spoilt": 0.5, "followed": pytest.approx(2 / 3)}
+    # where no channel says another thing, and where none was asked, there is nothing to follow
+    for alone in (clean, np.full(5, -1), None):
+        assert metrics.unreliable(truth, predicted, clean, alone) == {"changed": 0.6, "spoilt": 0.5}
+
+
+@given(st.lists(VIEW, min_size=1, max_size=60), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
 def test_plain_and_resampled_forms_agree_on_conflict_views(views, dialogues):
     arrays = np.array(views).T
     dialogue = np.arange(arrays.shape[1]) % dialogues

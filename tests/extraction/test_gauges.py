@@ -108,6 +108,8 @@ def test_pairs_of_words_are_known_from_other_dialogues():
     texts = [("a", "I am here."), ("a", "I am late"), ("b", "You are here"), ("c", "")]
     pairs = gauges.Pairs(texts)
     # (^ I) (I am) (am here) (here $): of another dialogue there is the last alone
-    assert gauges.of_text("a", "I am here.", pairs) == pytest.approx([np.log(4), 1 / 4])
+    told = gauges.of_text("a", "I am here.", pairs)
+    assert told == pytest.approx([np.log(4), 1 / 4, np.nan], nan_ok=True)
+    assert gauges.of_text("a", "I am here.", pairs, 0.7)[2] == 0.7
     assert pairs.known("b", "I am here") == pytest.approx(3 / 4 + 1 / 4)
     assert pairs.known("a", "here am I") == 0

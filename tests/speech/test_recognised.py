@@ -1,13 +1,10 @@
 """The words of a corpus's utterances are what a recogniser hears, and all else stays."""
 
-import fixture_trees as trees
-import numpy as np
 import polars as pl
 import pytest
-from films import write
-from spoken import CLEAR, RATE, speech, word_errors
+from spoken import CLEAR, word_errors
 
-from pipeline import manifest, recognised
+from pipeline import recognised
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.extraction.shard import load_words
@@ -15,29 +12,6 @@ from pipeline.settings.config import Config
 from pipeline.speech import recognition
 
 CPU = {"device": "cpu", "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def shard(tmp_path_factory):
-    """The slice of a folder: a talk of three sentences and one of silence, with other words in the CSVs."""
-    base = tmp_path_factory.mktemp("corpus")
-    wave, spans = speech(CLEAR)
-    (base / "own").mkdir()
-    write(base / "own/spoken.mp4", 2, wave, RATE)
-    write(base / "own/silent.mp4", 2, np.zeros(3 * RATE, np.float32), RATE)
-    lines = "".join(f"{start},{end},Ann,Wrong words,joy\n" for start, end in spans)
-    trees.write_text(base / "own/spoken.csv", f"start,end,speaker,text,label\n{lines}")
-    trees.write_text(base / "own/silent.csv", "start,end,speaker,text,label\n0.5,2.0,Ben,Words,anger\n")
-    params = manifest.Params(corpus=trees.settings("folder", base / "own", shards=1))
-    files = {name: base / name for name in ("manifest.parquet", "facts.json")}
-    manifest.run(
-        params,
-        parts=[],
-        manifest=files["manifest.parquet"],
-        facts=files["facts.json"],
-        shards=[base / "0.parquet"],
-    )
-    return base / "0.parquet"
 
 
 @pytest.mark.slow

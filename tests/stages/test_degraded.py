@@ -1,5 +1,10 @@
 """The stages that degrade media: level 0 is the clean stage's features, and nothing unasked changes."""
 
+import base64
+from io import BytesIO
+
+import av
+import cv2
 import films
 import fixture_encoders
 import numpy as np
@@ -7,11 +12,14 @@ import polars as pl
 import pytest
 
 from models.conditions import Condition
-from pipeline import audio, degraded_audio, degraded_text, degraded_visual, gauges, text, visual
-from pipeline.core import artefacts
+from pipeline import audio, degraded_audio, degraded_text, degraded_visual, examples, gauges, text, visual
+from pipeline.core import artefacts, media
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries.degradations import gauges_of
 from pipeline.core.registries.gauges import GAUGES, table_name
+from pipeline.degradation import picture, sound, words
+from pipeline.degradation.drawing import generator
+from pipeline.extraction.degraded import DegradedTable
 from pipeline.settings.unreliable import UnreliableSettings
 
 SENTENCES = ("I never said that at all", "Well, what did you say then?", "Nothing", None)
@@ -266,6 +274,163 @@ def test_babble_needs_voices_of_others(world, encoders, tmp_path):
     # of a single test dialogue the voices are those of the others, in whichever split they are
     _, index = degraded(world, encoders, "audio", tmp_path, splits=("a",), kinds=("babble",))
     assert index.filter("available").height == 16
+
+
+@pytest.mark.fault(
+    "artefacts", "degrading media is stopped half-way", "goes on with what is left; the same bytes"
+)
+@pytest.mark.parametrize("modality", STAGES)
+def test_an_interrupted_shard_goes_on_and_workers_change_nothing(
+    world, encoders, modality, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(degraded_audio, "PIECE", 4)
+    plain, packed, calls, last = DegradedTable.put, DegradedTable.packed, [], 1000
+    made: list[int] = []
+
+    def put(self, piece):
+        if len(calls) == last:
+            raise InterruptedError
+        calls.append(piece)
+        plain(self, piece)
+
+    def counted(self):
+        made.append(1)
+        return packed(self)
+
+    monkeypatch.setattr(DegradedTable, "put", put)
+    monkeypatch.setattr(DegradedTable, "packed", counted)
+
+    def files(out, **more):
+        degraded(world, encoders, modality, out, more=more)
+        return [(out / name).read_bytes() for name in ("f.safetensors", "f.parquet")]
+
+    whole, total = files(tmp_path / "whole"), len(made)
+    assert len(calls) >= 2
+    if modality == "audio":
+        assert files(tmp_path / "wide", cores=2) == whole
+    calls.clear()
+    last = 1
+    with pytest.raises(InterruptedError):
+        files(tmp_path / "again")
+    assert not (tmp_path / "again/f.safetensors").exists()
+    made.clear()
+    last = 1000
+    assert files(tmp_path / "again") == whole and len(made) < total
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["f.parquet", "f.safetensors"]
+
+
+def test_examples_are_what_is_encoded(world, tmp_path):
+    own = UnreliableSettings(
+        kinds=("noise", "timing", "mouth", "misheard", "heard"), examples=3, seed=3, heard=(0,)
+    )
+    heard = [("unreliable/heard/0", name, f"heard {name}", 0.5) for name in TESTED]
+    shards = {"shard": [world / "0.parquet"], "spoken": [world / "0.parquet"], "faces": [world / "faces"]}
+    shards |= heard_table(tmp_path / "words.parquet", heard)
+    shards |= {"splits": [world / f"{name}.parquet" for name in "ab"], "examples": tmp_path / "examples.json"}
+    examples.run(examples.Params(unreliable=own), **shards)
+    found = artefacts.load_json(tmp_path / "examples.json")
+    assert list(found) == TESTED[:3]
+    assert found["d0u1"].keys() == {"audio", "text"}  # it has no face
+    text = found["d0u0"]["text"]
+    assert text["complete"] == SENTENCES[0] and text["unreliable/heard/0"] == "heard d0u0"
+    known = words.Confusions(line for line in SENTENCES * 3 if line)
+    for level in (0.1, 0.3, 0.5):
+        told = words.misheard(SENTENCES[0], level, generator(3, "d0u0", "misheard"), known)
+        assert text[f"unreliable/misheard/{level}"] == told
+
+    crops = artefacts.load_tensors(world / "faces" / "crops.safetensors")["crops"][:2]
+    covered = picture.degraded("mouth", crops, 3, generator(3, "d0u0", "mouth"))[1]
+    # of the crop in the middle; a JPEG of noise is only like it
+    for name, wanted, other in (("complete", crops[1], crops[0]), ("unreliable/mouth/3", covered, crops[1])):
+        made = np.frombuffer(base64.b64decode(found["d0u0"]["visual"][name]), np.uint8)
+        shown = cv2.imdecode(made, cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+        assert np.abs(shown - wanted).mean() < np.abs(shown - other).mean(), name
+
+    whole = media.hear(world / "d0.mp4").samples
+    clean = whole[: round(0.45 * 16_000)]
+    noisy = sound.degraded("noise", clean, 0.0, generator(3, "d0u0", "noise"))
+    for name, wanted in (("complete", clean), ("unreliable/noise/0", noisy)):
+        file = av.open(BytesIO(base64.b64decode(found["d0u0"]["audio"][name])))
+        played = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])[::3]
+        alike = np.correlate(played, wanted, "full") / np.linalg.norm(played) / np.linalg.norm(wanted)
+        assert alike.max() > 0.85, name
+
+
+def heard_table(path, rows):
+    """A table of the stage degraded_words: condition, utterance, text, confidence."""
+    names = {"condition": pl.String, "utterance": pl.String, "text": pl.String}
+    artefacts.save_table(
+        path, pl.DataFrame(rows, schema={**names, "words_confidence": pl.Float32}, orient="row")
+    )
+    return {"words": [path]}
+
+
+def test_heard_words_are_encoded_as_they_are(world, encoders, tmp_path):
+    told = {"unreliable/heard/10": SENTENCES[0], "unreliable/heard/0": "I never sat"}
+    rows = [
+        (name, f"d{number}u{place}", None if place == 2 else text if place == 0 else SENTENCES[1], sure)
+        for name, text in told.items()
+        for number in range(2)
+        for place, sure in enumerate((0.9, 0.2, None, None))
+    ]
+    words = heard_table(tmp_path / "words.parquet", rows)
+    found, index = degraded(world, encoders, "text", tmp_path, more=words, kinds=("heard",))
+    assert found.keys() == told.keys()
+    wanted, _ = clean(world, encoders, "text", tmp_path)
+    own = index.filter(condition="unreliable/heard/10")
+    for name, vector in zip(own["utterance"], found["unreliable/heard/10"], strict=True):
+        assert np.allclose(vector, 0 if name.endswith(("u2", "u3")) else wanted[name], atol=1e-5), name
+    reasons = dict(index.filter(condition="unreliable/heard/0").select("utterance", "reason").iter_rows())
+    assert reasons == {name: "no_text" if name[-1] in "23" else None for name in TESTED}
+    levels = index.filter(condition="unreliable/heard/0", utterance="d0u0")["realised"]
+    # of "I never said that at all": one word for another, three that are lost
+    assert levels.to_list() == pytest.approx([4 / 6])
+    assert index.filter(utterance="d0u2")["realised"].to_list() == [1.0, 1.0]
+
+    # where the corpus's own words are recognised what is not sure is an absence here, too
+    table = artefacts.load_table(world / "0.parquet").with_columns(words_confidence=pl.lit(0.9, pl.Float32))
+    artefacts.save_table(tmp_path / "0.parquet", table)
+    paths = {"features": tmp_path / "f.safetensors", "index": tmp_path / "f.parquet"}
+    degraded_text.run(
+        degraded_text.Params(device="cpu", unreliable=UnreliableSettings(kinds=("heard",)), unsure=0.5),
+        shard=tmp_path / "0.parquet",
+        splits=[world / "a.parquet"],
+        encoder=encoders["text"],
+        **words,
+        **paths,
+    )
+    unsure = artefacts.load_table(paths["index"]).filter(condition="unreliable/heard/10")
+    assert unsure["reason"].to_list() == [None, "asr_unsure", "no_text", "no_text"]
+    place = GAUGES["text"].index("confidence")
+    told = artefacts.load_tensors(paths["features"])["gauges/unreliable/heard/10"][:, place]
+    assert told == pytest.approx([0.9, np.nan, np.nan, np.nan], nan_ok=True)
+
+
+def test_the_confidence_of_recognised_words_is_measured_and_unsure_ones_are_absent(world, tmp_path):
+    table = artefacts.load_table(world / "0.parquet")
+    sure = pl.Series("words_confidence", [0.9, 0.3, None] + [0.8] * (len(table) - 3), pl.Float32)
+    artefacts.save_table(tmp_path / "0.parquet", table.with_columns(sure))
+    inputs = {"shard": tmp_path / "0.parquet", "faces": world / "faces", "gauges": tmp_path / "g.parquet"}
+    gauges.run(gauges.Params(unsure=0.5), **inputs)
+    found = artefacts.load_table(tmp_path / "g.parquet")
+    # sure, unsure, sure without a number (given in a folder of both), no words
+    assert found["text_confidence"][:4].fill_null(-1).to_list() == pytest.approx([0.9, -1, -1, -1])
+    assert found["text_words"].is_null()[:4].to_list() == [False, True, False, True]
+    gauges.run(gauges.Params(), **inputs)
+    given = artefacts.load_table(tmp_path / "g.parquet")
+    assert given["text_confidence"].null_count() == len(given)
+    assert given["text_words"].is_null()[:4].to_list() == [False, False, False, True]
+
+
+@pytest.mark.fault(
+    "artefacts", "words heard in degraded sound of other utterances", "an error names the file and the stage"
+)
+def test_words_that_were_not_heard_are_an_error(world, encoders, tmp_path):
+    words = heard_table(tmp_path / "words.parquet", [("unreliable/heard/10", "d0u0", "Well", 0.5)])
+    with pytest.raises(PipelineError, match=r"words\.parquet: what .* of 'd0u1' under unreliable/heard/10"):
+        degraded(world, encoders, "text", tmp_path, more=words, kinds=("heard",))
+    with pytest.raises(PipelineError, match=r"--words: .* Rerun the stage degraded_words\."):
+        degraded(world, encoders, "text", tmp_path, kinds=("heard",))
 
 
 @pytest.mark.fault("faces", "crops of another shard", "an error names the folder and the stage")

@@ -4,7 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 import scored_run
+from browser import open_browser, severe
 from protocol_fakes import DIMENSIONS, LABELS, write_dataset, write_network, write_protocol
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from workflow import ROOT
 
 from models.conditions import COMPLETE, Condition
@@ -17,15 +20,16 @@ from pipeline.evaluation.degraded import letter, missing
 from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import Results
 from pipeline.extraction.degraded import DegradedTable, asked
+from pipeline.reporting.embedded_media import jpeg, opus
 from pipeline.settings.unreliable import UnreliableSettings
 from pipeline.training.normalisation import fit
 
 SETTINGS = UnreliableSettings(
-    kinds=("noise", "mouth", "misheard"), snr=(10, 0), strengths=(1, 3), errors=(0.3,)
+    kinds=("noise", "mouth", "misheard", "heard"), snr=(10, 0), strengths=(1, 3), errors=(0.3,), heard=(5,)
 )
 NAMES = [
     *("unreliable/noise/10", "unreliable/noise/0"),
-    *("unreliable/mouth/1", "unreliable/mouth/3", "unreliable/misheard/0.3"),
+    *("unreliable/mouth/1", "unreliable/mouth/3", "unreliable/misheard/0.3", "unreliable/heard/5"),
 ]
 
 
@@ -77,6 +81,15 @@ def fold(tmp_path):
     write_dataset(tmp_path / "main" / "dataset", dialogues=15)
     write_protocol(tmp_path / "main", draws=1)
     return tmp_path / "main"
+
+
+def as_it_is(made, dataset):
+    """Let the mildest noise be none: the features of the dataset."""
+    arrays, facts = artefacts.load_tensors(made), artefacts.load_metadata(made)
+    known = artefacts.load_tensors(dataset / "features.safetensors")
+    arrays[NAMES[0]] = known["audio"][arrays["rows"]]
+    arrays["available"][0] = known["available"][arrays["rows"], MODALITIES.index("audio")]
+    artefacts.save_tensors(made, arrays, facts)
 
 
 def frozen_of(fold, *made) -> Frozen:
@@ -172,6 +185,7 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     drawn = dict(zip(("masks", "conflicts"), write_protocol(fold), strict=True))
     paths, _ = write_degraded(fold, moved=0.0)
     made = lay_out(fold, paths)
+    as_it_is(made, dataset)
     predictions = []
     for seed, variant in enumerate(("teacher", "corekd")):
         network = fold / variant / "0"
@@ -242,6 +256,7 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     moved = np.mean([one != other for one, other in zip(*taken, strict=True)])
     assert read.score("corekd", noisy, "changed").mean == pytest.approx(moved)
     assert 0 <= read.score("corekd", noisy, "spoilt").mean <= 1
+    follows(read, said, artefacts.load_table(fold / "simple.parquet"), known.to_list())
 
     names = artefacts.load_table(dataset / "utterances.parquet", ["utterance"])
     spans = {"start": pl.lit(0.0), "end": pl.lit(1.0), "text": pl.lit("word")}
@@ -276,6 +291,115 @@ def test_it_is_predicted_scored_and_shown(tmp_path, task):
     text = (results / "explorer.html").read_text()
     assert "P5: noise 10" in text and '"degraded": "a"' in text
     assert "There is pink noise in the sound, at 10 dB. Nothing else is changed. Measured, on average" in text
+
+
+@pytest.mark.slow
+def test_the_page_plays_and_shows_what_was_degraded(tmp_path):
+    browser = open_browser()
+    try:
+        fold = tmp_path / "main"
+        dataset = write_dataset(fold / "dataset", dialogues=15)
+        drawn = dict(zip(("masks", "conflicts"), write_protocol(fold, draws=1), strict=True))
+        made = lay_out(fold, write_degraded(fold)[0])
+        write_network(fold / "corekd" / "0", len(LABELS))
+        predictions = fold / "predictions" / "corekd" / "0.parquet"
+        evaluate.run(
+            evaluate.Params(device="cpu", oracle=False),
+            dataset=dataset,
+            **drawn,
+            unreliable=[made],
+            weights=fold / "corekd" / "0" / "weights.safetensors",
+            epochs=fold / "corekd" / "0" / "epochs.safetensors",
+            predictions=predictions,
+        )
+        table = artefacts.load_table(dataset / "utterances.parquet")
+        spans = {"start": pl.lit(0.0), "end": pl.lit(1.0), "text": pl.lit("word")}
+        artefacts.save_table(tmp_path / "manifest.parquet", table.select("utterance", **spans))
+        last = table.filter(split="test").sort("row")["utterance"][-1]
+        tone = np.sin(np.arange(16_000) / 10).astype(np.float32)
+        grey = np.full((48, 32, 3), 90, np.uint8)
+        own = {
+            "audio": {"complete": opus(tone, 16_000), NAMES[1]: opus(0.5 * tone, 16_000)},
+            "visual": {"complete": jpeg(grey), NAMES[3]: jpeg(grey[:, :16])},
+            "text": {"complete": "what was <said>", NAMES[4]: "watt was <sad>"},
+        }
+        artefacts.save_json(tmp_path / "examples.json", {last: own})
+        page = tmp_path / "explorer.html"
+        explorer.run(
+            explorer.Params(),
+            dataset=[dataset],
+            **{name: [path] for name, path in drawn.items()},
+            unreliable=[made],
+            examples=[tmp_path / "examples.json"],
+            predictions=[predictions],
+            manifest=tmp_path / "manifest.parquet",
+            template=ROOT / "pipeline" / "reporting" / "explorer.html",
+            page=page,
+        )
+        browser.get(page.as_uri())
+        wait = WebDriverWait(browser, 120)
+        wait.until(lambda one: one.find_elements(By.CSS_SELECTOR, "#utterances tr"))
+        place = browser.find_element(By.ID, "media")
+        choose = Select(browser.find_element(By.ID, "condition")).select_by_visible_text
+
+        def within(what):
+            return place.find_elements(By.CSS_SELECTOR, what)
+
+        assert not within("*")
+        choose("P5: noise 0")
+        (button,) = within("button")
+        assert button.text == last and not within("audio")
+        button.click()
+        wait.until(lambda one: len(within("audio")) == 2)
+        lasts = "return [...document.querySelectorAll('#media audio')].map(one => one.duration)"
+        wait.until(lambda one: all(one.execute_script(lasts)))
+        assert browser.execute_script(lasts) == pytest.approx([1.0, 1.0], abs=0.05)
+        assert last in place.text and "P5: noise 0" in place.text and "as it is" in place.text
+        choose("P5: mouth 3")
+        sizes = "return [...document.querySelectorAll('#media img')].map(one => one.naturalWidth)"
+        wait.until(lambda one: one.execute_script(sizes) == [32, 16])
+        choose("P5: misheard 0.3")
+        assert [one.text for one in within("q")] == ["what was <said>", "watt was <sad>"]
+        # of this level nothing is left
+        choose("P5: mouth 1")
+        assert len(within("img")) == 1 and "nothing is left" in place.text
+        choose("P1: complete")
+        assert not within("*") and not severe(browser)
+    finally:
+        browser.quit()
+
+
+def follows(read, said, without_network, known):
+    """What the degraded channel alone is answered with, and the rate at which answers are the same."""
+    column = "probabilities" if "probabilities" in said.columns else "score"
+    for table, variant in (
+        (said, "corekd"),
+        (without_network.filter(variant="product_chain"), "product_chain"),
+    ):
+        taken = {
+            name: own.sort("row").with_columns(
+                answer=pl.col(column).list.arg_max()
+                if column != "score"
+                else (pl.col(column) > 0).cast(pl.Int16)
+            )
+            for (name,), own in table.partition_by("condition", as_dict=True).items()
+        }
+        assert taken["complete"]["alone"].null_count() == len(taken["complete"])
+        # without any noise it is the answer of P2 where that has the channel, and the whole answer as it was
+        clean = taken[NAMES[0]]
+        told = clean["alone"].is_not_null()
+        assert told.any() and clean["answer"].to_list() == taken["complete"]["answer"].to_list()
+        assert clean["alone"].filter(told).to_list() == taken["fixed/a"]["answer"].filter(told).to_list()
+        rows = pl.col("row").is_in(known)
+        both = taken[NAMES[1]].with_columns(whole=taken["complete"]["answer"]).filter(rows)
+        apart = both.filter(pl.col("alone") != pl.col("whole"))
+        cell = read.cell(variant, Condition.parse(NAMES[1]), "followed")
+        if not len(apart):
+            assert cell is None
+            continue
+        assert cell.mean == pytest.approx((apart["answer"] == apart["alone"]).mean())
+        if variant == "corekd":
+            assert cell.low <= cell.mean <= cell.high
 
 
 @pytest.mark.fault(

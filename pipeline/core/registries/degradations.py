@@ -10,6 +10,7 @@ from models.conditions import Condition
 
 FAMILY = "unreliable"  # of the conditions
 OTHER_WORDS = "words"  # of those that read the words of another source
+HEARD = "heard"  # what a recogniser makes of degraded sound: by the stage degraded_words
 
 
 def gauges_of(condition: object) -> str:
@@ -49,6 +50,12 @@ DEGRADATIONS = {
     "eyes": Degradation("visual", "strengths", "share of pixels", "The eyes are covered, at strength {}"),
     "misheard": Degradation(
         "text", "errors", "word error rate", "The words are misheard, at a word error rate of {}"
+    ),
+    HEARD: Degradation(
+        "text",
+        "heard",
+        "word error rate",
+        "The words are what a recogniser hears in degraded sound, at {} dB",
     ),
     "timing": Degradation("audio", "shifts", "delay (s)", "The sound comes {} s after the picture"),
 }

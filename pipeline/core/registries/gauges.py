@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 # by modality, in the order of the arrays
 GAUGES: Mapping[str, tuple[str, ...]] = {
-    "text": ("words", "known_pairs"),
+    "text": ("words", "known_pairs", "confidence"),
     "audio": ("level", "range", "flatness", "crest", "treble"),
     "visual": ("probability", "speaking", "sharpness", "brightness", "contrast", "flat", "blocks"),
 }
