@@ -38,7 +38,7 @@ def slow_errors(told: str, other: str) -> int:
 
 
 def test_the_kind_of_words_is_this_one():
-    assert [kind for kind, about in DEGRADATIONS.items() if about.modality == "text"] == ["misheard"]
+    assert [kind for kind, about in DEGRADATIONS.items() if about.scale == "errors"] == ["misheard"]
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
