@@ -112,6 +112,7 @@ def test_folder(tmp_path, encoders):
         *(TABLES, "runs/small/results/explorer.html"),
         unreliable=unreliable | {"errors": [0.5], "shifts": [0.2], "examples": 1},
         compare=["corekd", "corekd_trust"],
+        report={"resamples": 250},  # enough to tell two variants apart
     )
     assert check_results(run)["labels"] == ["anger", "joy"]
     assert "no_audio_track" in reasons(run, "audio")
