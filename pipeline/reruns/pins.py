@@ -18,6 +18,7 @@ from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.core.registries.protocols import PROTOCOLS
+from pipeline.core.registries.speakers import SPEAKERS
 from pipeline.reruns.codehash import ROOT, third_party
 
 # Modules of each group; what they import counts, too. A plot library's bump reruns no training, an encoder
@@ -35,6 +36,7 @@ GROUPS = {
         "pipeline.gauges",
         *("pipeline.degraded_text", "pipeline.degraded_audio", "pipeline.degraded_visual"),
         *ENCODERS.values(),
+        *SPEAKERS.values(),
     ),
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
@@ -60,6 +62,7 @@ GROUPS = {
         "pipeline.recognised",
         "pipeline.transcripts",
         *ENCODERS.values(),
+        *SPEAKERS.values(),
         *DETECTORS.values(),
         *NETWORKS.values(),
     ),
