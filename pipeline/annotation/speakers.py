@@ -108,7 +108,7 @@ def _by_voice(
             {"source": "one"},
             {"why": "no turn can be heard"},
         )
-    distance = module.DISTANCE if settings.distance is None else settings.distance
+    distance = settings.distance or module.DISTANCE
     number = telling.wanted if isinstance(telling.wanted, int) else None
     lengths, stacked = np.array(seconds), np.stack(vectors)
     found = speakers.told_apart(stacked, lengths, distance, settings.shortest, number)

@@ -9,11 +9,11 @@ from pipeline.settings.encoders import WeightsSettings
 class TellingSettings(Settings):
     """When two voices are two people, and when a face is another's."""
 
-    distance: float | None = Field(
-        None,
-        gt=0,
+    distance: float = Field(
+        0.0,
+        ge=0,
         lt=2,
-        description="mean cosine distance from which two voices are two people; null: that of the encoder's "
+        description="mean cosine distance from which two voices are two people; 0: that of the encoder's "
         "kind, .32 for Resemblyzer's",
     )
     shortest: float = Field(

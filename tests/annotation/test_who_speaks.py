@@ -1,6 +1,8 @@
 """Who speaks in an annotated video: names of the transcript, voices told apart, one speaker, and doubts."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import polars as pl
 import pytest
 import torch
 from fixture_model import write_model, write_talk
-from spoken import place_voices, speech
-from workflow import copy_project, planned, snakemake, write_overlay
+from spoken import RESEMBLYZER, place_voices, say, speech
+from workflow import ROOT, copy_project, planned, snakemake, write_overlay
 
 from models.modalities import MODALITIES
+from pipeline import weights
 from pipeline.annotation.perception import Perceived
 from pipeline.annotation.speakers import Telling, told
 from pipeline.core.errors import PipelineError
@@ -191,3 +194,57 @@ def test_found_without_weights_is_an_error(project, monkeypatch):
     told_why = (project / "runs/bare/logs/speakers.log").read_text()
     assert "error: weights some/sv" in told_why and "hf download some/sv" in told_why
     assert "weights/some--sv" in told_why and "Traceback" not in told_why
+
+
+HOURS = """
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from models.modalities import MODALITIES
+from pipeline.annotation.cutting import Video
+from pipeline.annotation.perception import Perceived
+from pipeline.annotation.speakers import Telling, told
+from pipeline.core.media import Heard
+from pipeline.settings.encoders import AudioSettings
+from pipeline.settings.speakers import TellingSettings
+
+sound = np.memmap(sys.argv[1], np.float32, "r")
+turns = len(sound) // 40_000
+rows = [
+    {"utterance": str(n), "speaker": "unknown", "start": 2.5 * n, "end": 2.5 * (n + 1), "withheld": None}
+    for n in range(turns)
+]
+reasons = {name: [None] * turns for name in MODALITIES}
+faces = {"visual": np.ones((turns, 4), np.float32)}
+seen = Perceived(rows, "speech", "", faces, reasons, pl.DataFrame(), {}, "none")
+video = Video(Path("talk.mp4"), 7200.0, Heard(sound, (), 0, 1, 1, ""), "", None)
+telling = Telling("found", Path(sys.argv[2]), TellingSettings())
+found = told(seen, video, telling, AudioSettings(), torch.device("cpu"))
+names = [row["speaker"] for row in found.rows]
+assert names == ["speaker 1", "speaker 2"] * (turns // 2), sorted(set(names))
+print(turns, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(time.process_time()))
+"""
+
+
+@pytest.mark.long
+def test_two_hours_of_two_voices_in_turn_take_less_than_two_gigabytes(tmp_path, monkeypatch):
+    place_voices(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    params = weights.Params(weights=RESEMBLYZER, kind="speakers")
+    weights.run(params, folder=tmp_path / "speakers")
+    half = [np.resize(say(TEXTS[0], voice), 40_000) for voice in ("en-us", "en-us+Annie")]
+    with (tmp_path / "sound").open("wb") as file:
+        for _ in range(1440):
+            file.write(np.concatenate(half).astype(np.float32).tobytes())
+    command = [sys.executable, "-c", HOURS, str(tmp_path / "sound"), str(tmp_path / "speakers")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr[-2000:]
+    turns, megabytes, seconds = map(int, done.stdout.split())
+    print(f"{megabytes} MB, {seconds} s of processor time")
+    assert turns == 2880 and megabytes < 2000
