@@ -58,14 +58,22 @@ $(VENV)/bin/python:
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PROJECT = $(INSTALL) --no-deps --no-build-isolation --editable .
 
+# where the stage weights looks for the encoder of voices; its wheel is not installed, for only its weights are read
+VOICES = weights/resemble-ai--Resemblyzer/v0.1.4
+PLACED = [ -d $(VOICES) ] || $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	--dest $(VOICES) Resemblyzer==0.1.4 || \
+	{ rm -rf $(VOICES); echo "note: no encoder of voices, so annotate tells no speakers apart (docs/annotate.md)" >&2; }
+
 $(VENV)/run.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --require-hashes -r requirements.lock
 	$(PROJECT)
+	@$(PLACED)
 	@touch $@
 
 $(VENV)/test.installed: requirements-test.lock pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --require-hashes -r requirements-test.lock
 	$(PROJECT)
+	@$(PLACED)
 	@touch $@ $(VENV)/run.installed
 
 # uv resolves for Linux and macOS and for Python 3.11 and later at once, and writes no index address

@@ -18,6 +18,7 @@ from pipeline.annotation import exported
 from pipeline.annotation.annotating import annotate
 from pipeline.settings.annotate import AnnotateSettings
 from pipeline.settings.recognition import SentenceSettings
+from pipeline.settings.speakers import TellingSettings
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,13 @@ class Model(exported.ExportedModel):
         threads: int = 1,
         words: Path | None = None,
         sentences: SentenceSettings | None = None,
+        voices: Path | None = None,
+        telling: TellingSettings | None = None,
     ) -> pl.DataFrame:
         """The emotion of every utterance of a video (docs/annotate.md); with `out`, all files go there.
 
-        words: what the stage transcribe recognised, for a video without a transcript.
+        words: what the stage transcribe recognised, for a video without a transcript; voices: the folder of
+        an encoder that tells speakers apart, as the stage weights writes it; telling: how it does.
         Raises PipelineError if video or transcript cannot be read, nothing in it can be judged, or `out` is a
         file or a folder that holds anything but annotations.
         """
@@ -52,6 +56,8 @@ class Model(exported.ExportedModel):
             threads=threads,
             words=words,
             sentences=sentences,
+            voices=voices,
+            telling=telling,
         )
 
 

@@ -5,16 +5,19 @@ were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) a
 ones. Models of the transformers library and facenet's are saved as safetensors, whatever was published; where
 one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is, and
 one that needs no weights is written. A recogniser (a Whisper in CTranslate2's form) is copied as it is, too.
+An encoder of voices comes from the hub, or from the wheel of its package, which may be what is placed.
 """
 
 import logging
 import os
-import pickle
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
 from urllib.error import URLError
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from huggingface_hub import snapshot_download
@@ -26,7 +29,7 @@ from pipeline.core import artefacts, seals, stage
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import OWN
 from pipeline.core.registries import encoders
-from pipeline.encoders.loading import from_folder, model_from_folder, tokenizer_from_folder
+from pipeline.encoders.loading import from_folder, model_from_folder, tokenizer_from_folder, torch_state
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import WeightsSettings
 
@@ -39,6 +42,8 @@ FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download"
 SMALL = ("config.json", "preprocessor_config.json", "tokenizer*.json", "special_tokens_map.json")
 VOCABULARY = ("vocab.json", "vocab.txt", "merges.txt", "*.model")
 MODELS = ("model.safetensors", "pytorch_model.bin")
+RESEMBLYZER = "resemble-ai/Resemblyzer"
+RESEMBLYZER_FILE = "pretrained.pt"
 RECOGNISER = ("config.json", "model.bin", "tokenizer.json")
 RECOGNISED = (*RECOGNISER, "preprocessor_config.json", "vocabulary.*")  # all that is read of one
 FIRST = "v1"  # revision of what needs no weights; its code is that of this project
@@ -49,7 +54,7 @@ class Params(Settings):
     """Settings of the stage."""
 
     weights: WeightsSettings
-    kind: Literal["encoder", "recogniser"] = "encoder"
+    kind: Literal["encoder", "recogniser", "speakers"] = "encoder"
 
 
 def by_hand(weights: WeightsSettings) -> Path:
@@ -70,6 +75,11 @@ def _unreachable(weights: WeightsSettings, files: str, source: str, error: Excep
     )
 
 
+def _command(weights: WeightsSettings) -> str:
+    target = by_hand(weights)
+    return f"The command: hf download {weights.name} --revision {weights.revision} --local-dir {target}"
+
+
 def fetch_hub(weights: WeightsSettings) -> Path:
     """A folder with the files of a hub model; raises PipelineError if they cannot be had."""
     models = model_files(weights)
@@ -79,7 +89,8 @@ def fetch_hub(weights: WeightsSettings) -> Path:
             found = Path(snapshot_download(weights.name, revision=weights.revision, allow_patterns=patterns))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             names = f"config.json, the tokenizer or preprocessor files and {' or '.join(models)}"
-            raise _unreachable(weights, names, "the Hugging Face hub", error) from error
+            unreachable = _unreachable(weights, names, "the Hugging Face hub", error)
+            raise PipelineError(f"{unreachable} {_command(weights)}") from error
         if (found / model).is_file():
             return found
     raise PipelineError(
@@ -145,14 +156,12 @@ def convert_facenet(path: Path, target: Path) -> None:
     # here, for no other weights need that package
     from pipeline.encoders.inception import fitted
 
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        kept = {name: value.contiguous() for name, value in state.items() if not name.startswith("logits.")}
-    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as weights of torch ({next(iter(str(error).splitlines()), '')}). Fetch "
-            "it again, or place the right file."
-        ) from error
+    state = torch_state(path)
+    kept = {
+        str(name): value.contiguous()
+        for name, value in state.items()
+        if not str(name).startswith("logits.") and isinstance(value, torch.Tensor)
+    }
     fitted(kept, path)
     save_file(kept, str(target / "model.safetensors"))
     artefacts.save_json(
@@ -181,10 +190,7 @@ def fetch_recogniser(weights: WeightsSettings) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         files = f"{', '.join(RECOGNISER)} and vocabulary.txt"
         unreachable = _unreachable(weights, files, "the Hugging Face hub", error)
-        raise PipelineError(
-            f"{unreachable} The command: hf download {weights.name} --revision {weights.revision} "
-            f"--local-dir {by_hand(weights)}"
-        ) from error
+        raise PipelineError(f"{unreachable} {_command(weights)}") from error
     return Path(found)
 
 
@@ -199,6 +205,63 @@ def copy_recogniser(weights: WeightsSettings, source: Path, target: Path) -> Non
     for pattern in RECOGNISED:
         for path in source.glob(pattern):
             shutil.copyfile(path, target / path.name)
+
+
+def wheel_command(weights: WeightsSettings, target: Path) -> list[str]:
+    """The pip command that lays the wheel of Resemblyzer into a folder; nothing is installed."""
+    package = f"{RESEMBLYZER.rpartition('/')[2]}=={weights.revision.removeprefix('v')}"
+    return ["-m", "pip", "download", "--no-deps", "--dest", str(target), package]
+
+
+def fetch_wheel(weights: WeightsSettings, target: Path) -> None:
+    """Lay the wheel of Resemblyzer into `target`; raises PipelineError if it cannot be had."""
+    try:
+        if os.environ.get("HF_HUB_OFFLINE") == "1":
+            raise OSError("HF_HUB_OFFLINE=1")
+        command = [sys.executable, *wheel_command(weights, target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
+    except OSError as error:
+        unreachable = _unreachable(weights, RESEMBLYZER_FILE, "its package on PyPI", error)
+        raise PipelineError(
+            f"{unreachable} The command, after which the wheel lies there: python "
+            f"{' '.join(wheel_command(weights, by_hand(weights)))}"
+        ) from error
+
+
+def unpacked(source: Path, spare: Path) -> Path:
+    """`source` if the weights of Resemblyzer lie there, or a folder with what its wheel there holds.
+
+    Raises PipelineError for a wheel that cannot be read, or holds no weights.
+    """
+    wheel = next(iter(sorted(source.glob("*.whl"))), None)
+    if wheel is None or (source / RESEMBLYZER_FILE).is_file():
+        return source
+    inside = spare / "unpacked"
+    inside.mkdir()
+    try:
+        with ZipFile(wheel) as packed, packed.open(f"resemblyzer/{RESEMBLYZER_FILE}") as file:
+            (inside / RESEMBLYZER_FILE).write_bytes(file.read())
+    except (OSError, KeyError, BadZipFile) as error:
+        raise PipelineError(
+            f"{wheel}: {RESEMBLYZER_FILE} cannot be read from it ({error}). Delete it, and fetch it again."
+        ) from error
+    return inside
+
+
+def convert_speakers(weights: WeightsSettings, source: Path, target: Path, spare: Path) -> None:
+    """Check and convert an encoder of voices; raises PipelineError if it is none, or not the pinned one."""
+    # here, for no other weights need them
+    from pipeline.encoders import ge2e, xvector
+
+    if weights.name == RESEMBLYZER:
+        found = unpacked(source, spare)
+        check_digests(weights, found)
+        ge2e.convert(found / RESEMBLYZER_FILE, target)
+    else:
+        check_digests(weights, source)
+        xvector.convert(pinned_alone(weights, source, spare), target)
 
 
 def run(params: Params, *, folder: Path) -> None:
@@ -217,6 +280,9 @@ def run(params: Params, *, folder: Path) -> None:
             log.info("taking %s", source)
         elif params.kind == "recogniser":
             source = fetch_recogniser(weights)
+        elif weights.name == RESEMBLYZER:
+            source = Path(spare)
+            fetch_wheel(weights, source)
         elif weights.name == FACENET:
             source = Path(spare)
             url = f"{FACENET_URL}/{weights.revision}/{FACENET_FILE}"
@@ -228,6 +294,10 @@ def run(params: Params, *, folder: Path) -> None:
                 raise _unreachable(weights, FACENET_FILE, url, error) from error
         else:
             source = fetch_hub(weights)
+        if params.kind == "speakers":
+            convert_speakers(weights, source, target, Path(spare))
+            seals.seal_folder(target)
+            return
         check_digests(weights, source)
         if params.kind == "recogniser":
             copy_recogniser(weights, source, target)

@@ -4,6 +4,7 @@ from pipeline.annotation.naming import folder_name
 from pipeline.core.disk import FILE, kind
 from pipeline.core.digests import file_digest
 from pipeline.core.registries import detectors, encoders
+from pipeline.core.registries.speakers import SPEAKERS
 from pipeline.corpora.siblings import beside
 
 EXPORTED = CFG.export.variants or VARIANTS[:1]
@@ -14,6 +15,7 @@ MODEL = CFG.model or f"{RUN}/model/{EXPORTED[0]}/{EXPORTED_SEEDS[0]}"
 TALK = folder_name(CFG.video)
 ANNOTATIONS = f"{RUN}/annotations/{TALK}"
 RECOGNISER = f"{RUN}/recogniser"
+VOICES = f"{RUN}/speakers"
 WORDS = f"{RUN}/words/{TALK}.parquet"
 
 
@@ -124,9 +126,8 @@ def annotated_files():
     return [str(video), *map(str, told)]
 
 
-def placed_recogniser():
-    """Where a person puts the recogniser's files (by_hand of pipeline.weights)."""
-    weights = CFG.recognition.weights
+def placed(weights):
+    """Where a person puts the files of such weights (by_hand of pipeline.weights)."""
     return Path("weights", weights.name.replace("/", "--"), weights.revision)
 
 
@@ -138,8 +139,16 @@ def recognised_words(wildcards):
         return [WORDS]
     if wanted != "auto" or not CFG.video or len(annotated_files()) > 1:
         return []
-    there = placed_recogniser().is_dir() or Path(RECOGNISER).is_dir()
+    there = placed(CFG.recognition.weights).is_dir() or Path(RECOGNISER).is_dir()
     return [WORDS] if there else []
+
+
+def voices(wildcards):
+    """The encoder of voices that tells the speakers apart; none if they are not, or it is not there and
+    annotate.speakers leaves the choice."""
+    wanted = CFG.annotate.speakers
+    there = placed(CFG.speakers.weights).is_dir() or Path(VOICES).is_dir()
+    return [] if wanted == "one" or (wanted == "auto" and not there) else [VOICES]
 
 
 def braced(wildcards):
@@ -176,7 +185,35 @@ rule recogniser:
             cfg=dict(weights=CFG.recognition.weights, kind="recogniser"),
         ),
         files=lambda wildcards: (
-            listed(placed_recogniser()) if placed_recogniser().is_dir() else ""
+            listed(placed(CFG.recognition.weights))
+            if placed(CFG.recognition.weights).is_dir()
+            else ""
+        ),
+    shell:
+        "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
+        " > {log:q} 2>&1"
+
+
+rule speakers:
+    output:
+        folder=directory(VOICES),
+    log:
+        f"{LOGS}/speakers.log",
+    benchmark:
+        f"{COSTS}/speakers.tsv"
+    localrule: True
+    conda:
+        "../envs/encoders.yaml"
+    params:
+        **made_by(
+            "pipeline.weights",
+            *SPEAKERS.values(),
+            cfg=dict(weights=CFG.speakers.weights, kind="speakers"),
+        ),
+        files=lambda wildcards: (
+            listed(placed(CFG.speakers.weights))
+            if placed(CFG.speakers.weights).is_dir()
+            else ""
         ),
     shell:
         "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
@@ -217,6 +254,7 @@ rule annotate:
     input:
         annotated,
         words=recognised_words,
+        voices=voices,
     output:
         made=touch(stamp(ANNOTATIONS)),
     log:
@@ -236,10 +274,12 @@ rule annotate:
             # the model says which of them it needs
             *(module for name in MODALITIES for module in encoders.modules(name)),
             *detectors.DETECTORS.values(),
+            *SPEAKERS.values(),
             networks=lambda wildcards: [exported_network()],
             cfg=dict(
                 annotate=CFG.annotate,
                 sentences=CFG.recognition.sentences,
+                telling=CFG.speakers.telling,
                 **COMPUTE,
             ),
         ),
@@ -257,7 +297,10 @@ rule annotate:
             f"--transcript={CFG.transcript}" if CFG.transcript else []
         ),
         words=lambda wildcards, input: (f"--words={input.words}" if input.words else []),
+        voices=lambda wildcards, input: (
+            f"--voices={input.voices}" if input.voices else []
+        ),
     shell:
         # with "=", for a name may begin with a dash
         "python -m pipeline.annotate --params {params.cfg:q} --model={params.model:q}"
-        " --video={params.video:q} {params.transcript:q} {params.words:q} --out {params.folder:q} 2>&1 | tee {log:q}"
+        " --video={params.video:q} {params.transcript:q} {params.words:q} {params.voices:q} --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from workflow import ROOT
 
 from pipeline import weights
 from pipeline.settings.encoders import WeightsSettings
+from pipeline.settings.speakers import SpeakersSettings
 
 RATE = 16_000
 # Whisper tiny.en in CTranslate2's form; the package and the model are under the MIT licence
@@ -111,3 +114,29 @@ def word_errors(said: str, heard: str) -> float:
                 min(row[column] + 1, row[column - 1] + 1, before + (word != other)),
             )
     return row[-1] / len(truth)
+
+
+# what `speakers.weights` names: Resemblyzer's encoder of voices, Apache licence 2.0
+RESEMBLYZER = SpeakersSettings().weights
+
+
+def place_voices(folder: Path) -> Path:
+    """Put the wheel with the encoder of voices where a person would, below `folder`.
+
+    It is taken from where `make` put it, or fetched. Skips where it cannot be had, or fails where
+    REQUIRE_SPEECH=1.
+    """
+    target = folder / weights.by_hand(RESEMBLYZER)
+    there = ROOT / weights.by_hand(RESEMBLYZER)
+    if there.is_dir():
+        shutil.copytree(there, target)
+        return target
+    done = subprocess.run(
+        [sys.executable, *weights.wheel_command(RESEMBLYZER, target)], capture_output=True, check=False
+    )
+    if done.returncode:
+        reason = f"the wheel of {RESEMBLYZER.name} cannot be fetched"
+        if os.environ.get("REQUIRE_SPEECH") == "1":
+            pytest.fail(f"REQUIRE_SPEECH=1, and {reason}: {done.stderr.decode()[-300:]}")
+        pytest.skip(reason)
+    return target

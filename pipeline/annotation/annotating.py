@@ -9,10 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from models.modalities import MODALITIES
-from pipeline.annotation import files, film, perception
+from pipeline.annotation import files, film, perception, speakers
 from pipeline.annotation.cutting import Cutting, Video, open_video
 from pipeline.annotation.exported import ExportedModel
 from pipeline.annotation.perception import Perceived
+from pipeline.annotation.speakers import Telling
 from pipeline.core import artefacts
 from pipeline.core.device import prepare
 from pipeline.core.disk import printable
@@ -21,6 +22,7 @@ from pipeline.core.filling import SPARE, filling, listed
 from pipeline.corpora import siblings
 from pipeline.settings.annotate import AnnotateSettings
 from pipeline.settings.recognition import SentenceSettings
+from pipeline.settings.speakers import TellingSettings
 from pipeline.speech.sentences import WORDS
 
 log = logging.getLogger("pipeline")
@@ -44,10 +46,13 @@ def annotate(
     threads: int,
     words: Path | None = None,
     sentences: SentenceSettings | None = None,
+    voices: Path | None = None,
+    telling: TellingSettings | None = None,
 ) -> pl.DataFrame:
     """The annotations as a table; with `out`, all files go there.
 
-    words: a table of the stage transcribe, read where there is no transcript; sentences: how it is cut.
+    words: a table of the stage transcribe, read where there is no transcript; sentences: how it is cut;
+    voices: an encoder of the stage weights that tells speakers apart; telling: when two voices are two.
     Whatever else lies in `out` stays there. Raises PipelineError if video, transcript or words cannot be
     read, nothing in the video can be judged, or a file in `out` that is none of former annotations would be
     lost.
@@ -59,9 +64,12 @@ def annotate(
         opened = open_video(video, Path(spare) / "sound", model.facts.extraction.media)
         told, heard = sources(video, transcript, words, settings.words)
         cutting = Cutting(told, heard, settings.speech, sentences or SentenceSettings())
-        seen = perception.perceive(model, opened, cutting, prepare(device, threads), threads)
+        where = prepare(device, threads)
+        seen = perception.perceive(model, opened, cutting, where, threads)
         if not seen.available.any():
             raise PipelineError(f"{video}: nothing in it can be judged. {missing(seen)} {seen.said}.")
+        told_by = Telling(settings.speakers, voices, telling or TellingSettings())
+        seen = speakers.told(seen, opened, told_by, model.facts.extraction.audio, where)
         values = model.predict(
             seen.features,
             seen.available,
@@ -174,6 +182,7 @@ def about(model: ExportedModel, video: Video, cutting: Cutting, seen: Perceived)
         "words": {"source": cutting.source, **seen.recognised},
         "cut": seen.cut,
         "said": seen.said,
+        "speakers": seen.speakers,
         "repaired": seen.repaired,
         "sound": video.deaf or "present",
         "picture": video.blind or "present",

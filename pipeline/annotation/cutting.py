@@ -20,12 +20,11 @@ from pipeline.speech.sentences import sentences
 CUTS = {
     "transcript": "the utterances are those of {transcript}",
     "speech": (
-        "there is no transcript: the utterances were found by a voice-activity network, text is missing, and "
-        "the speakers are not told apart"
+        "there is no transcript: the utterances were found by a voice-activity network, and text is missing"
     ),
     "recognised": (
         "there is no transcript: the utterances are sentences that were recognised in the sound (language "
-        "{language}), and the speakers are not told apart"
+        "{language})"
     ),
     "windows": (
         "there is no transcript and {why}: the video was cut into equal pieces of at most {window:g} s, and "

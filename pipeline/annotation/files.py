@@ -47,6 +47,7 @@ def table(model: ExportedModel, seen: Perceived, values: Float[np.ndarray, "u c"
     source = [seen.source if row["text"] else None for row in seen.rows]
     columns["words"] = pl.Series(source, dtype=pl.String)
     columns["words_confidence"] = pl.Series([row["confidence"] for row in seen.rows], dtype=pl.Float32)
+    columns["speaker_doubt"] = pl.Series(seen.doubts, dtype=pl.String)
     columns["notice"] = pl.Series([model.facts.notice or None] * len(seen.rows), dtype=pl.String)
     return pl.DataFrame(columns)
 
@@ -77,6 +78,7 @@ def json_lines(rows: pl.DataFrame, model: ExportedModel) -> str:
         reasons = {name: row[f"reason_{name}"] for name in MODALITIES}
         kept["missing"] = {name: reason for name, reason in reasons.items() if reason is not None}
         kept |= {"words": row["words"], "words_confidence": row["words_confidence"]}
+        kept |= {"speaker_doubt": row["speaker_doubt"]}
         kept |= {"notice": row["notice"]} if row["notice"] else {}
         objects.append(json.dumps(kept, ensure_ascii=False, allow_nan=False))
     return "".join(f"{line}\n" for line in objects)

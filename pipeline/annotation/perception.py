@@ -6,7 +6,7 @@ little more memory than a short one.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -42,6 +42,9 @@ class Perceived:
     boxes: pl.DataFrame  # the followed faces, columns as faces.CROPS
     repaired: dict[str, int]  # what was repaired or left out of the transcript, with its counts
     source: str  # of the words: given, recognised or none
+    # what pipeline.annotation.speakers adds
+    doubts: list[str | None] = field(default_factory=list)  # why the speaker is doubted, a row each
+    speakers: dict[str, Any] = field(default_factory=dict)  # how they were told
 
     @property
     def recognised(self) -> dict[str, Any]:

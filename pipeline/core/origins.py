@@ -13,6 +13,7 @@ MADE = (
     (r"(manifest\.parquet|facts\.json|shards/\d+\.parquet)", "manifest"),
     (r"encoders/(text|audio|visual)", "standins or weights"),
     (r"recogniser", "weights"),
+    (r"speakers", "weights"),
     (r"words/[^/]+\.parquet", "transcribe"),
     (r"(?P<stage>transcripts|recognised)/\d+\.parquet", "{stage}"),
     (r"faces/\d+", "faces"),

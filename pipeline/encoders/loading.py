@@ -52,16 +52,30 @@ def from_folder(loader: Callable[..., Any], folder: Path, **options: Any) -> Any
         raise PipelineError(f"{folder}: cannot be loaded ({said}). {REMEDY}") from error
 
 
-def model_from_folder(folder: Path, kind: str) -> Any:
+def torch_state(path: Path) -> dict[str, Any]:
+    """What a published file of torch holds, read without running what is pickled in it.
+
+    Raises PipelineError if it cannot be read, or holds no dictionary.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as weights of torch ({next(iter(str(error).splitlines()), '')}). Fetch "
+            "it again, or place the right file."
+        ) from error
+
+
+def model_from_folder(folder: Path, kind: str, loader: Any = AutoModel) -> Any:
     """The model of a local folder in float32, all of whose parameters are those of the folder.
 
-    kind: the `model_type` of its config.json. Raises PipelineError, with the names, for parameters that are
-    missing, left over, of another shape or not finite; heads and other unused ones (`LEFT_OVER`, `LACKING`)
-    may differ.
+    kind: the `model_type` of its config.json; loader: the library's class that makes it. Raises
+    PipelineError, with the names, for parameters that are missing, left over, of another shape or not finite;
+    heads and other unused ones (`LEFT_OVER`, `LACKING`) may differ.
     """
     options = {"add_pooling_layer": False} if kind in ("roberta", "bert", "xlm-roberta") else {}
     model, told = from_folder(
-        AutoModel.from_pretrained,
+        loader.from_pretrained,
         folder,
         dtype=torch.float32,
         output_loading_info=True,

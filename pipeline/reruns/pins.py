@@ -18,6 +18,7 @@ from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.core.registries.protocols import PROTOCOLS
+from pipeline.core.registries.speakers import SPEAKERS
 from pipeline.reruns.codehash import ROOT, third_party
 
 # Modules of each group; what they import counts, too. A plot library's bump reruns no training, an encoder
@@ -37,6 +38,7 @@ GROUPS = {
         *("pipeline.degraded_text", "pipeline.degraded_audio", "pipeline.degraded_visual"),
         "pipeline.word_sources",
         *ENCODERS.values(),
+        *SPEAKERS.values(),
     ),
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
@@ -63,6 +65,7 @@ GROUPS = {
         "pipeline.degraded_words",
         "pipeline.transcripts",
         *ENCODERS.values(),
+        *SPEAKERS.values(),
         *DETECTORS.values(),
         *NETWORKS.values(),
     ),

@@ -60,6 +60,11 @@ class AnnotateSettings(Settings):
         "auto",
         description="where words come from; auto: a transcript, else the recogniser if its weights are there",
     )
+    speakers: Literal["auto", "one", "found"] | Annotated[int, Field(ge=1, le=100)] = Field(
+        "auto",
+        description="whether voices are told apart, or how many there are; auto: the transcript's names, "
+        "else found if the weights of `speakers` are there, else one",
+    )
     speech: SpeechSettings = Field(SpeechSettings(), description="finding speech without a transcript")
     film: FilmSettings = Field(FilmSettings(), description="the video with the annotations drawn into it")
     stretch: int = Field(

@@ -45,6 +45,8 @@ def _kinds(annotation: Any) -> Iterator[Any]:
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         yield from _kinds(parts[0])
+    elif origin is typing.Literal:
+        yield from {type(part) for part in parts}
     elif origin in (list, tuple, typing.Union, types.UnionType):
         for part in parts:
             if part is not Ellipsis:

@@ -25,6 +25,7 @@ from pipeline.settings.recognition import RecognitionSettings
 from pipeline.settings.rendering import RenderingSettings
 from pipeline.settings.report import ReportSettings, diagnostic
 from pipeline.settings.search import SearchSettings
+from pipeline.settings.speakers import SpeakersSettings
 from pipeline.settings.standins import StandinsSettings
 from pipeline.settings.training import JUDGES, TrainingSettings
 from pipeline.settings.unreliable import UnreliableSettings
@@ -129,6 +130,9 @@ class Config(ComputeSettings, NamedSettings):
     )
     recognition: RecognitionSettings = Field(
         RecognitionSettings(), description="speech as words, for videos without a transcript"
+    )
+    speakers: SpeakersSettings = Field(
+        SpeakersSettings(), description="voices told apart, for videos whose transcript names no speakers"
     )
     annotate: AnnotateSettings = Field(AnnotateSettings(), description="how a video is annotated")
 

@@ -12,7 +12,7 @@ class WeightsSettings(Settings):
 
     name: str = Field(description="id on the Hugging Face hub, or `facenet-pytorch/vggface2`")
     revision: str = Field(
-        pattern=r"^([0-9a-f]{40}|v[0-9.]+)$", description="full commit of the hub, or a release of facenet"
+        pattern=r"^([0-9a-f]{40}|v[0-9.]+)$", description="full commit of the hub, or a release of a package"
     )
     files: dict[str, str] = Field(
         default_factory=dict, description='SHA-256 by file name that a file must have; "" lifts a pin'

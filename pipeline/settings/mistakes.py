@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import types
 import typing
 from collections.abc import Sequence
 
@@ -21,10 +22,12 @@ GONE = {
 def explain(error: ValidationError, above: Place, model: type[BaseModel], sources: Sequence[Source]) -> str:
     """One paragraph on the first fault; `above` is the path of `model` in the configuration."""
     faults = error.errors()
-    fault = faults[0]
-    inner = tuple(str(part) for part in fault["loc"])
-    names = tuple(part for part in fault["loc"] if isinstance(part, str))
-    more = f" ({len(faults) - 1} more after this one.)" if len(faults) > 1 else ""
+    fault, first = faults[0], _without_kind(model, faults[0]["loc"])
+    inner = tuple(str(part) for part in first)
+    names = tuple(part for part in first if isinstance(part, str))
+    # a value that is of none of several kinds is one fault
+    others = sum(_without_kind(model, other["loc"]) != first for other in faults)
+    more = f" ({others} more after this one.)" if others else ""
     if fault["type"] == "value_error":
         said = str(fault["ctx"]["error"])
         place, section = (*above, *names), _section_at(model, names)
@@ -51,6 +54,21 @@ def explain(error: ValidationError, above: Place, model: type[BaseModel], source
         f"{where(place, sources)}: the key {key!r} is {schema.plain(fault['input'])}; expected: {kind} "
         f"({(field.description or '').rstrip('.')}).{hint}{more}"
     )
+
+
+def _without_kind(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path of a value, without the kind that it was tried as, where it may be of several."""
+    kind: typing.Any = model
+    for place, part in enumerate(path, 1):
+        if typing.get_origin(kind) is dict:
+            kind = typing.get_args(kind)[1]
+        elif _is_section(kind) and part in kind.model_fields:
+            kind = kind.model_fields[part].annotation
+        else:
+            return path
+        if typing.get_origin(kind) in (typing.Union, types.UnionType):
+            return path[:place]
+    return path
 
 
 def _nearest(model: type[BaseModel], above: Place, path: Place) -> str:

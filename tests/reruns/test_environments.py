@@ -11,6 +11,7 @@ from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.core.registries.networks import NETWORKS
 from pipeline.core.registries.protocols import PROTOCOLS
+from pipeline.core.registries.speakers import SPEAKERS
 from pipeline.reruns import codehash
 from pipeline.reruns import pins as environments
 
@@ -116,8 +117,14 @@ def test_a_stage_without_a_group_is_an_error():
 
 def test_every_stage_stands_in_one_group():
     grouped = [module for modules in environments.GROUPS.values() for module in modules]
-    # encoders, detectors, networks and protocols are loaded by several groups, and are no stages
-    loaded = {*ENCODERS.values(), *DETECTORS.values(), *NETWORKS.values(), *PROTOCOLS.values()}
+    # encoders, speakers, detectors, networks and protocols are loaded by several groups, and are no stages
+    loaded = {
+        *ENCODERS.values(),
+        *SPEAKERS.values(),
+        *DETECTORS.values(),
+        *NETWORKS.values(),
+        *PROTOCOLS.values(),
+    }
     stages = [module for module in grouped if module not in loaded]
     assert len(stages) == len(set(stages))
     for path in (codehash.ROOT / "pipeline").glob("*.py"):

@@ -257,6 +257,14 @@ MISTAKES = {
         "training:\n  epochs: true\n",
         r"line 2: training\.epochs: true is a truth value; a number is expected",
     ),
+    "true where a word or a number is expected": (
+        "annotate:\n  speakers: yes\n",
+        r"line 2: annotate\.speakers: true is a truth value; a number is expected",
+    ),
+    "no word, and no number": (
+        "annotate:\n  speakers: fuond\n",
+        r"line 2: the key 'annotate\.speakers' is fuond; expected: .* or whole number, 1 to 100",
+    ),
     "true in a list of numbers": ("seeds: [0, yes]\n", r"line 1: seeds: true is a truth value"),
     "number with a leading zero": (
         "run: x\nseeds: [1, 010]\n",

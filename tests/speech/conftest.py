@@ -1,12 +1,14 @@
-"""The recogniser that the tests of speech share, and the shard of a corpus that it hears."""
+"""What the tests of speech share: the recogniser, the encoder of voices, and the shard of a corpus."""
+
+import os
 
 import fixture_trees as trees
 import numpy as np
 import pytest
 from films import write
-from spoken import CLEAR, RATE, load_recogniser, speech
+from spoken import CLEAR, RATE, RESEMBLYZER, load_recogniser, place_voices, speech
 
-from pipeline import manifest
+from pipeline import manifest, weights
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,17 @@ def shard(tmp_path_factory):
         shards=[base / "0.parquet"],
     )
     return base / "0.parquet"
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory):
+    """The folder that the stage weights makes of the wheel that was placed by hand."""
+    base = tmp_path_factory.mktemp("voices")
+    place_voices(base)
+    former = os.getcwd()
+    os.chdir(base)
+    try:
+        weights.run(weights.Params(weights=RESEMBLYZER, kind="speakers"), folder=base / "speakers")
+    finally:
+        os.chdir(former)
+    return base / "speakers"
