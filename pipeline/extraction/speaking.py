@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.core import media
 from pipeline.encoders.alignment import MOUTH, NOSE
+from pipeline.extraction.people import Person
 from pipeline.extraction.tracking import Track
 from pipeline.settings.faces import FacesSettings
 
@@ -96,22 +97,31 @@ def speaking_score(track: Track, sound: np.ndarray, start: float, end: float) ->
     return followed + float(np.clip(moved, -1, 1))
 
 
+def person_score(person: Person, sound: np.ndarray, start: float, end: float) -> float:
+    """As `speaking_score`; of several tracks the mean by the number of pictures in which a mouth was read."""
+    scores = [speaking_score(track, sound, start, end) for track in person.tracks]
+    weights = [len(track.patches) for track in person.tracks]
+    if len(scores) == 1 or not any(weights):
+        return scores[0]
+    return float(np.average(scores, weights=weights))
+
+
 def choose(
-    tracks: Sequence[Track], sound: np.ndarray | None, start: float, end: float, settings: FacesSettings
-) -> tuple[Track | None, float | None]:
-    """The track of the speaker and its score, or None and the best score if no face in view speaks.
+    people: Sequence[Person], sound: np.ndarray | None, start: float, end: float, settings: FacesSettings
+) -> tuple[Person | None, float | None]:
+    """The speaker and the score, or None and the best score if no face in view speaks.
 
     Without sound, or with `choice: largest`, the face that is largest for longest, with no score.
     """
-    largest = max(tracks, key=lambda track: (track.area(), -track.number))
+    largest = max(people, key=lambda person: (person.area(), -person.number))
     if settings.choice == "largest" or sound is None:
         return largest, None
     if media.level(sound[slice(*media.span(sound, start, end))]) < QUIET:
         return largest, None
     # a face seen for a moment has no evidence of its own, so it competes with its share of the time only
-    longest = max(len(track.faces) for track in tracks)
-    seen = [track for track in tracks if len(track.faces) >= 0.25 * longest]
-    scores = {track.number: speaking_score(track, sound, start, end) for track in seen}
-    best = max(seen, key=lambda track: (scores[track.number], track.area()))
+    longest = max(person.detections for person in people)
+    seen = [person for person in people if person.detections >= 0.25 * longest]
+    scores = {person.number: person_score(person, sound, start, end) for person in seen}
+    best = max(seen, key=lambda person: (scores[person.number], person.area()))
     score = scores[best.number]
     return (best if score >= settings.speaking else None), score
