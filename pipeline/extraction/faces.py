@@ -14,10 +14,10 @@ import polars as pl
 
 from pipeline.core import absence, media
 from pipeline.core.beside import prefetched
+from pipeline.extraction.choosing import choose
 from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.looking import Seen, View, in_parts, seen, unlooked
 from pipeline.extraction.people import Link, Person, apart
-from pipeline.extraction.speaking import choose
 from pipeline.extraction.tracking import Track, Tracker
 from pipeline.extraction.watching import Watch
 from pipeline.settings.faces import FacesSettings
@@ -96,7 +96,7 @@ def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray, link: L
 
 def sound_of(path: Path, settings: FacesSettings, reading: MediaSettings) -> np.ndarray | None:
     """The sound that a speaker is chosen by; None if the settings do not ask for it or the file has none."""
-    if settings.choice != "mouth_motion":
+    if settings.choice == "largest":
         return None
     try:
         return media.hear(path, track=reading.track, most=reading.megabytes).samples

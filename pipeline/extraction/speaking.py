@@ -4,15 +4,11 @@ A face has two kinds of evidence: how well the opening of its mouth follows the 
 how much the mouth moves at all. A listener's mouth can do one by chance, hardly both.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from pipeline.core import media
 from pipeline.encoders.alignment import MOUTH, NOSE
-from pipeline.extraction.people import Person
 from pipeline.extraction.tracking import Track
-from pipeline.settings.faces import FacesSettings
 
 # The borders between speakers and listeners, set on 10 drawn dialogues: speakers (56) had a median fit of
 # 0.86 (0.51 at least) and motion of 1.8, listeners (13) 0 (0.65 at most) and 0.5. Filmed speech was not
@@ -21,8 +17,6 @@ BORDER_FIT = 0.55
 BORDER_MOTION = 1.0
 # Grey levels by which a nose that is held still seems to move.
 STILL = 0.5
-# Sound below this (dB relative to full scale) is no voice: it cannot tell who speaks.
-QUIET = -60.0
 
 
 def envelope(sound: np.ndarray, begins: float, times: np.ndarray, width: float) -> np.ndarray:
@@ -95,33 +89,3 @@ def speaking_score(track: Track, sound: np.ndarray, start: float, end: float) ->
     followed = 0.0 if fit is None else float(np.clip(3 * (fit - BORDER_FIT), -1, 1))
     moved = np.log2(max(motion(patches), 1e-6) / BORDER_MOTION)
     return followed + float(np.clip(moved, -1, 1))
-
-
-def person_score(person: Person, sound: np.ndarray, start: float, end: float) -> float:
-    """As `speaking_score`; of several tracks the mean by the number of pictures in which a mouth was read."""
-    scores = [speaking_score(track, sound, start, end) for track in person.tracks]
-    weights = [len(track.patches) for track in person.tracks]
-    if len(scores) == 1 or not any(weights):
-        return scores[0]
-    return float(np.average(scores, weights=weights))
-
-
-def choose(
-    people: Sequence[Person], sound: np.ndarray | None, start: float, end: float, settings: FacesSettings
-) -> tuple[Person | None, float | None]:
-    """The speaker and the score, or None and the best score if no face in view speaks.
-
-    Without sound, or with `choice: largest`, the face that is largest for longest, with no score.
-    """
-    largest = max(people, key=lambda person: (person.area(), -person.number))
-    if settings.choice == "largest" or sound is None:
-        return largest, None
-    if media.level(sound[slice(*media.span(sound, start, end))]) < QUIET:
-        return largest, None
-    # a face seen for a moment has no evidence of its own, so it competes with its share of the time only
-    longest = max(person.detections for person in people)
-    seen = [person for person in people if person.detections >= 0.25 * longest]
-    scores = {person.number: person_score(person, sound, start, end) for person in seen}
-    best = max(seen, key=lambda person: (scores[person.number], person.area()))
-    score = scores[best.number]
-    return (best if score >= settings.speaking else None), score

@@ -41,8 +41,9 @@ class FacesSettings(Settings):
     same: float = Field(
         0.5, ge=-1, le=1, description="least cosine of the mean features of two tracks of one person"
     )
-    choice: Literal["mouth_motion", "largest"] = Field(
-        "mouth_motion", description="how the speaker's face is chosen among those in view"
+    choice: Literal["mouth_motion", "lips_in_step", "largest"] = Field(
+        "mouth_motion",
+        description="how the speaker's face is chosen among those in view; lips_in_step is for filmed faces",
     )
     motion_rate: float = Field(
         15.0, gt=0, le=60, description="mouth pictures a second, at most the video's own rate"

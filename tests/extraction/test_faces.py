@@ -13,8 +13,8 @@ from pipeline import corpus, faces, manifest
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.encoders.alignment import CANONICAL, align, similarity
+from pipeline.extraction import choosing, looking, speaking
 from pipeline.extraction import faces as extraction
-from pipeline.extraction import looking, speaking
 from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.people import Person, apart
 from pipeline.extraction.tracking import Crop, Track, Tracker, iou
@@ -157,13 +157,13 @@ def test_the_mouth_that_follows_the_voice_is_chosen(seed):
     chewing = track(generator, times, generator.permutation(loud), 1)
     speaker = track(generator, times, loud, 2)
     settings = FacesSettings()
-    chosen, score = speaking.choose(apart([listener, chewing, speaker]), sound, 0.0, 3.0, settings)
+    chosen, score = choosing.choose(apart([listener, chewing, speaker]), sound, 0.0, 3.0, settings)
     assert chosen == Person((speaker,))
     assert score > 0.5
-    nobody, score = speaking.choose(apart([listener]), sound, 0.0, 3.0, settings)
+    nobody, score = choosing.choose(apart([listener]), sound, 0.0, 3.0, settings)
     assert nobody is None
     assert score < settings.speaking
-    anyway, _ = speaking.choose(apart([listener]), sound, 0.0, 3.0, FacesSettings(speaking=-2))
+    anyway, _ = choosing.choose(apart([listener]), sound, 0.0, 3.0, FacesSettings(speaking=-2))
     assert anyway == Person((listener,))
 
 
@@ -174,9 +174,9 @@ def test_without_sound_the_largest_face_is_chosen_without_a_score():
     large.faces = [face(100, side=90)] * len(large.faces)
     people, answer = apart([small, large]), (Person((large,)), None)
     for silence in (None, np.zeros_like(sound)):
-        assert speaking.choose(people, silence, 0.0, 2.0, FacesSettings()) == answer
+        assert choosing.choose(people, silence, 0.0, 2.0, FacesSettings()) == answer
     largest = FacesSettings(choice="largest")
-    assert speaking.choose(people, sound, 0.0, 2.0, largest) == answer
+    assert choosing.choose(people, sound, 0.0, 2.0, largest) == answer
 
 
 def test_one_glimpse_has_no_evidence_and_does_no_harm():

@@ -16,7 +16,7 @@ from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
 from pipeline.encoders.alignment import CANONICAL
-from pipeline.extraction import faces, people, speaking
+from pipeline.extraction import choosing, faces, people
 from pipeline.extraction.cuts import Shots, change, palette
 from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.people import at_one_time, linked
@@ -228,11 +228,13 @@ def test_what_joins_nobody_leaves_every_track_alone():
 
 def test_the_score_of_a_person_is_the_mean_of_the_tracks_by_their_pictures(monkeypatch):
     scores = {0: 1.0, 1: -0.5}
-    monkeypatch.setattr(speaking, "speaking_score", lambda track, *_: scores[track.number])
+    monkeypatch.setitem(choosing.SCORES, "mouth_motion", lambda track, *_: scores[track.number])
     long, short = (Track(n, patches=[np.zeros((34, 28), np.uint8)] * (30 - 20 * n)) for n in range(2))
     sound = np.zeros(16, np.float32)
-    assert speaking.person_score(people.Person((long,)), sound, 0, 1) == 1.0
-    assert speaking.person_score(people.Person((long, short)), sound, 0, 1) == pytest.approx(0.625)
+    assert choosing.person_score(people.Person((long,)), sound, 0, 1, "mouth_motion") == 1.0
+    assert choosing.person_score(people.Person((long, short)), sound, 0, 1, "mouth_motion") == pytest.approx(
+        0.625
+    )
 
 
 def folder_of(tmp_path: Path, kind: str) -> Path:
