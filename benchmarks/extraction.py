@@ -1,13 +1,14 @@
 """Speed of the stages that extract features, beside a plain loop, the bare networks, and decoding alone.
 
-    python benchmarks/extraction.py [--clips FOLDER] [--device cuda --workers 16]
+    python benchmarks/extraction.py [--clips FOLDER] [--texts FILE] [--device cuda --workers 16]
 
 Everything is timed in this one process, in turns, on the same clips and the same full-size networks of random
 weights, and printed as medians of several rounds: compare the ratios, not the seconds. `ours` is the stage,
 from the shard's table to the files that it writes, less `begin`, what it takes for no work (loading and
 checking weights above all). (a) `plain` takes one utterance after the other in float32, as published
 extractors do, and runs MTCNN on every whole frame. (b) `bare` is the network alone on the same batches as
-tensors in memory. (c) `decode` only decodes what is looked at. Without --clips, dialogues are drawn.
+tensors in memory. (c) `decode` only decodes what is looked at. Without --clips, dialogues are drawn;
+without --texts, sentences are.
 """
 
 import argparse
@@ -43,10 +44,16 @@ class Bench:
     """So many utterances of the clips, and the networks, on one device and at one precision."""
 
     def __init__(
-        self, clips: list[Path], count: int, weights: dict[str, Path], folder: Path, options
+        self,
+        clips: list[Path],
+        texts: list[str],
+        count: int,
+        weights: dict[str, Path],
+        folder: Path,
+        options: argparse.Namespace,
     ) -> None:
         self.count, self.weights, self.folder, self.options = count, weights, folder, options
-        self.table = inputs.utterances(clips, count, folder / "media")
+        self.table = inputs.utterances(clips, count, folder / "media", texts)
         self.shard, self.one = folder / "shard.parquet", folder / "one.parquet"
         artefacts.save_table(self.shard, self.table)
         artefacts.save_table(self.one, inputs.nothing(self.table, folder))
@@ -228,6 +235,7 @@ def shown(rows: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, help="a folder of videos; else drawn ones")
+    parser.add_argument("--texts", type=Path, help="a file of sentences, one a line; else drawn ones")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
@@ -246,13 +254,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(spare)
         clips = inputs.found(options.clips) if options.clips else inputs.drawn(folder / "drawn")
-        weights = inputs.encoders(folder / "encoders")
-        bench = Bench(clips, options.utterances, weights, folder / "bench", options)
+        texts = inputs.sentences(options.texts)
+        weights = inputs.encoders(folder / "encoders", texts)
+        bench = Bench(clips, texts, options.utterances, weights, folder / "bench", options)
         seconds = float((bench.table["end"] - bench.table["start"]).sum())
         gpu = torch.cuda.get_device_name() if options.device == "cuda" else "no GPU"
+        words = sum(len(text.split()) for text in bench.table["text"]) / options.utterances
         print(
-            f"{len(clips)} clips, {options.utterances} utterances, {seconds:.0f} s of film; {os.cpu_count()} "
-            f"CPU cores, {gpu}; {options.threads} thread(s), medians of {options.rounds}"
+            f"{len(clips)} clips, {options.utterances} utterances of {words:.1f} words, {seconds:.0f} s of "
+            f"film; {os.cpu_count()} CPU cores, {gpu}; {options.threads} thread(s), "
+            f"medians of {options.rounds}"
         )
         if "visual" in options.stages:
             bench.ours("faces", "float32", max(options.workers))
@@ -269,7 +280,7 @@ def main() -> None:
                 whole(bench, precision, max(options.workers), pl.DataFrame(table))
         grown: list[dict] = []
         for count in options.growth:
-            larger = Bench(clips, count, weights, folder / f"growth-{count}", options)
+            larger = Bench(clips, texts, count, weights, folder / f"growth-{count}", options)
             if "faces" not in options.stages:
                 larger.ours("faces", "float32", max(options.workers))
             for stage in options.stages:

@@ -48,13 +48,22 @@ def found(folder: Path) -> list[Path]:
     return clips
 
 
-def utterances(clips: list[Path], count: int, folder: Path) -> pl.DataFrame:
+def sentences(path: Path | None) -> list[str]:
+    """The lines of a text file, in an order of their own; without one, 1,000 drawn lines of 3 to 25 words."""
+    numbers, words = random.Random(0), SENTENCE.split()
+    if path is None:
+        return [" ".join(numbers.choices(words, k=numbers.randint(3, 25))) for _ in range(1000)]
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return numbers.sample(lines, len(lines))
+
+
+def utterances(clips: list[Path], count: int, folder: Path, texts: list[str]) -> pl.DataFrame:
     """So many utterances of at most `LONGEST` s, each clip under another name as often as it is needed.
 
-    Returns the columns of a shard.
+    They say `texts` in turn. Returns the columns of a shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    numbers, words = random.Random(0), SENTENCE.split()
+    said = cycle(texts)
     rows: list[dict] = []
     for turn, clip in enumerate(cycle(clips)):
         place = folder / f"{turn:05d}{clip.suffix}"
@@ -66,7 +75,7 @@ def utterances(clips: list[Path], count: int, folder: Path) -> pl.DataFrame:
             rows.append(
                 {
                     "utterance": f"u{len(rows)}",
-                    "text": " ".join(numbers.choices(words, k=numbers.randint(3, 25))),
+                    "text": next(said),
                     "media": str(place),
                     "start": duration * part / parts,
                     "end": duration * (part + 1) / parts,
@@ -85,17 +94,20 @@ def nothing(table: pl.DataFrame, folder: Path) -> pl.DataFrame:
     return table.head(1).with_columns(text=pl.lit(""), media=pl.lit(lacking))
 
 
-def encoders(folder: Path) -> dict[str, Path]:
-    """RoBERTa-base, wav2vec2-base (its group norm, too) and InceptionResnetV1, with random weights."""
+def encoders(folder: Path, texts: list[str]) -> dict[str, Path]:
+    """RoBERTa-base, wav2vec2-base (its group norm, too) and InceptionResnetV1, with random weights.
+
+    The tokenizer is trained on `texts`, so that a word has as few tokens as with one of its language.
+    """
     torch.manual_seed(0)
     made = {name: folder / name for name in ("text", "audio", "visual")}
     for path in made.values():
         path.mkdir(parents=True)
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(
-        [SENTENCE],
-        vocab_size=400,
-        min_frequency=1,
+        texts,
+        vocab_size=10_000,
+        min_frequency=2,
         special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
     )
     bpe.save_model(str(made["text"]))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from models.modalities import MODALITIES
 from pipeline.core.origins import STAMP
-from pipeline.reruns import groups, rule_params
+from pipeline.reruns import groups, pace, rule_params
 from pipeline.reruns.codehash import READINGS, closure, code_lines
 from pipeline.corpora.listing import listing, located
 from pipeline.core import precision
@@ -15,6 +15,7 @@ from pipeline.core.registries.networks import GAUGED, NAMED, NETWORKS
 from pipeline.reruns.pins import group_of, pins
 
 groups.of_present_jobs()
+pace.look_when_something_changed()
 
 RUN = f"runs/{CFG.run}"
 LOGS = f"{RUN}/logs"
