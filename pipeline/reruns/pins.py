@@ -35,8 +35,8 @@ GROUPS = {
         "pipeline.gauges",
         *("pipeline.degraded_text", "pipeline.degraded_audio", "pipeline.degraded_visual"),
         *ENCODERS.values(),
-        # as `faces` is where it asks the visual encoder who is who
-        *("pipeline.faces", *DETECTORS.values()),
+        # the stage faces runs in it, too, where it asks the visual encoder who is who
+        *("pipeline.extraction.together", *DETECTORS.values()),
     ),
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
