@@ -12,7 +12,7 @@ PYTEST := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run test test-quick test-long check config faults lock
+.PHONY: run test test-quick test-long check config faults voices lock
 
 # The lock is not empty while Snakemake runs, so that its own lock is taken away only from a run of this kind that was
 # killed, never from a plain `snakemake` beside.
@@ -60,21 +60,21 @@ PROJECT = $(INSTALL) --no-deps --no-build-isolation --editable .
 
 # where the stage weights looks for the encoder of voices; its wheel is not installed, for only its weights are read
 VOICES = weights/resemble-ai--Resemblyzer/v0.1.4
-PLACED = [ -d $(VOICES) ] || $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
-	--dest $(VOICES) Resemblyzer==0.1.4 || \
-	{ rm -rf $(VOICES); echo "note: no encoder of voices, so annotate tells no speakers apart (docs/annotate.md)" >&2; }
 
 $(VENV)/run.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --require-hashes -r requirements.lock
 	$(PROJECT)
-	@$(PLACED)
 	@touch $@
 
 $(VENV)/test.installed: requirements-test.lock pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --require-hashes -r requirements-test.lock
 	$(PROJECT)
-	@$(PLACED)
 	@touch $@ $(VENV)/run.installed
+
+voices: $(VOICES)                       ## the weights of the encoder of voices, for annotate (docs/annotate.md)
+$(VOICES): | $(VENV)/run.installed
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $@.part Resemblyzer==0.1.4
+	@mv $@.part $@
 
 # uv resolves for Linux and macOS and for Python 3.11 and later at once, and writes no index address
 UV = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11

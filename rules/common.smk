@@ -65,14 +65,15 @@ SOME_JOB = SimpleNamespace(
 )
 
 
-def made_by(*modules, networks=None, cfg={}, unread=()):
+def made_by(*modules, networks=None, cfg={}, unread=(), group=None):
     """The params of a rule: what its result depends on beside its inputs, one line each.
 
     They are the files of code behind `modules` (the stage's, then those that a registry selects for it; the
     protocols' come by themselves) and behind the networks that the function `networks` names for the wildcards,
     the pins of its packages, and the keys of `cfg`: sections and keys of the configuration, or a function that
-    gives them for the wildcards; `unread` names those of them that the stage does not look at. So Snakemake
-    prints the file, package or key that changed as the reason of a rerun. {params.cfg} is the JSON of `cfg`.
+    gives them for the wildcards; `unread` names those of them that the stage does not look at; `group` is that of
+    the packages, if it is not the first module's. So Snakemake prints the file, package or key that changed as the
+    reason of a rerun. {params.cfg} is the JSON of `cfg`.
     """
     # every registered protocol is used, and so counts wherever conditions are told apart
     if protocols.__name__ in closure(*modules):
@@ -87,7 +88,7 @@ def made_by(*modules, networks=None, cfg={}, unread=()):
     return {
         **code_lines(*modules),
         **chosen,
-        **pins(group_of(modules[0])),
+        **pins(group or group_of(modules[0])),
         **rule_params.setting_params(cfg, SOME_JOB, unread),
     }
 

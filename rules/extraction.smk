@@ -59,9 +59,24 @@ if "recognised" in (CFG.corpus.text, *WORD_SOURCES):
             " --recogniser {input.recogniser:q} --splits {input.splits:q} --told {output.told:q} > {log:q} 2>&1"
 
 
+# whether the visual encoder is asked who is who on both sides of a cut; what this project renders has no cut
+WHO = (
+    [f"{RUN}/encoders/visual"]
+    if not CORPUS.generated
+    and (
+        CFG.faces.link == "encoder"
+        or CFG.faces.link == "auto"
+        and CFG.encoders.visual.weights.name in encoders.KNOW_PEOPLE
+    )
+    else []
+)
+FACES_GROUP = "encoders" if WHO else "faces"
+
+
 rule faces:
     input:
         shard=f"{RUN}/shards/{{shard}}.parquet",
+        encoder=WHO,
     output:
         folder=directory(f"{RUN}/faces/{{shard}}"),
     log:
@@ -69,7 +84,7 @@ rule faces:
     benchmark:
         f"{COSTS}/faces/{{shard}}.tsv"
     conda:
-        "../envs/faces.yaml"
+        f"../envs/{FACES_GROUP}.yaml"
     threads: SIDE_BY_SIDE
     resources:
         gpu=GPU,
@@ -79,11 +94,14 @@ rule faces:
         **made_by(
             "pipeline.faces",
             detectors.DETECTORS[CFG.faces.detector],
+            *(loaders("visual") if WHO else []),
             cfg=dict(faces=CFG.faces, media=CFG.media, **COMPUTE),
+            group=FACES_GROUP,
         ),
+        encoder=[part for folder in WHO for part in ("--encoder", folder)],
     shell:
         "python -m pipeline.faces --params {params.cfg:q} --cores {threads} --shard {input.shard:q}"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " {params.encoder:q} --folder {output.folder:q} > {log:q} 2>&1"
 
 
 rule text:

@@ -54,7 +54,11 @@ class Painter:
         self.starts = np.array([row["start"] for row in self.rows])
         self.latest = np.maximum.accumulate([row["end"] for row in self.rows])
         self.paths = {
-            int(own["utterance"][0]): (own["time"].to_numpy(), own.select("x0", "y0", "x1", "y1").to_numpy())
+            int(own["utterance"][0]): (
+                own["time"].to_numpy(),
+                own.select("x0", "y0", "x1", "y1").to_numpy(),
+                own["track"].to_numpy(),
+            )
             for own in self.boxes.partition_by("utterance", maintain_order=True)
         }
 
@@ -84,13 +88,17 @@ class Painter:
         """The face box at a time, between two detections in between: float (4,), None if there is none."""
         if place not in self.paths:
             return None
-        times, boxes = self.paths[place]
+        times, boxes, tracks = self.paths[place]
         if time < times[0] - HELD or time > times[-1] + HELD:
             return None
         if time <= times[0] or time >= times[-1]:
             return boxes[0] if time <= times[0] else boxes[-1]
         after = int(np.searchsorted(times, time))
         gap = times[after] - times[after - 1]
+        if tracks[after] != tracks[after - 1]:
+            # of two shots: the box does not glide from one place to the other
+            near = after - (time - times[after - 1] < times[after] - time)
+            return boxes[near] if abs(time - times[near]) <= HELD else None
         if gap > LOST:
             return None
         share = (time - times[after - 1]) / gap

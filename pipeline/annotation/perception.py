@@ -23,6 +23,7 @@ from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
 from pipeline.extraction import faces
 from pipeline.extraction.feature_table import FeatureTable, pooling
+from pipeline.extraction.people import linking
 from pipeline.extraction.sound import utterance_sound
 
 log = logging.getLogger("pipeline")
@@ -197,7 +198,9 @@ def _faces(
         return boxes
     # the utterances come in the order of their ends, none is left out
     budget = model.facts.extraction.media.megabytes
-    for found in progress(faces.of_file(used, sound, detector, budget), "faces", total=len(used)):
+    link = linking(model.encoder_folder("visual"), settings, device)
+    followed = faces.of_file(used, sound, detector, budget, link=link)
+    for found in progress(followed, "faces", total=len(used)):
         name, reason = found.facts["utterance"], found.facts["reason"]
         if reason is not None:
             table.absent(name, reason)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.core import media
+from pipeline.extraction.cuts import palette
 from pipeline.extraction.detection import Face
 from pipeline.settings.faces import FacesSettings
 
@@ -37,6 +38,11 @@ class View:
     @cached_property
     def _reduced(self) -> tuple[np.ndarray, float]:
         return self.reduced(self.picture)
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """By what a cut is told (`cuts.palette`)."""
+        return palette(self.picture)
 
     @property
     def small(self) -> np.ndarray:

@@ -4,14 +4,11 @@ A face has two kinds of evidence: how well the opening of its mouth follows the 
 how much the mouth moves at all. A listener's mouth can do one by chance, hardly both.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from pipeline.core import media
 from pipeline.encoders.alignment import MOUTH, NOSE
 from pipeline.extraction.tracking import Track
-from pipeline.settings.faces import FacesSettings
 
 # The borders between speakers and listeners, set on 10 drawn dialogues: speakers (56) had a median fit of
 # 0.86 (0.51 at least) and motion of 1.8, listeners (13) 0 (0.65 at most) and 0.5. Filmed speech was not
@@ -20,8 +17,6 @@ BORDER_FIT = 0.55
 BORDER_MOTION = 1.0
 # Grey levels by which a nose that is held still seems to move.
 STILL = 0.5
-# Sound below this (dB relative to full scale) is no voice: it cannot tell who speaks.
-QUIET = -60.0
 
 
 def envelope(sound: np.ndarray, begins: float, times: np.ndarray, width: float) -> np.ndarray:
@@ -94,24 +89,3 @@ def speaking_score(track: Track, sound: np.ndarray, start: float, end: float) ->
     followed = 0.0 if fit is None else float(np.clip(3 * (fit - BORDER_FIT), -1, 1))
     moved = np.log2(max(motion(patches), 1e-6) / BORDER_MOTION)
     return followed + float(np.clip(moved, -1, 1))
-
-
-def choose(
-    tracks: Sequence[Track], sound: np.ndarray | None, start: float, end: float, settings: FacesSettings
-) -> tuple[Track | None, float | None]:
-    """The track of the speaker and its score, or None and the best score if no face in view speaks.
-
-    Without sound, or with `choice: largest`, the face that is largest for longest, with no score.
-    """
-    largest = max(tracks, key=lambda track: (track.area(), -track.number))
-    if settings.choice == "largest" or sound is None:
-        return largest, None
-    if media.level(sound[slice(*media.span(sound, start, end))]) < QUIET:
-        return largest, None
-    # a face seen for a moment has no evidence of its own, so it competes with its share of the time only
-    longest = max(len(track.faces) for track in tracks)
-    seen = [track for track in tracks if len(track.faces) >= 0.25 * longest]
-    scores = {track.number: speaking_score(track, sound, start, end) for track in seen}
-    best = max(seen, key=lambda track: (scores[track.number], track.area()))
-    score = scores[best.number]
-    return (best if score >= settings.speaking else None), score

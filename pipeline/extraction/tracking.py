@@ -73,10 +73,19 @@ class Tracker:
     def __init__(self, overlap: float, patience: float) -> None:
         self.overlap, self.patience = overlap, patience
         self.tracks: list[Track] = []
+        self.ended = 0  # tracks of former shots, the first in `tracks`
+
+    def cut(self) -> None:
+        """End all tracks: the next picture is of another shot."""
+        self.ended = len(self.tracks)
+
+    def of_shot(self) -> list[Track]:
+        """The tracks that began after the last cut."""
+        return self.tracks[self.ended :]
 
     def add(self, time: float, faces: Sequence[Face]) -> list[tuple[Track, Face]]:
         """Take the detections of the picture at `time`; returns each with its track."""
-        live = [track for track in self.tracks if time - track.times[-1] <= self.patience + 1e-9]
+        live = [track for track in self.of_shot() if time - track.times[-1] <= self.patience + 1e-9]
         taken: dict[int, Track] = {}
         if live and faces:
             last = np.stack([track.faces[-1].box for track in live])

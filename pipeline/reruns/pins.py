@@ -39,6 +39,8 @@ GROUPS = {
         "pipeline.word_sources",
         *ENCODERS.values(),
         *SPEAKERS.values(),
+        # the stage faces runs in it, too, where it asks the visual encoder who is who
+        *("pipeline.extraction.together", *DETECTORS.values()),
     ),
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),

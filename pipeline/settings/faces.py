@@ -26,8 +26,24 @@ class FacesSettings(Settings):
     probability: float = Field(0.9, ge=0, le=1, description="least probability of a detection that counts")
     overlap: float = Field(0.3, gt=0, lt=1, description="least box overlap (IoU) that continues a track")
     patience: float = Field(1.0, ge=0, le=10, description="seconds for which a lost track can be found again")
-    choice: Literal["mouth_motion", "largest"] = Field(
-        "mouth_motion", description="how the speaker's face is chosen among those in view"
+    cut: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="least share of a picture's pixels that change where a new shot begins; 1: cuts are not "
+        "looked for",
+    )
+    link: Literal["auto", "encoder", "never"] = Field(
+        "auto",
+        description="whether tracks on both sides of a cut can be one person's: auto asks the visual encoder "
+        "if it was trained to tell people apart (InceptionResnetV1), encoder asks any",
+    )
+    same: float = Field(
+        0.5, ge=-1, le=1, description="least cosine of the mean features of two tracks of one person"
+    )
+    choice: Literal["mouth_motion", "lips_in_step", "largest"] = Field(
+        "mouth_motion",
+        description="how the speaker's face is chosen among those in view; lips_in_step is for filmed faces",
     )
     motion_rate: float = Field(
         15.0, gt=0, le=60, description="mouth pictures a second, at most the video's own rate"

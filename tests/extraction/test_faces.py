@@ -13,9 +13,10 @@ from pipeline import corpus, faces, manifest
 from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.encoders.alignment import CANONICAL, align, similarity
+from pipeline.extraction import choosing, looking, speaking
 from pipeline.extraction import faces as extraction
-from pipeline.extraction import looking, speaking
 from pipeline.extraction.detection import Detector, Face
+from pipeline.extraction.people import Person, apart
 from pipeline.extraction.tracking import Crop, Track, Tracker, iou
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.faces import FacesSettings
@@ -156,14 +157,14 @@ def test_the_mouth_that_follows_the_voice_is_chosen(seed):
     chewing = track(generator, times, generator.permutation(loud), 1)
     speaker = track(generator, times, loud, 2)
     settings = FacesSettings()
-    chosen, score = speaking.choose([listener, chewing, speaker], sound, 0.0, 3.0, settings)
-    assert chosen is speaker
+    chosen, score = choosing.choose(apart([listener, chewing, speaker]), sound, 0.0, 3.0, settings)
+    assert chosen == Person((speaker,))
     assert score > 0.5
-    nobody, score = speaking.choose([listener], sound, 0.0, 3.0, settings)
+    nobody, score = choosing.choose(apart([listener]), sound, 0.0, 3.0, settings)
     assert nobody is None
     assert score < settings.speaking
-    anyway, _ = speaking.choose([listener], sound, 0.0, 3.0, FacesSettings(speaking=-2))
-    assert anyway is listener
+    anyway, _ = choosing.choose(apart([listener]), sound, 0.0, 3.0, FacesSettings(speaking=-2))
+    assert anyway == Person((listener,))
 
 
 def test_without_sound_the_largest_face_is_chosen_without_a_score():
@@ -171,10 +172,11 @@ def test_without_sound_the_largest_face_is_chosen_without_a_score():
     sound, times, loud = scene(generator, 2)
     small, large = track(generator, times, loud, 0), track(generator, times, loud * 0, 1)
     large.faces = [face(100, side=90)] * len(large.faces)
+    people, answer = apart([small, large]), (Person((large,)), None)
     for silence in (None, np.zeros_like(sound)):
-        assert speaking.choose([small, large], silence, 0.0, 2.0, FacesSettings()) == (large, None)
+        assert choosing.choose(people, silence, 0.0, 2.0, FacesSettings()) == answer
     largest = FacesSettings(choice="largest")
-    assert speaking.choose([small, large], sound, 0.0, 2.0, largest) == (large, None)
+    assert choosing.choose(people, sound, 0.0, 2.0, largest) == answer
 
 
 def test_one_glimpse_has_no_evidence_and_does_no_harm():
@@ -219,7 +221,8 @@ class SeesOne(Detector):
 def test_a_picture_counts_once_however_long_it_is_shown(tmp_path, monkeypatch, rate, looks, choice):
     monkeypatch.setattr(films, "FPS", rate)
     film = films.write(tmp_path / "film.mp4", pictures=4 * rate)
-    detector = SeesOne(FacesSettings(choice=choice, rate=3, max_crops=20))
+    # the numbers on the pictures change like shots
+    detector = SeesOne(FacesSettings(choice=choice, rate=3, max_crops=20, cut=1))
     row = {"utterance": "u", "media": str(film), "start": 0.0, "end": 4.0, "crop": None}
     (found,) = extraction.of_file([row], None, detector)
     assert (detector.asked, found.facts["frames"], found.facts["found"]) == (looks, looks, looks)

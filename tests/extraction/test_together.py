@@ -28,7 +28,8 @@ class Wanders(Detector):
     """Sees a face whose place depends on the picture's number, one picture at a time or many together."""
 
     def __init__(self, batches: bool, takes: float = 0.0) -> None:
-        super().__init__(FacesSettings(max_crops=5))
+        # the numbers on the pictures change like shots
+        super().__init__(FacesSettings(max_crops=5, cut=1))
         self.batches, self.takes = batches, takes
         self.calls: list[tuple[float, float]] = []  # begin, end
         self.numbers: list[tuple[int, ...]] = []  # of the pictures that were looked at together

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import films
+import numpy as np
 import pytest
 from spoken import say
 from workflow import ROOT
@@ -92,6 +93,36 @@ def test_the_bench_of_speech_rates_the_network_beside_the_rule_of_energy():
     alone = {name: (cells[0], cells[2]) for name, _, *cells in rows if name.endswith("alone")}
     assert {cells[0] for name, cells in alone.items() if name != "speech alone"} == {"0.0 s"}
     assert float(alone["band alone"][1].removesuffix(" s")) > 50
+
+
+@pytest.mark.slow
+def test_the_bench_of_filmed_faces_knows_who_speaks(tmp_path, monkeypatch):
+    """Small faces that move, whose owners are told; the mouth of the one who speaks follows the voice."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import filmed_speakers as bench
+    import torch
+
+    assert bench.area([2.0, 3.0], [1.0, 2.0]) == 0.875
+    detector = bench.detectors.detector("mtcnn").load(bench.SETTINGS, torch.device("cpu"))
+    scene = bench.film(0, tmp_path)
+    tracks, sound = bench.followed(scene, detector)
+    assert len(sound) / bench.RATE == pytest.approx(scene.seconds, abs=0.1)
+    long = [track for track in tracks if len(track.times) > 2]
+    assert {bench.is_speaker(track, scene) for track in long} == {True, False}
+    sides = np.concatenate([[face.box[2:] - face.box[:2] for face in track.faces] for track in long])
+    assert 30 < np.median(sides[:, 0]) < 50 and 42 < np.median(sides[:, 1]) < 62
+    # heads move by a good part of their size
+    assert all(np.ptp([face.box[0] for face in track.faces]) > 5 for track in long)
+
+
+@pytest.mark.long
+def test_lips_in_step_tell_who_speaks_on_films_that_set_no_border():
+    command = [sys.executable, str(ROOT / "benchmarks" / "filmed_speakers.py"), "--films", "20"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1500)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[3:]]
+    areas = {name: float(area) for name, area, *_ in rows}
+    assert areas.keys() == {"mouth_motion", "lips_in_step"}
+    assert areas["lips_in_step"] >= 0.85
 
 
 @pytest.mark.slow

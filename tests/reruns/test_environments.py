@@ -39,9 +39,17 @@ def test_no_environment_lies_about_that_no_group_has():
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split(":")[0])
 def test_every_rule_names_the_environment_of_its_stage(block):
     module = re.search(r"python -m (pipeline\.\w+)", block).group(1)
-    assert f'conda:\n"../envs/{environments.group_of(module)}.yaml"' in re.sub(r"\n +", "\n", block)
+    named = f'"../envs/{environments.group_of(module)}.yaml"'
+    if module == "pipeline.faces":
+        named = 'f"../envs/{FACES_GROUP}.yaml"'
+    assert f"conda:\n{named}" in re.sub(r"\n +", "\n", block)
     made = re.findall(r'made_by\(\s*"([\w.]+)"', block)
     assert set(made) == {module}
+
+
+def test_faces_find_what_they_need_beside_the_encoder_that_they_may_ask():
+    """The rule takes the encoders' environment where tracks are linked by the face encoder."""
+    assert set(environments.needed("faces")) < set(environments.needed("encoders"))
 
 
 @pytest.mark.parametrize("group", environments.GROUPS)

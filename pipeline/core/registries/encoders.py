@@ -26,6 +26,11 @@ OWN = {
     "acoustic": "audio",
 }
 
+# kinds that were trained to tell people apart, by the name that a configuration gives to their weights
+KNOW_PEOPLE = {
+    "facenet-pytorch/vggface2": "inception_resnet_v1",
+}
+
 # kinds that need no file at all, by the name that a configuration gives to their weights
 BUILT_IN = {
     "librosa/acoustic": "acoustic",
