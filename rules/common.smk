@@ -25,6 +25,18 @@ FOLDS = CFG.corpus.folds
 SEEDS = CFG.seeds
 VARIANTS = CFG.compare
 CORPUS = CFG.corpus.row  # what is fixed about it
+# whose words are read, and the confidence below which recognised ones are an absence
+SPOKEN = "recognised" if CFG.corpus.text == "recognised" else "shards"
+UNSURE = (
+    dict(unsure=CFG.recognition.sentences.unsure)
+    if SPOKEN == "recognised" or CFG.corpus.transcribed
+    else {}
+)
+
+# the sources of words that networks are tested with beside those that they are trained with
+WORD_SOURCES = CFG.protocol.words
+# of all utterances where they are read for training, else of those that some fold tests
+HEARD = "recognised" if SPOKEN == "recognised" else "heard"
 
 
 READINGS.open(Path(".snakemake", "core-kd", "code.json"))
