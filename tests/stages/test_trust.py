@@ -150,8 +150,8 @@ def test_inputs_of_other_utterances_are_an_error(fold):
         Dataset.load(fold / "dataset").gauged(found)
     with pytest.raises(PipelineError, match=r"gauges: the shards lack an utterance.*stage gauges"):
         joined(fold)
-    with pytest.raises(PipelineError, match=r"2 reliability inputs of text.*have 3"):
-        found.normalised("text", np.zeros((1, 3)))
+    with pytest.raises(PipelineError, match=r"3 reliability inputs of text.*have 4"):
+        found.normalised("text", np.zeros((1, 4)))
 
 
 @pytest.mark.fault(
