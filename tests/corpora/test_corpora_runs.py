@@ -211,7 +211,9 @@ def test_words_may_be_recognised_with_and_without_a_transcript(tmp_path, encoder
 @pytest.mark.long
 def test_given_recognised_and_no_words_of_real_speech_stand_in_one_table(tmp_path, encoders):
     report = {"resamples": 150, "reference": "modality_dropout"}
-    run, _ = through_spoken(tmp_path, encoders, TABLES, compare=["modality_dropout"], report=report)
+    heard = {"kinds": ["heard"], "heard": [60, -10]}
+    more = {"compare": ["modality_dropout"], "report": report, "unreliable": heard}
+    run, _ = through_spoken(tmp_path, encoders, TABLES, **more)
     scores = pl.read_parquet(run / "results/scores.parquet").filter(checkpoint="selected")
     realised = scores.filter(metric="realised")
     rates = dict(realised.select("condition", "value").iter_rows())
@@ -222,3 +224,7 @@ def test_given_recognised_and_no_words_of_real_speech_stand_in_one_table(tmp_pat
     assert scored["words/recognised"] == scored["complete"]
     page = (run / "results/tables/words.md").read_text()
     assert all(f"| {name} |" in page for name in ("given", "recognised", "none"))
+    # P5 by the same recogniser: with hardly any noise it hears what it did, and under much noise next to nothing
+    degraded = pl.read_parquet(run / "main/protocol/unreliable.parquet")
+    wrong = dict(degraded.group_by("condition").agg(pl.col("realised").mean()).iter_rows())
+    assert wrong["unreliable/heard/60"] < 0.2 < 0.6 < wrong["unreliable/heard/-10"]
