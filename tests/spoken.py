@@ -88,13 +88,18 @@ def place_recogniser(folder: Path, weights_: WeightsSettings = TINY) -> Path:
 def load_recogniser(base: Path) -> Path:
     """Place the recogniser below a folder, and have the stage weights write it: the folder that it makes."""
     place_recogniser(base)
+    return made(base, TINY, "recogniser")
+
+
+def made(base: Path, weights_: WeightsSettings, kind: str) -> Path:
+    """The folder, named as the kind, that the stage weights writes of what was placed below `base`."""
     former = os.getcwd()
     os.chdir(base)
     try:
-        weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=base / "recogniser")
+        weights.run(weights.Params(weights=weights_, kind=kind), folder=base / kind)
     finally:
         os.chdir(former)
-    return base / "recogniser"
+    return base / kind
 
 
 def plain(text: str) -> list[str]:

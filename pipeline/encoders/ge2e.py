@@ -10,13 +10,12 @@ import librosa
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.core import artefacts, media
 from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import not_finite, torch_state
+from pipeline.encoders.loading import not_finite, saved_state, torch_state
 
 DISTANCE = 0.32  # measured: docs/annotate.md, Who speaks
 FILE = "pretrained.pt"
@@ -111,10 +110,5 @@ def _fitted(state: dict[str, Tensor], path: Path) -> Network:
 def load(folder: Path, device: torch.device) -> VoiceEncoder:
     """Load a local folder; raises PipelineError if its weights do not fit."""
     path = folder / "model.safetensors"
-    try:
-        state = load_file(str(path))
-    except (OSError, SafetensorError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as safetensors ({error}). Delete the folder and rerun the stage weights."
-        ) from error
+    state = saved_state(path)
     return VoiceEncoder(_fitted(state, path), device)

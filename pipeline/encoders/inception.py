@@ -8,12 +8,10 @@ from pathlib import Path
 import torch
 from facenet_pytorch import InceptionResnetV1
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import not_finite
+from pipeline.encoders.loading import not_finite, saved_state
 from pipeline.encoders.visual import VisualEncoder
 from pipeline.settings.encoders import VisualSettings
 
@@ -58,10 +56,5 @@ def fitted(state: dict[str, Tensor], path: Path) -> InceptionResnetV1:
 def load(folder: Path, settings: VisualSettings, device: torch.device) -> InceptionEncoder:
     """Load a local folder; raises PipelineError if its weights do not fit."""
     path = folder / "model.safetensors"
-    try:
-        state = load_file(str(path))
-    except (OSError, SafetensorError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as safetensors ({error}). Delete the folder and rerun the stage weights."
-        ) from error
+    state = saved_state(path)
     return InceptionEncoder(fitted(state, path), settings, device)

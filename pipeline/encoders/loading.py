@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
@@ -63,6 +64,16 @@ def torch_state(path: Path) -> dict[str, Any]:
         raise PipelineError(
             f"{path}: cannot be read as weights of torch ({next(iter(str(error).splitlines()), '')}). Fetch "
             "it again, or place the right file."
+        ) from error
+
+
+def saved_state(path: Path) -> dict[str, Tensor]:
+    """The tensors that the stage weights saved; raises PipelineError if they cannot be read."""
+    try:
+        return load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as safetensors ({error}). Delete the folder and rerun the stage weights."
         ) from error
 
 

@@ -1,14 +1,12 @@
 """What the tests of speech share: the recogniser, the encoder of voices, and the shard of a corpus."""
 
-import os
-
 import fixture_trees as trees
 import numpy as np
 import pytest
 from films import write
-from spoken import CLEAR, RATE, RESEMBLYZER, load_recogniser, place_voices, speech
+from spoken import CLEAR, RATE, RESEMBLYZER, load_recogniser, made, place_voices, speech
 
-from pipeline import manifest, weights
+from pipeline import manifest
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +43,4 @@ def voices(tmp_path_factory):
     """The folder that the stage weights makes of the wheel that was placed by hand."""
     base = tmp_path_factory.mktemp("voices")
     place_voices(base)
-    former = os.getcwd()
-    os.chdir(base)
-    try:
-        weights.run(weights.Params(weights=RESEMBLYZER, kind="speakers"), folder=base / "speakers")
-    finally:
-        os.chdir(former)
-    return base / "speakers"
+    return made(base, RESEMBLYZER, "speakers")
