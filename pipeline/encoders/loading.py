@@ -34,6 +34,7 @@ LEFT_OVER = (
 )
 # what a published file may lack, for no hidden state depends on it: masks of training, the pooled sentence
 LACKING = ("masked_spec_embed", "mask_token", "embeddings.mask_token", "pooler", "embeddings.position_ids")
+TILED = 32  # channels of a group from which products in bfloat16 are right everywhere
 TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 REMEDY = (
     "It must be a folder as save_pretrained writes it; delete it and rerun the stage standins or weights, or "
@@ -110,7 +111,32 @@ def model_from_folder(folder: Path, kind: str, loader: Any = AutoModel) -> Any:
         raise PipelineError(
             f"{folder}: these weights do not fit a model of the kind {kind}: {'; '.join(said)}. {REMEDY}"
         )
+    narrow_in_float32(model)
     return model
+
+
+def narrow_in_float32(model: nn.Module) -> None:
+    """Have narrow convolutions compute in float32 on a CPU, whatever the precision of the others.
+
+    oneDNN's products in bfloat16 on a CPU with matrix tiles (AMX) are wrong, without a word, for convolutions
+    of 2 to 31 channels a group whose kernels are long. They are a small part of the work.
+    """
+    for part in model.modules():
+        if not isinstance(part, nn.Conv1d | nn.Conv2d):
+            continue
+        channels = part.in_channels // part.groups
+        if 1 < channels < TILED and channels * part.kernel_size[-1] >= 2 * TILED:
+            setattr(part, "forward", _in_float32(part.forward))  # noqa: B010
+
+
+def _in_float32(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def computed(values: Tensor) -> Tensor:
+        if values.device.type != "cpu":
+            return forward(values)
+        with torch.autocast("cpu", enabled=False):
+            return forward(values.float())
+
+    return computed
 
 
 def _used(names: Collection[str], unused: Sequence[str], prefix: str = "") -> list[str]:

@@ -29,6 +29,7 @@ from pipeline import audio, text, visual, weights
 from pipeline.core import absence, artefacts, device
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
+from pipeline.encoders import loading
 from pipeline.encoders.audio import windows
 from pipeline.encoders.loading import by_length
 from pipeline.extraction.faces import CROPS
@@ -145,6 +146,23 @@ def test_half_precision_gives_nearly_the_same_features_in_float32(modality, tmp_
     assert half.dtype == np.float32
     error = np.linalg.norm(half - full) / np.linalg.norm(full)
     assert 0 < error < 0.02
+
+
+@pytest.mark.parametrize("kernel", [2, 8, 16, 32])
+@pytest.mark.parametrize("channels", [1, 2, 4, 8, 12, 24, 32, 48])
+def test_products_in_half_precision_are_right_for_convolutions_of_any_width(channels, kernel):
+    """With matrix tiles (AMX) those of 2 to 31 channels a group are wrong by as much as they are large."""
+    torch.manual_seed(0)
+    conv = torch.nn.Conv1d(4 * channels, 4 * channels, kernel, groups=4)
+    model = torch.nn.Sequential(conv)
+    values = torch.randn(2, 4 * channels, 100)
+    with torch.inference_mode():
+        full = model(values)
+        loading.narrow_in_float32(model)
+        assert torch.equal(model(values), full)
+        with device.computing(CPU, "bfloat16"):
+            half = model(values.bfloat16()).float()
+    assert (half - full).norm() < 0.02 * full.norm()
 
 
 @pytest.mark.fault(
