@@ -1,6 +1,6 @@
 """Which face speaks, where drawn faces are as hard to read as filmed ones.
 
-    python benchmarks/filmed_speakers.py [--films 24] [--seed 2000]
+    python benchmarks/filmed_speakers.py [--films 24] [--seed 2000] [--chooser FOLDER]
 
 Each film is one utterance of two people at 320 x 240 and 30 pictures a second: faces of about 38 x 52 pixels,
 heads that move and turn while they speak and listen, listeners that nod, smile and open their mouths, lips
@@ -10,6 +10,7 @@ camera that sees both from elsewhere. Every face that is found is a speaker's or
 Printed is the area under the curve of the score (the chance that a speaker's is above a listener's) over all
 faces, the number of films in which the best face is not the speaker's, and the shares of speakers' faces, of
 listeners', and of speakers' under the sound of the film before, that pass a threshold (`faces.speaking`).
+--chooser: the folder that the rule `chooser` makes of the weights of `light_asd`, which is judged as well.
 Films of different seeds share nothing. The score of `lips_in_step` was made with those from 0 and from 1000
 on (20 each) before the eyes, and its border set on the first 20; those from 2000 on judge it.
 """
@@ -17,7 +18,6 @@ on (20 each) before the eyes, and its border set on the first 20; those from 200
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,8 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pipeline.core import media
 from pipeline.core.registries import detectors
-from pipeline.extraction.choosing import SCORES, choose
+from pipeline.core.registries.choices import CHOICES, LEARNED
+from pipeline.extraction.choosing import choose
 from pipeline.extraction.detection import Detector
+from pipeline.extraction.judging import Judge, judging
 from pipeline.extraction.looking import seen
 from pipeline.extraction.people import apart
 from pipeline.extraction.tracking import Track, Tracker
@@ -47,10 +49,12 @@ from pipeline.synth.mux import Muxer
 from pipeline.synth.script import write_dialogue
 from pipeline.synth.voice import RATE, make_voice, speak
 
+CPU = torch.device("cpu")
 FPS, WIDTH, HEIGHT = 30, 320, 240
 SCALE = 32.0  # px from the middle of a head to its chin: faces are about 38 x 52 px
 MOODS = ("neutral", "joy", "surprise", "sadness", "disgust")
 SETTINGS = FacesSettings(min_face=24)  # the faces are smaller than the default finds
+OFTEN = 30.0  # pictures a second that a network is shown; the others get as many as is the default
 
 
 @dataclass(frozen=True)
@@ -166,18 +170,18 @@ def film(seed: int, folder: Path) -> Scene:
     return Scene(path, frames / FPS, where[0], where[1])
 
 
-def followed(scene: Scene, detector: Detector) -> tuple[list[Track], np.ndarray]:
-    """The tracks that the stage `faces` makes of a film, and its sound."""
+def followed(scene: Scene, detector: Detector, judge: Judge) -> list[Track]:
+    """The tracks that the stage `faces` makes of a film for one judge."""
     row = {"utterance": "u", "media": str(scene.path), "start": 0.0, "end": scene.seconds, "crop": None}
     settings = detector.settings
-    watch = Watch(row, settings, Tracker(settings.overlap, settings.patience))
+    watch = Watch(row, settings, Tracker(settings.overlap, settings.patience), judge)
     for look, view, _ in seen([row], settings, detector.reduced, media.MOST):
         if view is not None:
             watch.look(view)
             if look.looked_for:
                 watch.detect(view, detector(view.small, view.scale))
     watch.finish()
-    return watch.tracker.tracks, media.hear(scene.path).samples
+    return watch.tracker.tracks
 
 
 def is_speaker(track: Track, scene: Scene) -> bool:
@@ -188,36 +192,43 @@ def is_speaker(track: Track, scene: Scene) -> bool:
     return bool(far[0] < far[1])
 
 
-def films(count: int, seed: int, folder: Path) -> Iterator[tuple[Scene, list[Track], np.ndarray]]:
-    """Films with their tracks of three detections or more, and their sounds."""
-    detector = detectors.detector(SETTINGS.detector).load(SETTINGS, torch.device("cpu"))
-    for number in range(seed, seed + count):
-        scene = film(number, folder)
-        tracks, sound = followed(scene, detector)
-        scene.path.unlink()
-        yield scene, [track for track in tracks if len(track.times) > 2], sound
-
-
 @dataclass
 class Judged:
-    """What one way to choose makes of the films."""
+    """One way to choose, and what it makes of the films."""
 
+    detector: Detector
+    judge: Judge
     scores: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
     foreign: list[float] = field(default_factory=list)  # of speakers, under the sound of another film
+    sides: list[np.ndarray] = field(default_factory=list)
     wrong: int = 0
 
-    def take(
-        self, name: str, scene: Scene, tracks: list[Track], sound: np.ndarray, former: np.ndarray | None
-    ) -> None:
-        """One more film."""
+    def take(self, scene: Scene, sound: np.ndarray, former: np.ndarray | None) -> None:
+        """One more film: its tracks of three detections or more."""
+        tracks = [track for track in followed(scene, self.detector, self.judge) if len(track.times) > 2]
+        self.sides += [face.box[2:] - face.box[:2] for track in tracks for face in track.faces]
         for track in tracks:
             speaker = is_speaker(track, scene)
-            self.scores[speaker].append(SCORES[name](track, sound, 0.0, scene.seconds))
+            self.scores[speaker].append(self.judge.score(track, sound, 0.0, scene.seconds))
             if speaker and former is not None:
-                self.foreign.append(SCORES[name](track, np.resize(former, len(sound)), 0.0, scene.seconds))
-        anyway = SETTINGS.model_copy(update={"speaking": -2.0, "choice": name})
-        chosen, _ = choose(apart(tracks), sound, 0.0, scene.seconds, anyway)
+                other = np.resize(former, len(sound))
+                self.foreign.append(self.judge.score(track, other, 0.0, scene.seconds))
+        anyway = SETTINGS.model_copy(update={"speaking": -2.0})
+        chosen, _ = choose(apart(tracks), sound, 0.0, scene.seconds, anyway, self.judge)
         self.wrong += chosen is None or not is_speaker(chosen.tracks[0], scene)
+
+
+def judges(chooser: Path | None) -> dict[str, Judged]:
+    """All ways to choose, the learned ones where their weights are named."""
+    found = {}
+    for name in CHOICES:
+        if name in LEARNED and chooser is None:
+            continue
+        rate = OFTEN if name in LEARNED else SETTINGS.motion_rate
+        settings = SETTINGS.model_copy(update={"choice": name, "motion_rate": rate})
+        detector = detectors.detector(settings.detector).load(settings, CPU)
+        found[name] = Judged(detector, judging(chooser, settings, CPU))
+    return found
 
 
 def area(speakers: list[float], listeners: list[float]) -> float:
@@ -231,20 +242,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--films", type=int, default=24)
     parser.add_argument("--seed", type=int, default=2000, help="of the first film")
+    parser.add_argument("--chooser", type=Path, help="folder of the weights of light_asd")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = {name: Judged() for name in SCORES}
-    sides: list[np.ndarray] = []
+    rows = judges(options.chooser)
     former: np.ndarray | None = None
     with tempfile.TemporaryDirectory() as folder:
-        for scene, tracks, sound in films(options.films, options.seed, Path(folder)):
-            for name, row in rows.items():
-                row.take(name, scene, tracks, sound, former)
-            sides += [face.box[2:] - face.box[:2] for track in tracks for face in track.faces]
+        for number in range(options.seed, options.seed + options.films):
+            scene = film(number, Path(folder))
+            sound = media.hear(scene.path).samples
+            for row in rows.values():
+                row.take(scene, sound, former)
+            scene.path.unlink()
             former = sound
     any_row = next(iter(rows.values()))
     count = {who: len(own) for who, own in any_row.scores.items()}
-    size = " x ".join(f"{side:.0f}" for side in np.median(sides, axis=0))
+    size = " x ".join(f"{side:.0f}" for side in np.median(any_row.sides, axis=0))
     print(f"{options.films} films: {count[True]} faces of speakers, {count[False]} of listeners, {size} px")
     print("| choice | area | another face | threshold | speakers | listeners | another sound |")
     print("|---|---|---|---|---|---|---|")

@@ -21,7 +21,7 @@ from pipeline.core.registries.encoders import BUILT_IN
 from pipeline.evaluation.results import Results
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import EncodersSettings
-from pipeline.settings.faces import FacesSettings
+from pipeline.settings.faces import ChooserSettings, FacesSettings
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.report import ReportSettings
 from pipeline.training import checkpoint
@@ -40,6 +40,7 @@ class Params(Settings):
     encoders: EncodersSettings = Field(EncodersSettings(), description="how the features were made")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoders")
     faces: FacesSettings = Field(FacesSettings(), description="how the faces were found")
+    chooser: ChooserSettings = Field(ChooserSettings(), description="the network that chose them, if one did")
     media: MediaSettings = Field(MediaSettings(), description="how media files were read")
     report: ReportSettings = Field(ReportSettings(), description="main metric of the card's table")
 
@@ -60,12 +61,21 @@ def encoder_facts(params: Params, folders: Sequence[Path]) -> dict[str, EncoderF
     return found
 
 
+def chooser_facts(params: Params, folder: Path | None) -> EncoderFacts:
+    """Which network chose the faces; its weights are public."""
+    if folder is None:
+        return EncoderFacts(source="none", files={})
+    seals.check_folder(folder, source_of(folder))
+    return EncoderFacts(source="public", weights=params.chooser.weights, files=folder_digests(folder))
+
+
 def run(
     params: Params,
     *,
     weights: Path,
     dataset: Path,
     encoders: list[Path],
+    chooser: Path | None = None,
     scores: Path,
     comparisons: Path,
     folder: Path,
@@ -99,6 +109,7 @@ def run(
         ),
         precision=params.precision,
         encoders=encoder_facts(params, encoders),
+        chooser=chooser_facts(params, chooser),
         notice=EMBEDDED_NOTICE if embedded else "",
     )
     table = artefacts.load_table(scores)
@@ -137,6 +148,6 @@ if __name__ == "__main__":
     stage.main(
         run,
         Params,
-        inputs=("weights", "dataset", "encoders*", "scores", "comparisons"),
+        inputs=("weights", "dataset", "encoders*", "chooser?", "scores", "comparisons"),
         outputs=("folder",),
     )

@@ -12,9 +12,9 @@ import polars as pl
 from pipeline.core import artefacts, media, stage
 from pipeline.core.device import prepare
 from pipeline.core.progress import Tally
-from pipeline.core.registries import detectors, encoders
+from pipeline.core.registries import choices, detectors, encoders
+from pipeline.extraction.casting import casting
 from pipeline.extraction.faces import CROPS, absent
-from pipeline.extraction.people import linking
 from pipeline.extraction.shard import check_generated, load_shard
 from pipeline.extraction.together import Rows, of_pieces
 from pipeline.reruns.partial import Piece, Pieces, in_pieces, run_digest
@@ -65,16 +65,25 @@ def _in_order(crops: dict[str, list[np.ndarray]], order: list[str], settings: Fa
     return array
 
 
-def run(params: Params, *, shard: Path, folder: Path, encoder: Path | None = None, cores: int = 1) -> None:
+def run(
+    params: Params,
+    *,
+    shard: Path,
+    folder: Path,
+    encoder: Path | None = None,
+    chooser: Path | None = None,
+    cores: int = 1,
+) -> None:
     """Find, choose and cut the faces of one shard; an interrupted shard goes on by pieces.
 
-    encoder: folder of the visual encoder, by which tracks are linked across cuts (faces.link); cores: of the
-    job; as many files are worked on side by side as have `threads` of them each.
+    encoder: folder of the visual encoder, by which tracks are linked across cuts (faces.link); chooser: of
+    the network that chooses the speaker (faces.choice); cores: of the job; as many files are worked on side
+    by side as have `threads` of them each.
     """
     device = prepare(params.device, params.threads)
     cv2.setNumThreads(params.threads)
     detector = detectors.detector(params.faces.detector).load(params.faces, device)
-    link = linking(encoder, params.faces, device)
+    cast = casting(params.faces, device, encoder, chooser)
     check_generated(shard)
     table = load_shard(shard, ["utterance", "media", "start", "end", "crop", "withheld"])
     used = table.filter(pl.col("withheld").is_null())
@@ -84,7 +93,7 @@ def run(params: Params, *, shard: Path, folder: Path, encoder: Path | None = Non
     workers = max(1, cores // params.threads)
 
     def found(todo: list[list[Rows]]) -> Iterator[Piece]:
-        for piece in of_pieces(todo, detector, params.media, workers, link):
+        for piece in of_pieces(todo, detector, params.media, workers, cast):
             crops = [pixels for file in piece for pixels in file.crops]
             utterances = [row for file in piece for row in file.utterances]
             boxes = [row for file in piece for row in file.boxes]
@@ -93,7 +102,11 @@ def run(params: Params, *, shard: Path, folder: Path, encoder: Path | None = Non
     inputs = [shard, *(Path(rows[0]["media"]) for rows in files)]
     settings = params.model_dump(mode="json")
     also = [detectors.DETECTORS[params.faces.detector]]
-    if link is not None and encoder is not None:
+    if cast.judge is not None:
+        also.append(choices.CHOICES[params.faces.choice])
+    if chooser is not None:
+        inputs.append(chooser)
+    if cast.link is not None and encoder is not None:
         inputs.append(encoder)
         also += encoders.modules("visual")
     pieces = Pieces(folder, run_digest("pipeline.faces", settings, inputs, device.type, also=also))
@@ -124,4 +137,4 @@ def run(params: Params, *, shard: Path, folder: Path, encoder: Path | None = Non
 
 
 if __name__ == "__main__":
-    stage.main(run, Params, inputs=("shard", "encoder?"), outputs=("folder",), cores=True)
+    stage.main(run, Params, inputs=("shard", "encoder?", "chooser?"), outputs=("folder",), cores=True)

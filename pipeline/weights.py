@@ -5,47 +5,47 @@ were placed by hand in `weights/{name}/{revision}/` (`--` for `/` in the name) a
 ones. Models of the transformers library and facenet's are saved as safetensors, whatever was published; where
 one of the published formats is pinned, no other is read. A kind of this project's own is copied as it is, and
 one that needs no weights is written. A recogniser (a Whisper in CTranslate2's form) is copied as it is, too.
-An encoder of voices comes from the hub, or from the wheel of its package, which may be what is placed.
+An encoder of voices comes from the hub, or from the wheel of its package, which may be what is placed; a
+network that chooses the face that speaks comes from its repository.
 """
 
 import logging
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
 from zipfile import BadZipFile, ZipFile
 
-import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import save_file
+from torch import Tensor
 from transformers import AutoConfig, AutoFeatureExtractor
 
 from pipeline.core import artefacts, seals, stage
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import OWN
 from pipeline.core.registries import encoders
+from pipeline.encoders.fetching import (
+    FACENET,
+    FACENET_FILE,
+    MODELS,
+    RECOGNISED,
+    RECOGNISER,
+    RESEMBLYZER,
+    RESEMBLYZER_FILE,
+    by_hand,
+    chooser_file,
+    fetch_chooser,
+    fetch_facenet,
+    fetch_hub,
+    fetch_recogniser,
+    fetch_wheel,
+)
 from pipeline.encoders.loading import from_folder, model_from_folder, tokenizer_from_folder, torch_state
 from pipeline.settings.base import Settings
 from pipeline.settings.encoders import WeightsSettings
 
 log = logging.getLogger("pipeline")
 
-PLACED = Path("weights")
-FACENET = "facenet-pytorch/vggface2"
-FACENET_FILE = "20180402-114759-vggface2.pt"
-FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download"
-SMALL = ("config.json", "preprocessor_config.json", "tokenizer*.json", "special_tokens_map.json")
-VOCABULARY = ("vocab.json", "vocab.txt", "merges.txt", "*.model")
-MODELS = ("model.safetensors", "pytorch_model.bin")
-RESEMBLYZER = "resemble-ai/Resemblyzer"
-RESEMBLYZER_FILE = "pretrained.pt"
-RECOGNISER = ("config.json", "model.bin", "tokenizer.json")
-RECOGNISED = (*RECOGNISER, "preprocessor_config.json", "vocabulary.*")  # all that is read of one
 FIRST = "v1"  # revision of what needs no weights; its code is that of this project
 PARAMETERS = (".safetensors", ".bin", ".index.json")  # ends of names of what may hold or list parameters
 
@@ -54,49 +54,7 @@ class Params(Settings):
     """Settings of the stage."""
 
     weights: WeightsSettings
-    kind: Literal["encoder", "recogniser", "speakers"] = "encoder"
-
-
-def by_hand(weights: WeightsSettings) -> Path:
-    """Where a person puts the files of these weights if this machine cannot fetch them."""
-    return PLACED / weights.name.replace("/", "--") / weights.revision
-
-
-def model_files(weights: WeightsSettings) -> tuple[str, ...]:
-    """The published files that may hold the parameters, by preference; the pinned ones, if any is pinned."""
-    return tuple(name for name in MODELS if name in weights.files) or MODELS
-
-
-def _unreachable(weights: WeightsSettings, files: str, source: str, error: Exception) -> PipelineError:
-    return PipelineError(
-        f"weights {weights.name} at {weights.revision}: {files} could not be downloaded from {source} "
-        f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Run this stage "
-        f"on a machine with internet, or fetch the file(s) there and place them in {by_hand(weights)}/."
-    )
-
-
-def _command(weights: WeightsSettings) -> str:
-    target = by_hand(weights)
-    return f"The command: hf download {weights.name} --revision {weights.revision} --local-dir {target}"
-
-
-def fetch_hub(weights: WeightsSettings) -> Path:
-    """A folder with the files of a hub model; raises PipelineError if they cannot be had."""
-    models = model_files(weights)
-    for model in models:
-        try:
-            patterns = [*SMALL, *VOCABULARY, model]
-            found = Path(snapshot_download(weights.name, revision=weights.revision, allow_patterns=patterns))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            names = f"config.json, the tokenizer or preprocessor files and {' or '.join(models)}"
-            unreachable = _unreachable(weights, names, "the Hugging Face hub", error)
-            raise PipelineError(f"{unreachable} {_command(weights)}") from error
-        if (found / model).is_file():
-            return found
-    raise PipelineError(
-        f"weights {weights.name} at {weights.revision}: the hub has no {' and no '.join(models)} there. "
-        "Check name, revision and pinned files in the config."
-    )
+    kind: Literal["encoder", "recogniser", "speakers", "chooser"] = "encoder"
 
 
 def check_digests(weights: WeightsSettings, folder: Path) -> None:
@@ -160,7 +118,7 @@ def convert_facenet(path: Path, target: Path) -> None:
     kept = {
         str(name): value.contiguous()
         for name, value in state.items()
-        if not str(name).startswith("logits.") and isinstance(value, torch.Tensor)
+        if not str(name).startswith("logits.") and isinstance(value, Tensor)
     }
     fitted(kept, path)
     save_file(kept, str(target / "model.safetensors"))
@@ -183,17 +141,6 @@ def write_built_in(weights: WeightsSettings, folder: Path) -> None:
         seals.seal_folder(target)
 
 
-def fetch_recogniser(weights: WeightsSettings) -> Path:
-    """A folder with the files of a recogniser on the hub; raises PipelineError if they cannot be had."""
-    try:
-        found = snapshot_download(weights.name, revision=weights.revision, allow_patterns=list(RECOGNISED))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        files = f"{', '.join(RECOGNISER)} and vocabulary.txt"
-        unreachable = _unreachable(weights, files, "the Hugging Face hub", error)
-        raise PipelineError(f"{unreachable} {_command(weights)}") from error
-    return Path(found)
-
-
 def copy_recogniser(weights: WeightsSettings, source: Path, target: Path) -> None:
     """Copy what a recogniser is read from; raises PipelineError if a file of it is not there."""
     for name in RECOGNISER:
@@ -205,29 +152,6 @@ def copy_recogniser(weights: WeightsSettings, source: Path, target: Path) -> Non
     for pattern in RECOGNISED:
         for path in source.glob(pattern):
             shutil.copyfile(path, target / path.name)
-
-
-def wheel_command(weights: WeightsSettings, target: Path) -> list[str]:
-    """The pip command that lays the wheel of Resemblyzer into a folder; nothing is installed."""
-    package = f"{RESEMBLYZER.rpartition('/')[2]}=={weights.revision.removeprefix('v')}"
-    return ["-m", "pip", "download", "--no-deps", "--dest", str(target), package]
-
-
-def fetch_wheel(weights: WeightsSettings, target: Path) -> None:
-    """Lay the wheel of Resemblyzer into `target`; raises PipelineError if it cannot be had."""
-    try:
-        if os.environ.get("HF_HUB_OFFLINE") == "1":
-            raise OSError("HF_HUB_OFFLINE=1")
-        command = [sys.executable, *wheel_command(weights, target)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
-    except OSError as error:
-        unreachable = _unreachable(weights, RESEMBLYZER_FILE, "its package on PyPI", error)
-        raise PipelineError(
-            f"{unreachable} The command, after which the wheel lies there: python "
-            f"{' '.join(wheel_command(weights, by_hand(weights)))}"
-        ) from error
 
 
 def unpacked(source: Path, spare: Path) -> Path:
@@ -264,6 +188,54 @@ def convert_speakers(weights: WeightsSettings, source: Path, target: Path, spare
         xvector.convert(pinned_alone(weights, source, spare), target)
 
 
+def convert_chooser(weights: WeightsSettings, source: Path, target: Path) -> None:
+    """Check and convert Light-ASD; raises PipelineError if it is none, or not the pinned one."""
+    # here, for no other weights need it
+    from pipeline.encoders import light_asd
+
+    check_digests(weights, source)
+    path = source / chooser_file(weights)
+    if not path.is_file():
+        raise PipelineError(f"{path}: missing. Place it there, or pin another file in chooser.weights.files.")
+    light_asd.convert(path, target)
+
+
+def fetched(params: Params, spare: Path) -> Path:
+    """A folder with the published files; raises PipelineError if they cannot be had."""
+    weights = params.weights
+    if params.kind == "recogniser":
+        return fetch_recogniser(weights)
+    if params.kind == "chooser":
+        fetch_chooser(weights, spare)
+    elif weights.name == RESEMBLYZER:
+        fetch_wheel(weights, spare)
+    elif weights.name == FACENET:
+        fetch_facenet(weights, spare)
+    else:
+        return fetch_hub(weights)
+    return spare
+
+
+def convert(params: Params, source: Path, target: Path, spare: Path) -> None:
+    """Check published files and save them as a folder; raises PipelineError for what is not as it must be."""
+    weights = params.weights
+    if params.kind == "speakers":
+        convert_speakers(weights, source, target, spare)
+        return
+    if params.kind == "chooser":
+        convert_chooser(weights, source, target)
+        return
+    check_digests(weights, source)
+    if params.kind == "recogniser":
+        copy_recogniser(weights, source, target)
+    elif weights.name == FACENET:
+        convert_facenet(source / FACENET_FILE, target)
+    elif is_own(source):
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        convert_hub(pinned_alone(weights, source, spare), target)
+
+
 def run(params: Params, *, folder: Path) -> None:
     """Fetch (or take what was placed by hand), check, convert."""
     weights = params.weights
@@ -278,35 +250,9 @@ def run(params: Params, *, folder: Path) -> None:
         if placed.is_dir():
             source = placed
             log.info("taking %s", source)
-        elif params.kind == "recogniser":
-            source = fetch_recogniser(weights)
-        elif weights.name == RESEMBLYZER:
-            source = Path(spare)
-            fetch_wheel(weights, source)
-        elif weights.name == FACENET:
-            source = Path(spare)
-            url = f"{FACENET_URL}/{weights.revision}/{FACENET_FILE}"
-            try:
-                if os.environ.get("HF_HUB_OFFLINE") == "1":
-                    raise URLError("HF_HUB_OFFLINE=1")
-                torch.hub.download_url_to_file(url, str(source / FACENET_FILE), progress=False)
-            except (URLError, OSError) as error:
-                raise _unreachable(weights, FACENET_FILE, url, error) from error
         else:
-            source = fetch_hub(weights)
-        if params.kind == "speakers":
-            convert_speakers(weights, source, target, Path(spare))
-            seals.seal_folder(target)
-            return
-        check_digests(weights, source)
-        if params.kind == "recogniser":
-            copy_recogniser(weights, source, target)
-        elif weights.name == FACENET:
-            convert_facenet(source / FACENET_FILE, target)
-        elif is_own(source):
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        else:
-            convert_hub(pinned_alone(weights, source, Path(spare)), target)
+            source = fetched(params, Path(spare))
+        convert(params, source, target, Path(spare))
         seals.seal_folder(target)
 
 

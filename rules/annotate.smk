@@ -3,7 +3,7 @@
 from pipeline.annotation.naming import folder_name
 from pipeline.core.disk import FILE, kind
 from pipeline.core.digests import file_digest
-from pipeline.core.registries import detectors, encoders
+from pipeline.core.registries import choices, detectors, encoders
 from pipeline.core.registries.speakers import SPEAKERS
 from pipeline.corpora.siblings import beside
 
@@ -40,6 +40,7 @@ rule export:
             if CORPUS.given
             else [f"{RUN}/encoders/{modality}" for modality in MODALITIES]
         ),
+        chooser=[] if CORPUS.given else CHOOSER,
         scores=f"{RUN}/results/scores.parquet",
         comparisons=f"{RUN}/results/comparisons.parquet",
     output:
@@ -64,14 +65,18 @@ rule export:
                 encoders=CFG.encoders,
                 precision=PRECISION,
                 faces=CFG.faces,
+                **(dict(chooser=CFG.chooser) if CHOOSER else {}),
                 media=CFG.media,
                 report=CFG.report,
             ),
         ),
+        chooser=lambda wildcards, input: [
+            part for folder in input.chooser for part in ("--chooser", folder)
+        ],
         folder=filled,
     shell:
         "python -m pipeline.export --params {params.cfg:q} --weights {input.weights:q}"
-        " --dataset {input.dataset:q} --encoders {input.encoders:q} --scores {input.scores:q}"
+        " --dataset {input.dataset:q} --encoders {input.encoders:q} {params.chooser:q} --scores {input.scores:q}"
         " --comparisons {input.comparisons:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 
@@ -124,11 +129,6 @@ def annotated_files():
     except PipelineError as error:
         stop(error)
     return [str(video), *map(str, told)]
-
-
-def placed(weights):
-    """Where a person puts the files of such weights (by_hand of pipeline.weights)."""
-    return Path("weights", weights.name.replace("/", "--"), weights.revision)
 
 
 def recognised_words(wildcards):
@@ -274,6 +274,7 @@ rule annotate:
             # the model says which of them it needs
             *(module for name in MODALITIES for module in encoders.modules(name)),
             *detectors.DETECTORS.values(),
+            *choices.CHOICES.values(),
             *SPEAKERS.values(),
             networks=lambda wildcards: [exported_network()],
             cfg=dict(

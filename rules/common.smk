@@ -11,6 +11,7 @@ from pipeline.corpora.listing import listing, located
 from pipeline.core import precision
 from pipeline.core.digests import facts_digest
 from pipeline.core.registries import protocols
+from pipeline.core.registries.choices import LEARNED
 from pipeline.core.registries.networks import GAUGED, NAMED, NETWORKS
 from pipeline.reruns.pins import group_of, pins
 
@@ -37,6 +38,8 @@ UNSURE = (
 WORD_SOURCES = CFG.protocol.words
 # of all utterances where they are read for training, else of those that some fold tests
 HEARD = "recognised" if SPOKEN == "recognised" else "heard"
+# the network that chooses the face that speaks, if one does
+CHOOSER = [f"{RUN}/chooser"] if CFG.faces.choice in LEARNED else []
 
 
 READINGS.open(Path(".snakemake", "core-kd", "code.json"))
@@ -50,6 +53,11 @@ wildcard_constraints:
     shard=r"\d+",
     part=r"\d+",
     held=r"\d+",
+
+
+def placed(weights):
+    """Where a person puts the files of such weights (by_hand of pipeline.encoders.fetching)."""
+    return Path("weights", weights.name.replace("/", "--"), weights.revision)
 
 
 def stamp(folder):

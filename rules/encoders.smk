@@ -34,9 +34,9 @@ if CFG.encoders.standins:
 else:
 
     def placed_files(wildcards):
-        """What a person placed in weights/ (by_hand of pipeline.weights) as one line; empty if nothing."""
+        """What a person placed in weights/ (by_hand of pipeline.encoders.fetching) as one line; empty if nothing."""
         weights = getattr(CFG.encoders, wildcards.modality).weights
-        folder = Path("weights", weights.name.replace("/", "--"), weights.revision)
+        folder = placed(weights)
         return listed(folder) if folder.is_dir() else ""
 
     rule weights:

@@ -1,6 +1,6 @@
 # From raw media to the features of each modality, a shard a job.
 
-from pipeline.core.registries import detectors, encoders
+from pipeline.core.registries import choices, detectors, encoders
 
 
 def loaders(modality):
@@ -57,13 +57,42 @@ WHO = (
     )
     else []
 )
-FACES_GROUP = "encoders" if WHO else "faces"
+FACES_GROUP = "encoders" if WHO or CHOOSER else "faces"
+
+
+if CHOOSER:
+
+    rule chooser:
+        output:
+            folder=directory(f"{RUN}/chooser"),
+        log:
+            f"{LOGS}/chooser.log",
+        benchmark:
+            f"{COSTS}/chooser.tsv"
+        localrule: True
+        conda:
+            "../envs/encoders.yaml"
+        params:
+            **made_by(
+                "pipeline.weights",
+                choices.CHOICES[CFG.faces.choice],
+                cfg=dict(weights=CFG.chooser.weights, kind="chooser"),
+            ),
+            files=lambda wildcards: (
+                listed(placed(CFG.chooser.weights))
+                if placed(CFG.chooser.weights).is_dir()
+                else ""
+            ),
+        shell:
+            "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
+            " > {log:q} 2>&1"
 
 
 rule faces:
     input:
         shard=f"{RUN}/shards/{{shard}}.parquet",
         encoder=WHO,
+        chooser=CHOOSER,
     output:
         folder=directory(f"{RUN}/faces/{{shard}}"),
     log:
@@ -81,14 +110,20 @@ rule faces:
         **made_by(
             "pipeline.faces",
             detectors.DETECTORS[CFG.faces.detector],
+            *(
+                [choices.CHOICES[CFG.faces.choice]]
+                if CFG.faces.choice in choices.CHOICES
+                else []
+            ),
             *(loaders("visual") if WHO else []),
             cfg=dict(faces=CFG.faces, media=CFG.media, **COMPUTE),
             group=FACES_GROUP,
         ),
         encoder=[part for folder in WHO for part in ("--encoder", folder)],
+        chooser=[part for folder in CHOOSER for part in ("--chooser", folder)],
     shell:
         "python -m pipeline.faces --params {params.cfg:q} --cores {threads} --shard {input.shard:q}"
-        " {params.encoder:q} --folder {output.folder:q} > {log:q} 2>&1"
+        " {params.encoder:q} {params.chooser:q} --folder {output.folder:q} > {log:q} 2>&1"
 
 
 rule text:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from models.batch import Batch
 from models.modalities import MODALITIES
 from models.network import Network
-from pipeline.annotation.facts import EXPORTED, MAKE, ModelFacts, read_facts
+from pipeline.annotation.facts import EXPORTED, MAKE, EncoderFacts, ModelFacts, read_facts
 from pipeline.core import artefacts
 from pipeline.core.digests import file_digest
 from pipeline.core.errors import PipelineError
@@ -54,17 +54,30 @@ class ExportedModel:
 
         Raises PipelineError if it has to be fetched first, or its files are not those of the export.
         """
-        facts, folder = self.facts.encoders[modality], self.folder / "encoders" / modality
+        facts = self.facts.encoders[modality]
         if facts.source == "none":
             raise PipelineError(
                 f"{self.folder}: this model was trained on {modality} features that were extracted "
                 "elsewhere, so it cannot read a video. Extract the same features and call its `predict`."
             )
+        return self._checked(facts, self.folder / "encoders" / modality, f"{modality} encoder", "encoder")
+
+    def chooser_folder(self) -> Path | None:
+        """The folder of the network that chooses the face that speaks, its files checked; None if none does.
+
+        Raises PipelineError as `encoder_folder`.
+        """
+        if self.facts.chooser.source == "none":
+            return None
+        return self._checked(self.facts.chooser, self.folder / "chooser", "chooser of faces", "chooser")
+
+    def _checked(self, facts: EncoderFacts, folder: Path, what: str, kind: str) -> Path:
         if not folder.is_dir():
-            params = f'{{"weights": {facts.weights.model_dump_json()}}}' if facts.weights else "{}"
+            weights = facts.weights.model_dump_json() if facts.weights else "{}"
+            params = f'{{"kind": "{kind}", "weights": {weights}}}'
             raise PipelineError(
-                f"{folder}: the public {modality} encoder of this model is not there. Fetch it once (where "
-                f"there is internet): python -m pipeline.weights --params '{params}' --folder {folder}"
+                f"{folder}: the public {what} of this model is not there. Fetch it once (where there is "
+                f"internet): python -m pipeline.weights --params '{params}' --folder {folder}"
             )
         for name, digest in facts.files.items():
             # what converts public weights may write its small files in another way tomorrow

@@ -62,6 +62,7 @@ class ModelFacts(Settings):
     extraction: ExtractionFacts
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoders")
     encoders: dict[str, EncoderFacts]
+    chooser: EncoderFacts = EncoderFacts(source="none", files={})  # of the face that speaks
     notice: str = Field(description="what must be said at every use; empty: nothing")
 
     @model_validator(mode="before")

@@ -22,8 +22,8 @@ from pipeline.core.device import computing
 from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
 from pipeline.extraction import faces
+from pipeline.extraction.casting import casting
 from pipeline.extraction.feature_table import FeatureTable, pooling
-from pipeline.extraction.people import linking
 from pipeline.extraction.sound import utterance_sound
 
 log = logging.getLogger("pipeline")
@@ -198,8 +198,9 @@ def _faces(
         return boxes
     # the utterances come in the order of their ends, none is left out
     budget = model.facts.extraction.media.megabytes
-    link = linking(model.encoder_folder("visual"), settings, device)
-    followed = faces.of_file(used, sound, detector, budget, link=link)
+    chooser = model.chooser_folder() if sound is not None else None
+    cast = casting(settings, device, model.encoder_folder("visual"), chooser)
+    followed = faces.of_file(used, sound, detector, budget, cast=cast)
     for found in progress(followed, "faces", total=len(used)):
         name, reason = found.facts["utterance"], found.facts["reason"]
         if reason is not None:

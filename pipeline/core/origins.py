@@ -14,6 +14,7 @@ MADE = (
     (r"encoders/(text|audio|visual)", "standins or weights"),
     (r"recogniser", "weights"),
     (r"speakers", "weights"),
+    (r"chooser", "weights"),
     (r"words/[^/]+\.parquet", "transcribe"),
     (r"(?P<stage>transcripts|recognised)/\d+\.parquet", "{stage}"),
     (r"heard/\d+\.parquet", "recognised"),

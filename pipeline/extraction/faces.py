@@ -11,13 +11,16 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
+import torch
 
 from pipeline.core import absence, media
 from pipeline.core.beside import prefetched
+from pipeline.core.registries.choices import LARGEST
+from pipeline.extraction.casting import Casting, casting
 from pipeline.extraction.choosing import choose
 from pipeline.extraction.detection import Detector, Face
 from pipeline.extraction.looking import Seen, View, in_parts, seen, unlooked
-from pipeline.extraction.people import Link, Person, apart
+from pipeline.extraction.people import Person, apart
 from pipeline.extraction.tracking import Track, Tracker
 from pipeline.extraction.watching import Watch
 from pipeline.settings.faces import FacesSettings
@@ -70,8 +73,8 @@ def _crop_row(name: str, time: float, face: Face, track: Track, corner: np.ndarr
     return place | {"probability": face.probability, "track": track.number}
 
 
-def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray, link: Link | None = None) -> Found:
-    """Choose the speaker among the people of an utterance; `link` says who is the same across cuts."""
+def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray, cast: Casting) -> Found:
+    """Choose the speaker among the people of an utterance."""
     watch.finish()
     row, settings = watch.row, watch.settings
     tracks = watch.tracker.tracks
@@ -82,9 +85,9 @@ def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray, link: L
         return Found(absent(row, absence.OUT_OF_RANGE), [], [], [])
     if not tracks:
         return Found(absent(row, absence.NO_FACE, **counts), [], [], [])
-    people = link(tracks) if link and watch.shots.cuts and len(tracks) > 1 else apart(tracks)
+    people = cast.link(tracks) if cast.link and watch.shots.cuts and len(tracks) > 1 else apart(tracks)
     counts["people"] = len(people)
-    chosen, score = choose(people, sound, row["start"], row["end"], settings)
+    chosen, score = choose(people, sound, row["start"], row["end"], settings, cast.judge)
     if chosen is None:
         return Found(absent(row, absence.NO_SPEAKING_FACE, score=score, **counts), [], [], [])
     kept, name = chosen.kept(settings.max_crops), row["utterance"]
@@ -96,7 +99,7 @@ def conclude(watch: Watch, sound: np.ndarray | None, corner: np.ndarray, link: L
 
 def sound_of(path: Path, settings: FacesSettings, reading: MediaSettings) -> np.ndarray | None:
     """The sound that a speaker is chosen by; None if the settings do not ask for it or the file has none."""
-    if settings.choice == "largest":
+    if settings.choice == LARGEST:
         return None
     try:
         return media.hear(path, track=reading.track, most=reading.megabytes).samples
@@ -113,11 +116,11 @@ class Following:
         rows: list[dict[str, Any]],
         sound: np.ndarray | None,
         settings: FacesSettings,
-        link: Link | None = None,
+        cast: Casting,
     ) -> None:
-        self.rows, self.sound, self.link = rows, sound, link
+        self.rows, self.sound, self.cast = rows, sound, cast
         self.watches = {
-            which: Watch(row, settings, Tracker(settings.overlap, settings.patience))
+            which: Watch(row, settings, Tracker(settings.overlap, settings.patience), cast.judge)
             for which, row in enumerate(rows)
         }
         self.corners = [np.zeros(2) for _ in rows]
@@ -135,12 +138,12 @@ class Following:
                     watch.detect(view, view.faces or [])
             if look.last:
                 watch = self.watches.pop(look.which)
-                yield conclude(watch, self.sound, self.corners[look.which], self.link)
+                yield conclude(watch, self.sound, self.corners[look.which], self.cast)
 
     def rest(self) -> Iterator[Found]:
         """The utterances that the file did not reach the end of."""
         for which in sorted(self.watches, key=lambda which: (self.rows[which]["end"], which)):
-            yield conclude(self.watches[which], self.sound, self.corners[which], self.link)
+            yield conclude(self.watches[which], self.sound, self.corners[which], self.cast)
 
 
 @runtime_checkable
@@ -180,15 +183,17 @@ def of_file(
     detector: Detector,
     most: float = media.MOST,
     desk: Desk | None = None,
-    link: Link | None = None,
+    cast: Casting | None = None,
 ) -> Iterator[Found]:
     """The faces of all utterances of one media file, in order of their ends.
 
     sound: as from `sound_of`; most: MB of a picture; desk: where faces are looked for, here if it is left
-    out; link: from `people.linking`. Raises media.MediaAbsence before the first if the file gives no picture.
+    out; cast: who is who and who speaks, by the settings alone if it is left out. Raises media.MediaAbsence
+    before the first if the file gives no picture.
     """
     desk = desk or OneByOne(detector)
-    following = Following(rows, sound, detector.settings, link)
+    cast = cast or casting(detector.settings, torch.device("cpu"))
+    following = Following(rows, sound, detector.settings, cast)
     parts = in_parts(seen(rows, detector.settings, detector.reduced, most), desk.detections)
     if desk.beside:
         parts = prefetched(parts, AHEAD)
@@ -225,7 +230,7 @@ def of_rows(
     detector: Detector,
     reading: MediaSettings,
     desk: Desk | None = None,
-    link: Link | None = None,
+    cast: Casting | None = None,
 ) -> FileFaces:
     """The faces of one media file; one that cannot be read is absences."""
     utterances: dict[str, dict] = {}
@@ -233,7 +238,7 @@ def of_rows(
     crops: list[np.ndarray] = []
     try:
         sound = sound_of(Path(rows[0]["media"]), detector.settings, reading)
-        for found in of_file(rows, sound, detector, reading.megabytes, desk, link):
+        for found in of_file(rows, sound, detector, reading.megabytes, desk, cast):
             utterances[found.facts["utterance"]] = found.facts
             boxes += found.rows
             crops += found.crops

@@ -5,12 +5,16 @@ another light) is seen beside the mouth, too, and is taken out. What is left has
 the voice, no more than a picture early or late.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 
 from pipeline.core import media
 from pipeline.encoders.alignment import NOSE
+from pipeline.extraction.judging import MouthJudge
 from pipeline.extraction.speaking import correlation, envelope
 from pipeline.extraction.tracking import Track
 
@@ -101,3 +105,16 @@ def lip_score(track: Track, sound: np.ndarray, start: float, end: float) -> floa
     looks = max(FREE * seconds - TAKEN, 1.0)
     distance = np.arctanh(np.clip(found, -0.95, 0.95)) - np.arctanh(BORDER)
     return float(np.clip(2 * distance * np.sqrt(looks), -2, 2))
+
+
+class LipJudge(MouthJudge):
+    """Asks whether lips are in step with the voice."""
+
+    def score(self, track: Track, sound: np.ndarray, start: float, end: float) -> float:
+        """As `lip_score`."""
+        return lip_score(track, sound, start, end)
+
+
+def load(folder: Path | None, device: torch.device) -> LipJudge:
+    """The judge; it needs no weights."""
+    return LipJudge()

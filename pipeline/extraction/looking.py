@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.core import media
+from pipeline.core.registries.choices import LARGEST
 from pipeline.extraction.cuts import palette
 from pipeline.extraction.detection import Face
 from pipeline.settings.faces import FacesSettings
@@ -74,7 +75,7 @@ class Seen(NamedTuple):
 
 def sample_times(start: float, end: float, settings: FacesSettings) -> Iterator[tuple[float, bool]]:
     """The times (s) at which an utterance is looked at, and whether faces are looked for there."""
-    every = 1 if settings.choice == "largest" else max(1, round(settings.motion_rate / settings.rate))
+    every = 1 if settings.choice == LARGEST else max(1, round(settings.motion_rate / settings.rate))
     step = 1 / (settings.rate * every)
     start = max(0.0, start)
     # a table may end an utterance at 1e300 s; the file ends before so many looks

@@ -4,10 +4,14 @@ A face has two kinds of evidence: how well the opening of its mouth follows the 
 how much the mouth moves at all. A listener's mouth can do one by chance, hardly both.
 """
 
+from pathlib import Path
+
 import numpy as np
+import torch
 
 from pipeline.core import media
 from pipeline.encoders.alignment import MOUTH, NOSE
+from pipeline.extraction.judging import MouthJudge
 from pipeline.extraction.tracking import Track
 
 # The borders between speakers and listeners, set on 10 drawn dialogues: speakers (56) had a median fit of
@@ -89,3 +93,16 @@ def speaking_score(track: Track, sound: np.ndarray, start: float, end: float) ->
     followed = 0.0 if fit is None else float(np.clip(3 * (fit - BORDER_FIT), -1, 1))
     moved = np.log2(max(motion(patches), 1e-6) / BORDER_MOTION)
     return followed + float(np.clip(moved, -1, 1))
+
+
+class MotionJudge(MouthJudge):
+    """Asks how much a mouth moves, and how well it follows the voice."""
+
+    def score(self, track: Track, sound: np.ndarray, start: float, end: float) -> float:
+        """As `speaking_score`."""
+        return speaking_score(track, sound, start, end)
+
+
+def load(folder: Path | None, device: torch.device) -> MotionJudge:
+    """The judge; it needs no weights."""
+    return MotionJudge()

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.beside import Stopped, check, side_by_side
+from pipeline.extraction.casting import Casting
 from pipeline.extraction.detection import Detector
 from pipeline.extraction.faces import FileFaces, OneByOne, of_rows
 from pipeline.extraction.looking import View
-from pipeline.extraction.people import Link
 from pipeline.settings.media import MediaSettings
 
 # Files whose pictures share a batch, and pictures of each of them: part of what a batch is, so no setting.
@@ -131,22 +131,22 @@ def of_pieces(
     detector: Detector,
     reading: MediaSettings,
     workers: int,
-    link: Link | None = None,
+    cast: Casting | None = None,
 ) -> Iterator[list[FileFaces]]:
     """The faces of media files, piece by piece in order; so many threads decode and follow faces.
 
-    link: from `people.linking`.
+    cast: from `casting.casting`; by the settings alone if it is left out.
     What a file gives does not depend on the number of threads, nor on the pieces before its own.
     """
     if detector.batches:
-        yield from _batched(pieces, detector, reading, workers, link)
+        yield from _batched(pieces, detector, reading, workers, cast)
         return
     files = [rows for piece in pieces for rows in piece]
     # more threads than files: those that are left decode ahead
     spare = len(files) < workers
 
     def whole(rows: Rows, stop: Event) -> FileFaces:
-        return of_rows(rows, detector, reading, Watched(detector, stop, spare), link)
+        return of_rows(rows, detector, reading, Watched(detector, stop, spare), cast)
 
     with closing(side_by_side(files, whole, workers)) as found:
         for piece in pieces:
@@ -154,10 +154,10 @@ def of_pieces(
 
 
 def _batched(
-    pieces: list[list[Rows]], detector: Detector, reading: MediaSettings, workers: int, link: Link | None
+    pieces: list[list[Rows]], detector: Detector, reading: MediaSettings, workers: int, cast: Casting | None
 ) -> Iterator[list[FileFaces]]:
     def run(rows: Rows) -> Run:
-        return lambda lane: of_rows(rows, detector, reading, lane, link)
+        return lambda lane: of_rows(rows, detector, reading, lane, cast)
 
     lanes = Lanes((rows for piece in pieces for rows in piece), run, workers)
     begun: deque[Lane] = deque()  # files of the next piece, which decode their first parts

@@ -22,8 +22,9 @@ class Crop:
 class Track:
     """One face over time.
 
-    `patches` holds faces_align.middle_patch of every picture looked at, `patch_times` (s) the middle of the
-    time for which it is shown. `crops` is thinned evenly, so that a long utterance needs no more memory.
+    `patches` holds what the judge of speakers sees of every picture looked at (uint8, grey), `patch_times`
+    (s) the middle of the time for which it is shown. `crops` is thinned evenly, so that a long utterance
+    needs no more memory.
     """
 
     number: int

@@ -1,13 +1,14 @@
-"""One utterance followed through the pictures of its file: tracks, crops and mouths, shot by shot."""
+"""One utterance followed through the pictures of its file: tracks, crops and patches, shot by shot."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pipeline.encoders.alignment import align, middle_patch
+from pipeline.encoders.alignment import align
 from pipeline.extraction.cuts import Shots
 from pipeline.extraction.detection import Face
+from pipeline.extraction.judging import Judge
 from pipeline.extraction.looking import View
 from pipeline.extraction.tracking import Crop, Track, Tracker
 from pipeline.settings.faces import FacesSettings
@@ -20,6 +21,7 @@ class Watch:
     row: dict[str, Any]
     settings: FacesSettings
     tracker: Tracker
+    judge: Judge | None  # None: no face's patches are asked for
     waiting: list[View] = field(default_factory=list)
     sampled: int = 0
     found: int = 0
@@ -31,7 +33,7 @@ class Watch:
         self.shots = Shots(self.settings.cut)
 
     def look(self, view: View) -> None:
-        """Keep a picture until the next detection tells where the mouths are in it; a cut ends all tracks."""
+        """Keep a picture until the next detection tells where the faces are in it; a cut ends all tracks."""
         if self.waiting and self.waiting[-1].time >= view.time:
             return
         if self.settings.cut < 1 and self.shots.begins(view.palette):
@@ -40,7 +42,7 @@ class Watch:
         self.waiting.append(view)
 
     def detect(self, view: View, faces: list[Face]) -> None:
-        """Continue the tracks, cut crops, and read the mouths in the pictures that wait.
+        """Continue the tracks, cut crops, and read the faces in the pictures that wait.
 
         A picture counts once, for a film slower than the looks shows it at several of them.
         """
@@ -57,7 +59,9 @@ class Watch:
         self.waiting = [self.waiting[-1]] if self.waiting else []
 
     def _read_patch(self, track: Track, view: View) -> None:
-        """Add the mouth of `track` in a picture between its last two detections."""
+        """Add what the judge sees of `track` in a picture between its last two detections."""
+        if self.judge is None:
+            return
         already = track.patch_times and view.middle <= track.patch_times[-1]
         begins = track.times[-2] if len(track.times) > 1 else track.times[-1]
         if already or view.time < begins:
@@ -65,12 +69,13 @@ class Watch:
         newer, older = track.faces[-1], track.faces[-2 if len(track.faces) > 1 else -1]
         gap = track.times[-1] - begins
         share = float(np.clip((view.time - begins) / gap, 0, 1)) if gap > 0 else 1.0
+        box = (1 - share) * older.box + share * newer.box
         landmarks = (1 - share) * older.landmarks + share * newer.landmarks
         track.patch_times.append(view.middle)
-        track.patches.append(middle_patch(view.small, landmarks * view.scale))
+        track.patches.append(self.judge.patch(view, Face(box, newer.probability, landmarks)))
 
     def finish(self) -> None:
-        """Read the mouths after the last detection of a shot, where they were last seen."""
+        """Read the faces after the last detection of a shot, where they were last seen."""
         for track in self.tracker.of_shot():
             if self.waiting and track.times[-1] >= self.waiting[0].time - 1 / self.settings.rate:
                 for waiting in self.waiting:

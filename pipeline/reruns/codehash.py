@@ -21,7 +21,7 @@ FOLLOWED = (ast.Import, ast.ImportFrom, ast.Call)
 # tables of names and the modules that they stand for
 REGISTRIES = tuple(
     f"pipeline.core.registries.{kind}"
-    for kind in ("corpora", "detectors", "encoders", "networks", "protocols", "speakers")
+    for kind in ("choices", "corpora", "detectors", "encoders", "networks", "protocols", "speakers")
 )
 READINGS = Readings()  # the Snakefile says where they are kept
 # what a reading depends on beside the file: this code, and the Python whose `ast` it is

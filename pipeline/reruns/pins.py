@@ -13,6 +13,7 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.choices import CHOICES, LEARNED
 from pipeline.core.registries.corpora import CORPORA
 from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
@@ -29,7 +30,10 @@ GROUPS = {
         *("pipeline.manifest", "pipeline.splits", "pipeline.given"),
         *(row.module for row in CORPORA.values()),
     ),
-    "faces": ("pipeline.faces", *DETECTORS.values()),
+    "faces": (
+        *("pipeline.faces", *DETECTORS.values()),
+        *(module for name, module in CHOICES.items() if name not in LEARNED),
+    ),
     "encoders": (
         *("pipeline.standins", "pipeline.weights", "pipeline.text", "pipeline.audio", "pipeline.visual"),
         "pipeline.label_names",
@@ -39,8 +43,8 @@ GROUPS = {
         "pipeline.word_sources",
         *ENCODERS.values(),
         *SPEAKERS.values(),
-        # the stage faces runs in it, too, where it asks the visual encoder who is who
-        *("pipeline.extraction.together", *DETECTORS.values()),
+        # the stage faces runs in it, too, where a network says who is who, or who speaks
+        *("pipeline.extraction.together", *DETECTORS.values(), *CHOICES.values()),
     ),
     "training": (
         *("pipeline.dataset", "pipeline.masks", "pipeline.conflicts", "pipeline.teacher"),
@@ -69,6 +73,7 @@ GROUPS = {
         *ENCODERS.values(),
         *SPEAKERS.values(),
         *DETECTORS.values(),
+        *CHOICES.values(),
         *NETWORKS.values(),
     ),
     "results": (

@@ -14,7 +14,7 @@ from pipeline.settings.compute import ComputeSettings
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.dataset import DatasetSettings
 from pipeline.settings.encoders import EncodersSettings
-from pipeline.settings.faces import FacesSettings
+from pipeline.settings.faces import ChooserSettings, FacesSettings
 from pipeline.settings.learnt import Learnt
 from pipeline.settings.media import MediaSettings
 from pipeline.settings.network import NetworkSettings
@@ -89,6 +89,9 @@ class Config(ComputeSettings, NamedSettings):
     standins: StandinsSettings = Field(StandinsSettings(), description="encoders of the generated corpus")
     encoders: EncodersSettings = Field(EncodersSettings(), description="how each encoder is run")
     faces: FacesSettings = Field(FacesSettings(), description="detection, choice and crops of faces")
+    chooser: ChooserSettings = Field(
+        ChooserSettings(), description="the network behind faces.choice: light_asd; read for nothing else"
+    )
     media: MediaSettings = Field(MediaSettings(), description="how media files are read")
     dataset: DatasetSettings = Field(DatasetSettings(), description="how features are normalised")
     network: NetworkSettings = Field(NetworkSettings(), description="the network of teacher and student")

@@ -2,16 +2,20 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipeline.core.registries.choices import CHOICES, LARGEST, LEARNED
 from pipeline.core.registries.detectors import DETECTORS
 from pipeline.settings.base import Settings
+from pipeline.settings.encoders import WeightsSettings
 
 # one of the registry's names, which a type checker cannot know
 if TYPE_CHECKING:
     DetectorName = str
+    ChoiceName = str
 else:
     DetectorName = Literal[tuple(DETECTORS)]
+    ChoiceName = Literal[(*CHOICES, LARGEST)]
 
 
 class FacesSettings(Settings):
@@ -41,9 +45,10 @@ class FacesSettings(Settings):
     same: float = Field(
         0.5, ge=-1, le=1, description="least cosine of the mean features of two tracks of one person"
     )
-    choice: Literal["mouth_motion", "lips_in_step", "largest"] = Field(
+    choice: ChoiceName = Field(
         "mouth_motion",
-        description="how the speaker's face is chosen among those in view; lips_in_step is for filmed faces",
+        description="how the speaker's face is chosen among those in view; lips_in_step is for filmed faces, "
+        "light_asd a network for them, whose weights are `chooser`",
     )
     motion_rate: float = Field(
         15.0, gt=0, le=60, description="mouth pictures a second, at most the video's own rate"
@@ -56,3 +61,27 @@ class FacesSettings(Settings):
     )
     crop_size: int = Field(160, ge=32, le=512, description="side of a crop (px)")
     max_crops: int = Field(12, ge=1, le=1000, description="most crops kept of one utterance, evenly spaced")
+
+    @model_validator(mode="after")
+    def _often_enough(self) -> "FacesSettings":
+        least = LEARNED.get(self.choice, 0)
+        if self.motion_rate < least:
+            raise ValueError(
+                f"choice {self.choice} sees {least:g} pictures a second; set motion_rate to {least:g} or more"
+            )
+        return self
+
+
+class ChooserSettings(Settings):
+    """The network that chooses the face that speaks, where `faces.choice` is one."""
+
+    weights: WeightsSettings = Field(
+        WeightsSettings(
+            name="Junhua-Liao/Light-ASD",
+            revision="ed38c232de5efe0261dbd68627c0ade7cdfe14eb",
+            files={
+                "finetuning_TalkSet.model": "efc375833887eefa9d209dc92810e18519b04c3c73ea35a549f2a7f40b7d94d5"
+            },
+        ),
+        description="Light-ASD's repository or a fork; of its folder `weight` the pinned file is read",
+    )

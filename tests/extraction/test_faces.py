@@ -157,13 +157,17 @@ def test_the_mouth_that_follows_the_voice_is_chosen(seed):
     chewing = track(generator, times, generator.permutation(loud), 1)
     speaker = track(generator, times, loud, 2)
     settings = FacesSettings()
-    chosen, score = choosing.choose(apart([listener, chewing, speaker]), sound, 0.0, 3.0, settings)
+    chosen, score = choosing.choose(
+        apart([listener, chewing, speaker]), sound, 0.0, 3.0, settings, speaking.MotionJudge()
+    )
     assert chosen == Person((speaker,))
     assert score > 0.5
-    nobody, score = choosing.choose(apart([listener]), sound, 0.0, 3.0, settings)
+    nobody, score = choosing.choose(apart([listener]), sound, 0.0, 3.0, settings, speaking.MotionJudge())
     assert nobody is None
     assert score < settings.speaking
-    anyway, _ = choosing.choose(apart([listener]), sound, 0.0, 3.0, FacesSettings(speaking=-2))
+    anyway, _ = choosing.choose(
+        apart([listener]), sound, 0.0, 3.0, FacesSettings(speaking=-2), speaking.MotionJudge()
+    )
     assert anyway == Person((listener,))
 
 
@@ -174,9 +178,8 @@ def test_without_sound_the_largest_face_is_chosen_without_a_score():
     large.faces = [face(100, side=90)] * len(large.faces)
     people, answer = apart([small, large]), (Person((large,)), None)
     for silence in (None, np.zeros_like(sound)):
-        assert choosing.choose(people, silence, 0.0, 2.0, FacesSettings()) == answer
-    largest = FacesSettings(choice="largest")
-    assert choosing.choose(people, sound, 0.0, 2.0, largest) == answer
+        assert choosing.choose(people, silence, 0.0, 2.0, FacesSettings(), speaking.MotionJudge()) == answer
+    assert choosing.choose(people, sound, 0.0, 2.0, FacesSettings(), None) == answer
 
 
 def test_one_glimpse_has_no_evidence_and_does_no_harm():

@@ -56,7 +56,9 @@ def test_who_speaks_is_told_from_who_moves_a_mouth(seed):
     assert scores[0] > max(0.5, *scores[1:])
     assert lips.lip_score(speaker, voice(seed + 80)[0], 0.0, SECONDS) < scores[0]
     options = FacesSettings(choice="lips_in_step")
-    chosen, score = choosing.choose(apart([smiler, chewer, speaker]), sound, 0.0, SECONDS, options)
+    chosen, score = choosing.choose(
+        apart([smiler, chewer, speaker]), sound, 0.0, SECONDS, options, lips.LipJudge()
+    )
     assert chosen == Person((speaker,)) and score == scores[0]
 
 

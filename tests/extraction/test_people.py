@@ -17,8 +17,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
 from pipeline.encoders.alignment import CANONICAL
 from pipeline.extraction import choosing, faces, people
+from pipeline.extraction.casting import Casting
 from pipeline.extraction.cuts import Shots, change, palette
 from pipeline.extraction.detection import Detector, Face
+from pipeline.extraction.judging import MouthJudge
 from pipeline.extraction.people import at_one_time, linked
 from pipeline.extraction.tracking import Crop, Track
 from pipeline.settings.faces import FacesSettings
@@ -84,7 +86,7 @@ def colour_of(crops: np.ndarray) -> np.ndarray:
 def followed(path: Path, seconds: float, link: people.Link | None, **settings) -> faces.Found:
     row = {"utterance": "u", "media": str(path), "start": 0.0, "end": seconds, "crop": None}
     detector = SeesColours(FacesSettings(choice="largest", rate=5, **settings))
-    (found,) = faces.of_file([row], None, detector, link=link)
+    (found,) = faces.of_file([row], None, detector, cast=Casting(link=link))
     return found
 
 
@@ -226,15 +228,14 @@ def test_what_joins_nobody_leaves_every_track_alone():
     assert partition(linked(made, lambda crops: next(rest)[None], 0.1), made) == [[0], [1], [2]]
 
 
-def test_the_score_of_a_person_is_the_mean_of_the_tracks_by_their_pictures(monkeypatch):
+def test_the_score_of_a_person_is_the_mean_of_the_tracks_by_their_pictures():
     scores = {0: 1.0, 1: -0.5}
-    monkeypatch.setitem(choosing.SCORES, "mouth_motion", lambda track, *_: scores[track.number])
+    judge = MouthJudge()
+    judge.score = lambda track, *_: scores[track.number]
     long, short = (Track(n, patches=[np.zeros((34, 28), np.uint8)] * (30 - 20 * n)) for n in range(2))
     sound = np.zeros(16, np.float32)
-    assert choosing.person_score(people.Person((long,)), sound, 0, 1, "mouth_motion") == 1.0
-    assert choosing.person_score(people.Person((long, short)), sound, 0, 1, "mouth_motion") == pytest.approx(
-        0.625
-    )
+    assert choosing.person_score(people.Person((long,)), sound, 0, 1, judge) == 1.0
+    assert choosing.person_score(people.Person((long, short)), sound, 0, 1, judge) == pytest.approx(0.625)
 
 
 def folder_of(tmp_path: Path, kind: str) -> Path:
