@@ -85,8 +85,8 @@ def load(folder: Path | None, device: torch.device) -> LearnedJudge:
     """
     if folder is None or not (folder / "model.safetensors").is_file():
         raise PipelineError(
-            f"{folder or 'faces.choice light_asd'}: no model.safetensors, so no network chooses a face. Let the "
-            "stage weights write this folder: snakemake runs it by itself (rule chooser)."
+            f"{folder or 'faces.choice light_asd'}: no model.safetensors, so no network chooses a face. Let "
+            "the stage weights write this folder: snakemake runs it by itself (rule chooser)."
         )
     seals.check_folder(folder, source_of(folder))
     return LearnedJudge(load_network(folder, device))

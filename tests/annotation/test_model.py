@@ -168,6 +168,23 @@ def test_a_public_encoder_that_is_not_there_is_named_with_the_command_that_fetch
 
 
 @pytest.mark.fault(
+    "weights",
+    "an exported model without the network that chose its faces",
+    "annotate stops with the command that fetches it",
+)
+def test_a_model_whose_faces_a_network_chose_brings_its_pin_along(copy):
+    assert load(copy).chooser_folder() is None
+    weights = {"name": "Junhua-Liao/Light-ASD", "revision": "0" * 40, "files": {}}
+    change(copy, chooser={"source": "public", "weights": weights, "files": {"model.safetensors": "0" * 64}})
+    with pytest.raises(PipelineError, match=r'pipeline\.weights --params .*"kind": "chooser".*Light-ASD'):
+        load(copy).chooser_folder()
+    (copy / "chooser").mkdir()
+    (copy / "chooser" / "model.safetensors").write_bytes(b"another")
+    with pytest.raises(PipelineError, match="not the file that this model was exported with"):
+        load(copy).chooser_folder()
+
+
+@pytest.mark.fault(
     "weights", "a model of given features is to annotate a video", "annotate stops, and says why"
 )
 def test_a_model_of_given_features_reads_no_video(copy):

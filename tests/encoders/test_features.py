@@ -29,7 +29,7 @@ from pipeline import audio, text, visual, weights
 from pipeline.core import absence, artefacts, device
 from pipeline.core.errors import PipelineError
 from pipeline.core.registries import encoders
-from pipeline.encoders import loading
+from pipeline.encoders import fetching, loading
 from pipeline.encoders.audio import windows
 from pipeline.encoders.loading import by_length
 from pipeline.extraction.faces import CROPS
@@ -417,15 +417,15 @@ def test_the_pinned_format_is_fetched(tmp_path, monkeypatch, text_folder, files,
     asked = []
 
     def download(name, revision, allow_patterns):
-        asked.append(next(model for model in weights.MODELS if model in allow_patterns))
+        asked.append(next(model for model in fetching.MODELS if model in allow_patterns))
         return str(hub)
 
-    monkeypatch.setattr(weights, "snapshot_download", download)
-    assert weights.fetch_hub(pinned(pins if files else {}).weights) == hub
+    monkeypatch.setattr(fetching, "snapshot_download", download)
+    assert fetching.fetch_hub(pinned(pins if files else {}).weights) == hub
     assert asked == wanted
     (hub / "pytorch_model.bin").unlink()
     with pytest.raises(PipelineError, match=r"no pytorch_model\.bin there"):
-        weights.fetch_hub(pinned(pins if files else {}).weights)
+        fetching.fetch_hub(pinned(pins if files else {}).weights)
 
 
 def test_weights_without_a_pin_are_told_so(tmp_path, caplog):
@@ -443,7 +443,7 @@ def test_weights_that_cannot_be_fetched_say_where_to_place_them(tmp_path, monkey
     def offline(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr(weights, "snapshot_download", offline)
+    monkeypatch.setattr(fetching, "snapshot_download", offline)
     with pytest.raises(PipelineError, match=r"model\.safetensors.*weights/some--model/0000"):
         weights.run(pinned({}), folder=tmp_path / "encoder")
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pipeline import weights
+from pipeline import corpus, faces, manifest, weights
+from pipeline.core import artefacts
 from pipeline.core.errors import PipelineError
 from pipeline.encoders import fetching, light_asd
 from pipeline.extraction import learned
@@ -17,8 +18,10 @@ from pipeline.extraction.casting import casting
 from pipeline.extraction.detection import Face
 from pipeline.extraction.looking import View
 from pipeline.extraction.tracking import Track
+from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.encoders import WeightsSettings
 from pipeline.settings.faces import FacesSettings
+from pipeline.settings.process import ProcessSettings
 
 CPU = torch.device("cpu")
 PUBLISHED = WeightsSettings(name="Junhua-Liao/Light-ASD", revision="0" * 40, files={})
@@ -137,16 +140,16 @@ def placed(state: object) -> None:
 def scene(seed: int, pictures: int) -> tuple[np.ndarray, np.ndarray]:
     """Faces and sound."""
     generator = np.random.default_rng(seed)
-    faces = generator.integers(0, 256, (pictures, 112, 112)).astype(np.uint8)
-    return faces, (0.1 * generator.standard_normal(pictures * 640)).astype(np.float32)
+    seen = generator.integers(0, 256, (pictures, 112, 112)).astype(np.uint8)
+    return seen, (0.1 * generator.standard_normal(pictures * 640)).astype(np.float32)
 
 
 def test_it_computes_what_the_published_layout_says(chooser):
-    faces, sound = scene(0, 9)
+    seen, sound = scene(0, 9)
     network = light_asd.load(chooser, CPU)
-    expected = plainly(published(), faces, plain_cepstra(sound, 36))
+    expected = plainly(published(), seen, plain_cepstra(sound, 36))
     assert np.ptp(expected) > 0.01
-    assert network.log_odds(faces, sound) == pytest.approx(expected, abs=1e-4)
+    assert network.log_odds(seen, sound) == pytest.approx(expected, abs=1e-4)
 
 
 @settings(max_examples=10, deadline=None)
@@ -161,15 +164,15 @@ def test_cepstra_are_those_of_the_definitions(seed, pictures, samples):
 
 
 def test_a_long_film_is_seen_in_parts_that_follow_each_other(chooser):
-    faces, sound = scene(1, 12)
+    seen, sound = scene(1, 12)
     network = light_asd.load(chooser, CPU)
     longest = light_asd.LONGEST
     try:
         light_asd.LONGEST = 6 / light_asd.RATE
-        parts = network.log_odds(faces, sound)
+        parts = network.log_odds(seen, sound)
     finally:
         light_asd.LONGEST = longest
-    first = network.log_odds(faces[:6], sound)
+    first = network.log_odds(seen[:6], sound)
     assert parts[:6] == pytest.approx(first, abs=1e-5)
     assert parts.shape == (12,)
 
@@ -303,3 +306,33 @@ def test_a_choice_without_its_weights_is_refused(tmp_path, chooser):
 def test_too_few_pictures_for_a_network_are_refused():
     with pytest.raises(ValueError, match="set motion_rate to 25 or more"):
         FacesSettings(choice="light_asd", motion_rate=15)
+
+
+@pytest.mark.slow
+def test_the_stage_faces_asks_the_network(tmp_path, chooser):
+    """Two people in every picture: each score is the network's, whatever the number of workers."""
+    process = ProcessSettings(dialogues=4, utterances=4, two_shot=1.0, off_screen=0.0)
+    corpus.run(corpus.Params(process=process, seed=3, parts=4), folder=tmp_path / "part")
+    made = {"manifest": tmp_path / "m.parquet", "facts": tmp_path / "f.json"}
+    shard = tmp_path / "0.parquet"
+    manifest.run(
+        manifest.Params(corpus=CorpusSettings(shards=1)), parts=[tmp_path / "part"], **made, shards=[shard]
+    )
+    found = {}
+    for name, cores, choice in (
+        ("one", 1, "light_asd"),
+        ("two", 2, "light_asd"),
+        ("other", 1, "lips_in_step"),
+    ):
+        params = faces.Params(
+            device="cpu", faces=FacesSettings(choice=choice, motion_rate=25, speaking=-2, cut=1)
+        )
+        own = chooser if choice == "light_asd" else None
+        faces.run(params, shard=shard, folder=tmp_path / name, chooser=own, cores=cores)
+        found[name] = artefacts.load_table(tmp_path / name / "utterances.parquet")
+    assert found["one"].equals(found["two"])
+    one, other = (found[name]["score"].to_numpy() for name in ("one", "other"))
+    assert (np.abs(one) <= 2).all()
+    assert not np.allclose(one, other)
+    for name in ("crops.safetensors", "crops.parquet"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

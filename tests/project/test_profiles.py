@@ -8,7 +8,7 @@ import yaml
 from snakemake_executor_plugin_slurm import ExecutorSettings
 from workflow import ROOT, copy_project, dry_run
 
-FETCHING = {"weights", "recogniser", "speakers"}
+FETCHING = {"weights", "recogniser", "speakers", "chooser"}
 HEAD_NODE = {"corpus", *FETCHING}
 
 

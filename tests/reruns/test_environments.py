@@ -4,9 +4,10 @@ import re
 
 import pytest
 import yaml
-from workflow import ROOT
+from workflow import ROOT, copy_project, dry_run, write_overlay
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.registries.choices import CHOICES
 from pipeline.core.registries.detectors import DETECTORS
 from pipeline.core.registries.encoders import ENCODERS
 from pipeline.core.registries.networks import NETWORKS
@@ -125,11 +126,12 @@ def test_a_stage_without_a_group_is_an_error():
 
 def test_every_stage_stands_in_one_group():
     grouped = [module for modules in environments.GROUPS.values() for module in modules]
-    # encoders, speakers, detectors, networks and protocols are loaded by several groups, and are no stages
+    # what the registries name is loaded by several groups, and is no stage
     loaded = {
         *ENCODERS.values(),
         *SPEAKERS.values(),
         *DETECTORS.values(),
+        *CHOICES.values(),
         *NETWORKS.values(),
         *PROTOCOLS.values(),
     }
@@ -138,3 +140,13 @@ def test_every_stage_stands_in_one_group():
     for path in (codehash.ROOT / "pipeline").glob("*.py"):
         if "stage.main(" in path.read_text() and path.stem != "stage":
             assert f"pipeline.{path.stem}" in grouped
+
+
+def test_the_weights_of_a_learned_choice_are_fetched_first(tmp_path):
+    folder = copy_project(tmp_path)
+    assert "rule chooser" not in dry_run(folder, "--until", "faces")
+    faces = {"choice": "light_asd", "motion_rate": 25}
+    write_overlay(folder, {"faces": faces})
+    said = dry_run(folder, "--configfile", "small.json", "--until", "faces")
+    assert "rule chooser" in said
+    assert "--chooser runs/embedded/chooser" in said

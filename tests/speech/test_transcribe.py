@@ -9,6 +9,7 @@ from spoken import CLEAR, RATE, TINY, chords, place_recogniser, speech, word_err
 
 from pipeline import transcribe, weights
 from pipeline.core.errors import PipelineError
+from pipeline.encoders import fetching
 from pipeline.settings.recognition import DecodingSettings
 from pipeline.speech import recognition
 from pipeline.speech.sentences import WORDS
@@ -168,7 +169,7 @@ def test_without_network_the_message_says_what_to_place_where(tmp_path, monkeypa
     def offline(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(weights, "snapshot_download", offline)
+    monkeypatch.setattr(fetching, "snapshot_download", offline)
     with pytest.raises(PipelineError) as caught:
         weights.run(weights.Params(weights=TINY, kind="recogniser"), folder=tmp_path / "recogniser")
     said = str(caught.value)
