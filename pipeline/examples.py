@@ -18,7 +18,7 @@ from pipeline.degradation.drawing import generator
 from pipeline.extraction.crops import Crops
 from pipeline.extraction.degraded import asked, heard_words, tested
 from pipeline.extraction.degraded_sound import Listener, Row, changed, crowd, spoken_rows
-from pipeline.extraction.shard import load_shard, load_words
+from pipeline.extraction.shard import load_shard, load_words, too_unsure
 from pipeline.extraction.sound import utterance_sound
 from pipeline.reporting.embedded_media import jpeg, opus
 from pipeline.settings.base import Settings
@@ -55,7 +55,8 @@ def run(
 
     The utterances are the first `unreliable.examples` test utterances. shard, spoken, words and faces: of all
     shards, in one order; `words` only where `heard` is asked for, `faces` only where pictures are degraded. A
-    modality that an utterance lacks, or that a condition takes away, is left out.
+    modality that an utterance lacks, or that a condition takes away, is left out, as are heard words that
+    are too unsure to be read.
     """
     found: dict[str, dict[str, dict[str, str]]] = {}
     for number, path in enumerate(shard):
@@ -129,7 +130,9 @@ def _words(
         yield name, CLEAN, texts[name]
         for condition, (kind, level) in conditions.items():
             if kind == HEARD:
-                told, _ = known[str(condition), name]
+                told, confidence = known[str(condition), name]
+                # no network reads it, so nobody is shown it
+                told = "" if too_unsure(confidence, params.unsure) else told
             else:
                 rng = generator(params.unreliable.seed, name, kind)
                 told = words.misheard(texts[name], level, rng, confusions)
