@@ -16,7 +16,7 @@ from pipeline.degradation import words as degradation
 from pipeline.degradation.drawing import generator
 from pipeline.extraction import gauges
 from pipeline.extraction.degraded import DegradedTable, asked, heard_words, one_by_one, tested
-from pipeline.extraction.shard import load_confidence, load_words, too_unsure
+from pipeline.extraction.shard import load_confidence, load_words
 from pipeline.reruns.partial import Pieces, run_digest
 from pipeline.settings.compute import EncodingSettings
 from pipeline.settings.encoders import TextSettings
@@ -85,7 +85,7 @@ def run(
             table.realised[condition][name] = count / number
             if not text.strip():
                 table.absent(name, absence.NO_TEXT)
-            elif too_unsure(confidence, params.unsure):
+            elif params.unsure is not None and confidence is not None and confidence < params.unsure:
                 table.absent(name, absence.ASR_UNSURE)
             else:
                 left[name] = text

@@ -18,7 +18,7 @@ from pipeline.degradation.drawing import generator
 from pipeline.extraction.crops import Crops
 from pipeline.extraction.degraded import asked, heard_words, tested
 from pipeline.extraction.degraded_sound import Listener, Row, changed, crowd, spoken_rows
-from pipeline.extraction.shard import load_shard, load_words, too_unsure
+from pipeline.extraction.shard import load_shard, load_words
 from pipeline.extraction.sound import utterance_sound
 from pipeline.reporting.embedded_media import jpeg, opus
 from pipeline.settings.base import Settings
@@ -131,8 +131,8 @@ def _words(
         for condition, (kind, level) in conditions.items():
             if kind == HEARD:
                 told, confidence = known[str(condition), name]
-                # no network reads it, so nobody is shown it
-                told = "" if too_unsure(confidence, params.unsure) else told
+                if params.unsure is not None and confidence is not None and confidence < params.unsure:
+                    continue  # no network reads it
             else:
                 rng = generator(params.unreliable.seed, name, kind)
                 told = words.misheard(texts[name], level, rng, confusions)

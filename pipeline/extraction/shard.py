@@ -60,16 +60,11 @@ def load_words(path: Path, unsure: float | None) -> tuple[list[str], dict[str, s
     for name, text, *confidence in table.iter_rows():
         if text is None or not text.strip():
             reasons[name] = absence.NO_TEXT
-        elif too_unsure(confidence[0] if confidence else None, unsure):
+        elif unsure is not None and confidence[0] is not None and confidence[0] < unsure:
             reasons[name] = absence.ASR_UNSURE
         else:
             texts[name] = text
     return table["utterance"].to_list(), texts, reasons
-
-
-def too_unsure(confidence: float | None, unsure: float | None) -> bool:
-    """Whether words of this confidence (None: no recogniser's) are an absence; unsure: as of `load_words`."""
-    return unsure is not None and confidence is not None and confidence < unsure
 
 
 def load_confidence(path: Path, unsure: float | None) -> dict[str, float]:
