@@ -118,7 +118,14 @@ def encoders(folder: Path, texts: list[str]) -> dict[str, Path]:
     RobertaModel(text, add_pooling_layer=False).save_pretrained(made["text"])
     Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(made["audio"])
     Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(made["audio"])
-    visual = InceptionResnetV1(pretrained=None, classify=False)
-    save_file(visual.state_dict(), str(made["visual"] / "model.safetensors"))
-    artefacts.save_json(made["visual"] / "config.json", {"model_type": "inception_resnet_v1"}, seal=False)
+    face_encoder(made["visual"])
     return made
+
+
+def face_encoder(folder: Path) -> Path:
+    """InceptionResnetV1 with random weights in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    visual = InceptionResnetV1(pretrained=None, classify=False)
+    save_file(visual.state_dict(), str(folder / "model.safetensors"))
+    artefacts.save_json(folder / "config.json", {"model_type": "inception_resnet_v1"}, seal=False)
+    return folder

@@ -55,7 +55,8 @@ def run(
 
     The utterances are the first `unreliable.examples` test utterances. shard, spoken, words and faces: of all
     shards, in one order; `words` only where `heard` is asked for, `faces` only where pictures are degraded. A
-    modality that an utterance lacks, or that a condition takes away, is left out.
+    modality that an utterance lacks, or that a condition takes away, is left out, as are heard words that
+    are too unsure to be read.
     """
     found: dict[str, dict[str, dict[str, str]]] = {}
     for number, path in enumerate(shard):
@@ -129,7 +130,9 @@ def _words(
         yield name, CLEAN, texts[name]
         for condition, (kind, level) in conditions.items():
             if kind == HEARD:
-                told, _ = known[str(condition), name]
+                told, confidence = known[str(condition), name]
+                if params.unsure is not None and confidence is not None and confidence < params.unsure:
+                    continue  # no network reads it
             else:
                 rng = generator(params.unreliable.seed, name, kind)
                 told = words.misheard(texts[name], level, rng, confusions)

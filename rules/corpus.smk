@@ -1,5 +1,7 @@
 # Raw dialogue video, its manifest, its folds, and the encoders.
 
+from pipeline.core.registries.speakers import SPEAKERS
+
 # what the config says of corpora that this run does not read
 OTHER_CORPORA = [f"corpus.{section}" for section in CFG.corpus.unread]
 PARTS = range(CFG.embedded.parts) if CORPUS.generated else []
@@ -77,8 +79,9 @@ def raw_listing(wildcards):
     return "" if CORPUS.generated or CORPUS.given else listed(raw_folder())
 
 
-# the tables of what is recognised in media without a transcript
+# the tables of what is recognised in media without a transcript, and of who says it
 TRANSCRIPTS = SHARDS if CFG.corpus.transcribed else []
+SENTENCES = "voices" if CFG.corpus.told_apart else "transcripts"
 
 if CFG.corpus.transcribed:
 
@@ -135,13 +138,53 @@ if CFG.corpus.transcribed:
             " --recogniser {input.recogniser:q} --told {output.told:q} > {log:q} 2>&1"
 
 
+if CFG.corpus.told_apart:
+
+    rule voices:
+        input:
+            told=f"{RUN}/transcripts/{{group}}.parquet",
+            encoder=f"{RUN}/speakers",
+        output:
+            voices=f"{RUN}/voices/{{group}}.parquet",
+        log:
+            f"{LOGS}/voices/{{group}}.log",
+        benchmark:
+            f"{COSTS}/voices/{{group}}.tsv"
+        conda:
+            "../envs/annotate.yaml"
+        threads: CFG.threads
+        resources:
+            gpu=GPU,
+            mem_mb=memory(3000),
+            runtime=240,
+        params:
+            **made_by(
+                "pipeline.voices",
+                *SPEAKERS.values(),
+                cfg=dict(
+                    encoder=CFG.encoders.audio,
+                    telling=CFG.speakers.telling,
+                    media=CFG.media,
+                    **COMPUTE,
+                ),
+                unread=[
+                    *("encoder.weights", "encoder.layers", "encoder.final_norm"),
+                    *("encoder.batch", "encoder.frames", "encoder.seconds"),
+                    *("encoder.window", "telling.margin"),
+                ],
+            ),
+        shell:
+            "python -m pipeline.voices --params {params.cfg:q} --told {input.told:q}"
+            " --encoder {input.encoder:q} --voices {output.voices:q} > {log:q} 2>&1"
+
+
 # A checkpoint, so that after a change of the corpus only the shards whose slice really changed run again.
 checkpoint manifest:
     input:
         raw=raw_files,
         parts=[
             *expand(f"{RUN}/corpus/{{part}}", part=PARTS),
-            *expand(f"{RUN}/transcripts/{{group}}.parquet", group=TRANSCRIPTS),
+            *expand(f"{RUN}/{SENTENCES}/{{group}}.parquet", group=TRANSCRIPTS),
         ],
     output:
         manifest=f"{RUN}/manifest.parquet",

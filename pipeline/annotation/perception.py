@@ -21,6 +21,7 @@ from pipeline.core import absence, media
 from pipeline.core.device import computing
 from pipeline.core.progress import progress
 from pipeline.core.registries import detectors, encoders
+from pipeline.core.registries.choices import LARGEST
 from pipeline.extraction import faces
 from pipeline.extraction.casting import casting
 from pipeline.extraction.feature_table import FeatureTable, pooling
@@ -198,8 +199,9 @@ def _faces(
         return boxes
     # the utterances come in the order of their ends, none is left out
     budget = model.facts.extraction.media.megabytes
+    heard = settings if sound is not None else settings.model_copy(update={"choice": LARGEST})
     chooser = model.chooser_folder() if sound is not None else None
-    cast = casting(settings, device, model.encoder_folder("visual"), chooser)
+    cast = casting(heard, device, model.encoder_folder("visual"), chooser)
     followed = faces.of_file(used, sound, detector, budget, cast=cast)
     for found in progress(followed, "faces", total=len(used)):
         name, reason = found.facts["utterance"], found.facts["reason"]

@@ -5,25 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from models.modalities import MODALITIES
 from pipeline.annotation.cutting import Video
 from pipeline.annotation.perception import Perceived
-from pipeline.core import media
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import progress
 from pipeline.core.registries.speakers import speaker_encoder
 from pipeline.corpora import transcripts
-from pipeline.extraction.sound import utterance_sound
 from pipeline.settings.encoders import AudioSettings
 from pipeline.settings.speakers import TellingSettings
 from pipeline.speech import speakers
 
 log = logging.getLogger("pipeline")
 
-NAME = "speaker {}"
 SAID = {
     "given": "the speakers are those of the transcript",
     "found": "the speakers were told apart by their voices, and were found to be {number}",
@@ -86,51 +82,23 @@ def _by_voice(
 ) -> Perceived:
     """The turns told apart by their voices; a turn that cannot be heard has no speaker."""
     settings, module = telling.settings, speaker_encoder(encoder)
-    loaded, least = module.load(encoder, device), round(audio.shortest * media.SAMPLE_RATE)
-    vectors, seconds, turns = [], [], []
-    for turn, row in enumerate(progress(seen.rows, "voices told apart")):
-        if row["withheld"] is not None or video.heard is None:
-            continue
-        try:
-            sound = utterance_sound(video.heard, row, audio, least, video.path)
-        except media.MediaAbsence as lack:
-            log.debug("%s", lack)
-            continue
-        # one at a time: the sound lies on disk, and a long talk needs no more memory than a short one
-        vectors.append(speakers.voice(loaded, np.asarray(sound)))
-        seconds.append(len(sound) / media.SAMPLE_RATE)
-        turns.append(turn)
-    if not turns:
-        return _with_doubts(
-            seen,
-            [transcripts.UNKNOWN] * len(seen.rows),
-            telling,
-            {"source": "one"},
-            {"why": "no turn can be heard"},
-        )
     distance = settings.distance or module.DISTANCE
     number = telling.wanted if isinstance(telling.wanted, int) else None
-    lengths, stacked = np.array(seconds), np.stack(vectors)
-    found = speakers.told_apart(stacked, lengths, distance, settings.shortest, number)
-    names = [transcripts.UNKNOWN] * len(seen.rows)
-    for turn, own in zip(turns, found, strict=True):
-        names[turn] = NAME.format(own + 1)
-    short = {turn for turn, length in zip(turns, lengths, strict=True) if length < settings.shortest}
-    long = lengths >= settings.shortest
-    within, between = speakers.spread(stacked[long], _packed(np.array(found)[long]))
+    loaded, rows = module.load(encoder, device), progress(seen.rows, "voices told apart")
+    sounds = speakers.turn_sounds(video.heard, rows, audio, video.path) if video.heard is not None else []
+    found = speakers.by_voice(loaded, sounds, distance, settings.shortest, number)
+    if found is None:
+        nobody, why = [transcripts.UNKNOWN] * len(seen.rows), {"why": "no turn can be heard"}
+        return _with_doubts(seen, nobody, telling, {"source": "one"}, why)
     facts: dict[str, Any] = {
         "source": "found" if number is None else "counted",
-        "number": max(found) + 1,
+        "number": max(own for own in found.own if own is not None) + 1,
         "distance": distance if number is None else None,
-        "within": None if within is None else round(within, 4),
-        "between": None if between is None else round(between, 4),
+        "within": None if found.within is None else round(found.within, 4),
+        "between": None if found.between is None else round(found.between, 4),
     }
-    return _with_doubts(seen, names, telling, facts, short=short if len(short) < len(turns) else set())
-
-
-def _packed(own: np.ndarray) -> list[int]:
-    """Numbers from 0 without gaps: a number that was asked for may hold short turns alone."""
-    return np.unique(own, return_inverse=True)[1].tolist()
+    names = [name or transcripts.UNKNOWN for name in found.names]
+    return _with_doubts(seen, names, telling, facts, short=found.short)
 
 
 def _with_doubts(
@@ -139,7 +107,7 @@ def _with_doubts(
     telling: Telling,
     facts: dict[str, Any],
     more: dict[str, str] | None = None,
-    short: set[int] | frozenset[int] = frozenset(),
+    short: frozenset[int] = frozenset(),
 ) -> Perceived:
     """The rows with these speakers, and with the turns whose face or length speaks against them."""
     known = {name: number for number, name in enumerate(dict.fromkeys(names))}

@@ -16,7 +16,7 @@ MADE = (
     (r"speakers", "weights"),
     (r"chooser", "weights"),
     (r"words/[^/]+\.parquet", "transcribe"),
-    (r"(?P<stage>transcripts|recognised)/\d+\.parquet", "{stage}"),
+    (r"(?P<stage>transcripts|voices|recognised)/\d+\.parquet", "{stage}"),
     (r"heard/\d+\.parquet", "recognised"),
     (r"faces/\d+", "faces"),
     (r"features/(?P<stage>text|audio|visual)/\d+\.(safetensors|parquet)", "{stage} or given"),

@@ -8,8 +8,10 @@ splits; else those are drawn by dialogue.
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import polars as pl
@@ -37,6 +39,8 @@ TOLD = {
     "text": pl.String,
     "words_confidence": pl.Float32,
 }
+# the same with who says them (null: nobody can be told)
+SAID = {**TOLD, "speaker": pl.String}
 
 # seconds given to a file that does not tell its duration
 UNTOLD = 1.0
@@ -191,19 +195,40 @@ def _score(cue: Cue) -> float | None:
     return None if cue.score is None else reading.score(cue.score, f"{cue.where}, column score")
 
 
-def recognised(parts: Sequence[Path]) -> dict[str, list[tuple[Cue, float]]]:
-    """By medium its recognised sentences as cues, each with its confidence."""
-    found: dict[str, list[tuple[Cue, float]]] = {}
+class Sentence(NamedTuple):
+    """A recognised sentence."""
+
+    cue: Cue  # of nobody
+    confidence: float
+    voice: str | None  # the speaker, where voices are told apart
+
+
+def recognised(parts: Sequence[Path], speakers: str) -> dict[str, list[Sentence]]:
+    """By medium its recognised sentences; speakers: as corpus.own.speakers."""
+    found: dict[str, list[Sentence]] = {}
+    columns = SAID if speakers == "found" else TOLD
     for part in parts:
-        for path, start, end, text, confidence in artefacts.load_table(part, TOLD).iter_rows():
-            found.setdefault(path, []).append((Cue(start, end, text, path), confidence))
+        for row in artefacts.load_table(part, columns).iter_rows(named=True):
+            path = row["media"]
+            cue = Cue(row["start"], row["end"], row["text"], path)
+            own = Sentence(cue, row["words_confidence"], row.get("speaker"))
+            found.setdefault(path, []).append(own)
     return found
+
+
+def _voiced(cues: Sequence[Cue], sentences: Sequence[Sentence]) -> list[Cue]:
+    """The cues of these sentences, with the voice as the speaker of those that no table names one for."""
+    return [
+        replace(cue, speaker=own.voice) if own.voice and cue.speaker == transcripts.UNKNOWN else cue
+        for cue, own in zip(cues, sentences, strict=True)
+    ]
 
 
 def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     """All utterances of all transcripts.
 
-    parts: the sentences of media without one, if they are recognised (tables of the stage transcripts).
+    parts: the sentences of media without one, if they are recognised (tables of the stage transcripts, or of
+    the stage voices if the speakers are found).
 
     Raises PipelineError for what `pairs` and the transcripts find, or if no medium can be used.
     """
@@ -212,12 +237,12 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
     found = pairs(folder, own.untranscribed, own.time_table)
     known = reading.durations(found, "folder")
     timed = _timed(own, folder, known)
-    heard = recognised(parts)
+    heard = recognised(parts, own.speakers)
     cues: dict[Path, list[Cue]] = {}
     repaired: Counter[str] = Counter()
     for path, transcript in found.items():
         if path.as_posix() in heard:
-            cues[path] = [cue for cue, _ in heard[path.as_posix()]]
+            cues[path] = [sentence.cue for sentence in heard[path.as_posix()]]
         elif transcript is None:
             cues[path] = [Cue(0.0, known[path] or UNTOLD, None, path.as_posix())]
         else:
@@ -229,13 +254,16 @@ def read(settings: CorpusSettings, parts: Sequence[Path]) -> Corpus:
                 )
     for path, entries in timed.items():
         cues[path] = timetable.labelled(cues[path], entries, own.covered)
+    for path, utterances in cues.items():
+        if sentences := heard.get(path.as_posix()):
+            cues[path] = _voiced(utterances, sentences)
     told: list[Cue | Entry] = [*chain.from_iterable(timed.values()), *chain.from_iterable(cues.values())]
     labels = label_names(told, own.labels) if own.task == "classification" else ()
     rows = []
     for path, utterances in cues.items():
         dialogue = path.relative_to(folder).with_suffix("").as_posix()
         split = _split(utterances, timed.get(path, []))
-        sure = [confidence for _, confidence in heard.get(path.as_posix(), [])]
+        sure = [sentence.confidence for sentence in heard.get(path.as_posix(), [])]
         for position, cue in enumerate(utterances):
             own_times = times.span(cue.start, cue.end, known[path], cue.where)
             rows.append(

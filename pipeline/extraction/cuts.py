@@ -16,7 +16,7 @@ LEVELS = 8  # steps of each colour
 def palette(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "parts levels"]:
     """How often each level of red, green and blue occurs in each part of a picture: shares of its pixels.
 
-    Some 6,000 pixels are read, however large the picture is, so it costs a twentieth of a millisecond.
+    Some 6,000 pixels are read, however large the picture is (docs/speed.md says what it costs).
     """
     small = cv2.resize(picture, (COLUMNS * WIDTH, ROWS * HEIGHT), interpolation=cv2.INTER_NEAREST)
     steps = (small // (256 // LEVELS)).reshape(ROWS, HEIGHT, COLUMNS, WIDTH, 3).transpose(0, 2, 4, 1, 3)

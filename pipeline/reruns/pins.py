@@ -70,6 +70,7 @@ GROUPS = {
         "pipeline.recognised",
         "pipeline.degraded_words",
         "pipeline.transcripts",
+        "pipeline.voices",
         *ENCODERS.values(),
         *SPEAKERS.values(),
         *DETECTORS.values(),

@@ -89,6 +89,11 @@ class FolderSettings(FeaturesSettings):
         description="a video without a transcript: a fault, one utterance without words, or an utterance for "
         "each sentence that is recognised in it",
     )
+    speakers: Literal["one", "found"] = Field(
+        "one",
+        description="who says recognised sentences: one unknown speaker, or voices told apart within each "
+        "video (`speakers`); a speaker that time_table names stands",
+    )
     time_table: str = Field(
         "",
         description="a .csv or .parquet below the folder that labels stretches of its media (columns file, "
@@ -97,3 +102,12 @@ class FolderSettings(FeaturesSettings):
     covered: float = Field(
         0.5, gt=0, le=1, description="least share of an utterance that a row of time_table covers to label it"
     )
+
+    @model_validator(mode="after")
+    def _voices_say_sentences(self) -> "FolderSettings":
+        if self.speakers == "found" and self.untranscribed != "recognised":
+            raise ValueError(
+                "speakers: found tells apart who says recognised sentences, and untranscribed is "
+                f"{self.untranscribed}; set untranscribed to recognised, or speakers to one"
+            )
+        return self

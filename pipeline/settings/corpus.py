@@ -79,6 +79,11 @@ class CorpusSettings(Settings):
         return self.name == "folder" and self.own.untranscribed == "recognised"
 
     @property
+    def told_apart(self) -> bool:
+        """Whether the voices of those media are told apart before the manifest is made."""
+        return self.transcribed and self.own.speakers == "found"
+
+    @property
     def label_protocol(self) -> str:
         """The protocol of the labels, where the corpus has several: the one named, or its first."""
         return self.protocol or next(iter(self.row.protocols), "")

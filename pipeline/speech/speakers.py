@@ -3,8 +3,11 @@
 Voices are clustered by the mean cosine distance between their turns (average linkage).
 """
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,7 +15,12 @@ from sklearn.cluster import AgglomerativeClustering
 
 from pipeline.core import media
 from pipeline.encoders.audio import windows
+from pipeline.extraction.sound import utterance_sound
+from pipeline.settings.encoders import AudioSettings
 
+log = logging.getLogger("pipeline")
+
+NAME = "speaker {}"
 MOST = 20.0  # s that an encoder hears at once
 
 
@@ -32,6 +40,70 @@ def voice(encoder: SpeakerEncoder, sound: Float[np.ndarray, " samples"]) -> Floa
     parts = [sound[low:high] for low, high in windows(len(sound), round(MOST * media.SAMPLE_RATE))]
     mean = np.mean([encoder.encode(part) for part in parts if np.any(part)], axis=0)
     return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Who says each of some turns.
+
+    own: numbered from 0 in the order of their first turns, None of a turn that cannot be heard; short: turns
+    below the shortest, unless all are; within, between: of `spread`.
+    """
+
+    own: list[int | None]
+    short: frozenset[int]
+    within: float | None
+    between: float | None
+
+    @property
+    def names(self) -> list[str | None]:
+        """The name of each turn's speaker."""
+        return [None if own is None else NAME.format(own + 1) for own in self.own]
+
+
+def turn_sounds(
+    sound: media.Heard, rows: Iterable[dict[str, Any]], settings: AudioSettings, path: Path
+) -> Iterator[np.ndarray | None]:
+    """The samples of each utterance of a file as it is heard, one at a time; None of one that cannot be."""
+    for row in rows:
+        try:
+            yield utterance_sound(sound, row, settings, 1, path) if row["withheld"] is None else None
+        except media.MediaAbsence as lack:
+            log.debug("%s", lack)
+            yield None
+
+
+def by_voice(
+    encoder: SpeakerEncoder,
+    sounds: Iterable[np.ndarray | None],
+    distance: float,
+    shortest: float,
+    number: int | None = None,
+) -> Voices | None:
+    """The turns of one file told apart, as `told_apart` does; None if none of them can be heard.
+
+    sounds: float32 (samples,) of every turn, 16 kHz, or None; taken one at a time, for they may lie on disk
+    and a long talk needs no more memory than a short one.
+    """
+    vectors, lengths, turns, count = [], [], [], 0
+    for turn, sound in enumerate(sounds):
+        count += 1
+        if sound is not None:
+            vectors.append(voice(encoder, np.asarray(sound)))
+            lengths.append(len(sound) / media.SAMPLE_RATE)
+            turns.append(turn)
+    if not turns:
+        return None
+    stacked, seconds = np.stack(vectors), np.array(lengths)
+    found = told_apart(stacked, seconds, distance, shortest, number)
+    own: list[int | None] = [None] * count
+    for turn, one in zip(turns, found, strict=True):
+        own[turn] = one
+    long = seconds >= shortest
+    # without gaps: a number that was asked for may hold short turns alone
+    packed = np.unique(np.array(found)[long], return_inverse=True)[1].tolist()
+    short = frozenset(np.array(turns)[~long].tolist()) if long.any() else frozenset()
+    return Voices(own, short, *spread(stacked[long], packed))
 
 
 def told_apart(

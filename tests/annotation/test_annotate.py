@@ -216,6 +216,19 @@ def test_words_alone_are_enough(model, tmp_path):
     assert rows["modalities"].to_list() == ["text", ""]
 
 
+def test_where_nobody_speaks_no_network_is_asked_whose_face_it_is(folder, tmp_path):
+    """The weights of the network that chose the model's faces need not be there."""
+    copy = shutil.copytree(folder, tmp_path / "model")
+    facts = artefacts.load_json(copy / "config.json")
+    facts["extraction"]["faces"] |= {"choice": "light_asd", "motion_rate": 25}
+    facts["chooser"] = {"source": "public", "weights": None, "files": {}}
+    artefacts.save_json(copy / "config.json", facts)
+    silent = write_talk(tmp_path / "silent.mp4", bursts=None)
+    assert set(load(copy).annotate(silent, settings=UNDRAWN)["modalities"]) == {"visual"}
+    with pytest.raises(PipelineError, match="the public chooser of faces of this model is not there"):
+        load(copy).annotate(write_talk(tmp_path / "talk.mp4"), settings=UNDRAWN)
+
+
 def test_a_score_is_written_and_drawn(tmp_path, talk):
     model = load(write_model(tmp_path / "model", regression=True, notice=""))
     rows = model.annotate(talk, trees.write_text(tmp_path / "t.vtt", VTT), tmp_path / "out")

@@ -37,7 +37,7 @@ def base(media, tmp_path):
     return tmp_path / "own"
 
 
-def read(base, table, name="labels.csv", told=True, **own):
+def read(base, table, name="labels.csv", told=True, voices=None, **own):
     """The corpus with a table of times, the films' sentences as they would be recognised."""
     if isinstance(table, str):
         trees.write_text(base / name, table)
@@ -46,7 +46,10 @@ def read(base, table, name="labels.csv", told=True, **own):
     places = {"a": "a.mp4", "b": "more/b.mp4"}
     rows = [((base / places[one]).as_posix(), *rest) for one, *rest in TOLD] if told else []
     part = base.parent / "told.parquet"
-    artefacts.save_table(part, pl.DataFrame(rows, schema=folder.TOLD, orient="row"))
+    sentences = pl.DataFrame(rows, schema=folder.TOLD, orient="row")
+    if voices is not None:
+        sentences = sentences.with_columns(speaker=pl.Series(voices, dtype=pl.String))
+    artefacts.save_table(part, sentences)
     own = {"untranscribed": "recognised", "time_table": name, **own}
     corpus = folder.read(trees.settings("folder", base, own=own), [part])
     manifest.check(corpus)
@@ -66,6 +69,27 @@ def test_a_sentence_takes_the_label_of_the_row_that_covers_most_of_it(base):
     # what is covered less than the stated share has no label
     most = read(base, HEADER + "a.mp4,0,0.5,joy,Ann\na.mp4,0.5,1,anger,\n", covered=0.95)
     assert labels_of(most) == ["joy", None, None, None]
+
+
+def test_a_speaker_that_the_table_names_stands_before_the_voice(base):
+    table, voices = HEADER + "a.mp4,0,0.42,joy,Ann\nmore/b,,,fear,\n", ["speaker 1", "speaker 2", None]
+    assert read(base, table, voices=voices).rows["speaker"].to_list() == ["Ann"] + ["unknown"] * 3
+    found = read(base, table, voices=voices, speakers="found")
+    assert found.rows["speaker"].to_list() == ["Ann", "speaker 2", "unknown", "unknown"]
+    assert labels_of(found) == ["joy", None, None, "fear"]
+    with pytest.raises(PipelineError, match="no column 'speaker'"):
+        read(base, table, speakers="found")
+
+
+@pytest.mark.fault(
+    "config", "`corpus.own.speakers: found` where no sentences are recognised", "refused: says what to set"
+)
+@pytest.mark.parametrize("untranscribed", ["error", "whole"])
+def test_voices_say_recognised_sentences_alone(tmp_path, untranscribed):
+    with pytest.raises(
+        ValueError, match=f"untranscribed is {untranscribed}; set untranscribed to recognised"
+    ):
+        trees.settings("folder", tmp_path, own={"untranscribed": untranscribed, "speakers": "found"})
 
 
 def test_parquet_hours_subtitles_and_whole_files_are_labelled_too(base):

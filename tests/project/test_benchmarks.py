@@ -151,3 +151,18 @@ def test_the_bench_of_extraction_prints_stages_beside_what_bounds_them(tmp_path)
     assert one["share of bound"] == pytest.approx((one["bare, s"] + one["decode, s"]) / one["ours, s"])
     assert 0 < one["share of bound"] < 2
     assert re.search(r"peak memory, MB", done.stdout)
+
+
+@pytest.mark.slow
+def test_the_bench_of_cuts_compares_every_way_with_the_first(tmp_path):
+    """On films without a face, where nothing can differ."""
+    films.write(tmp_path / "one.mp4", pictures=2 * films.FPS, sound=films.tone(2.0, 48_000))
+    command = [sys.executable, str(ROOT / "benchmarks" / "cuts_and_lips.py"), "--clips", str(tmp_path)]
+    command += ["--utterances", "2", "--rounds", "1"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    _, head, _, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()
+    ]
+    told = [dict(zip(head, row, strict=True)) for row in rows]
+    assert len(told) == 4 and told[0]["ratio"] == "1.000"
+    assert {row["to the bit"] for row in told} == {"2 of 2"}

@@ -43,6 +43,38 @@ def test_findings_are_read_without_their_line():
     }
 
 
+# what two files of rules say, and the name that both give; None: no name is given twice
+TWICE = {
+    "an assignment": ("KEPT = 1\n", "if True:\n    KEPT, OTHER = 2, 3\n", "KEPT"),
+    "functions": (
+        "def told():\n    own = 1\n",
+        "if True:\n    def told(wildcards):\n        own = 2\n",
+        "told",
+    ),
+    "a loop": ("for part in range(2):\n    pass\n", "part = 1\n", "part"),
+    "imports of two things": ("from re import match\n", "from fnmatch import fnmatch as match\n", "match"),
+    "an import and a name": ("import os.path\n", "os = 1\n", "os"),
+    "rules": ('rule one:\n    output: "a"\n', 'checkpoint one:\n    output: "b"\n', "rule one"),
+    "one import": ("from re import match\n", "if True:\n    from re import match\n", None),
+    "names of their own": ("ONE = [part for part in 'ab']\n", "TWO = {part: 1 for part in 'ab'}\n", None),
+    "a rule and a name": ('rule one:\n    output: "a"\n', "one = 1\n", None),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "name"), TWICE.values(), ids=TWICE)
+def test_a_name_that_two_files_of_rules_give_is_found(tmp_path, first, second, name):
+    files = [tmp_path / "one.smk", tmp_path / "two.smk"]
+    for path, text in zip(files, (first, second), strict=True):
+        # one file may give a name twice
+        path.write_text(f"{text}MINE_{path.stem} = 1\nMINE_{path.stem} = 2\n")
+    found = LINT["clashes"](files)
+    if name is None:
+        assert found == []
+    else:
+        (line,) = found
+        assert line.startswith(f"one.smk and two.smk: both give {name},")
+
+
 @pytest.mark.slow
 def test_a_new_finding_and_an_accepted_one_that_is_gone_are_told(tmp_path):
     project = copy_project(tmp_path)
@@ -50,6 +82,7 @@ def test_a_new_finding_and_an_accepted_one_that_is_gone_are_told(tmp_path):
     rules = project / "rules" / "encoders.smk"
     rules.write_text(rules.read_text().replace('replace("/", "--")', 'replace("+", "--")'))
     with (project / "rules" / "report.smk").open("a") as file:
+        file.write("\n\nSHARDS = []\n")
         file.write(
             '\n\nrule silent:\n    output:\n        "silent.txt",\n    shell:\n        "touch {output}"\n'
         )
@@ -59,3 +92,4 @@ def test_a_new_finding_and_an_accepted_one_that_is_gone_are_told(tmp_path):
     assert done.returncode == 1
     assert "silent: No log directive defined" in done.stderr
     assert "nothing is found like rules/encoders.smk" in done.stderr
+    assert "common.smk and report.smk: both give SHARDS" in done.stderr

@@ -356,6 +356,25 @@ def test_examples_are_what_is_encoded(world, tmp_path):
         assert alike.max() > 0.85, name
 
 
+def test_heard_words_that_are_too_unsure_to_be_read_are_not_shown(world, tmp_path):
+    """As the network has them: an absence where the corpus's own words are recognised, else read."""
+    table = artefacts.load_table(world / "0.parquet").with_columns(words_confidence=pl.lit(0.9, pl.Float32))
+    artefacts.save_table(tmp_path / "0.parquet", table)
+    told = {"d0u0": ("sure", 0.5), "d0u1": ("unsure", 0.4), "d0u2": ("of no number", None)}
+    rows = [("unreliable/heard/0", name, *told.get(name, ("other", 0.9))) for name in TESTED]
+    inputs = {"shard": [world / "0.parquet"], "spoken": [tmp_path / "0.parquet"]}
+    inputs |= {"splits": [world / "a.parquet"], "examples": tmp_path / "examples.json"}
+    inputs |= heard_table(tmp_path / "words.parquet", rows)
+    for unsure, shown in ((0.5, {"d0u0", "d0u2"}), (None, {"d0u0", "d0u1", "d0u2"})):
+        own = UnreliableSettings(kinds=("heard",), examples=4, heard=(0,))
+        examples.run(examples.Params(unreliable=own, unsure=unsure), **inputs)
+        found = artefacts.load_json(inputs["examples"])
+        assert list(found) == TESTED[:4]
+        heard = {name for name, one in found.items() if "unreliable/heard/0" in one.get("text", {})}
+        assert heard == shown
+        assert all("complete" in found[name]["text"] for name in told)
+
+
 def heard_table(path, rows):
     """A table of the stage degraded_words: condition, utterance, text, confidence."""
     names = {"condition": pl.String, "utterance": pl.String, "text": pl.String}

@@ -360,6 +360,8 @@ def test_the_page_plays_and_shows_what_was_degraded(tmp_path):
         wait.until(lambda one: one.execute_script(sizes) == [32, 16])
         choose("P5: misheard 0.3")
         assert [one.text for one in within("q")] == ["what was <said>", "watt was <sad>"]
+        choose("P5: heard 5")
+        assert [one.text for one in within("q")] == ["what was <said>"] and "no words are read" in place.text
         # of this level nothing is left
         choose("P5: mouth 1")
         assert len(within("img")) == 1 and "nothing is left" in place.text

@@ -3,7 +3,7 @@
 An adapter module has two functions:
 
 - `read(settings, parts) -> Corpus`: all rows, from `settings.folder` or from the folders `parts`
-  (of `folder`: tables of the stage transcripts);
+  (of `folder`: tables of the stage transcripts or voices);
 - `splits(rows, settings, fold) -> pl.DataFrame`: `dialogue`, `split` of every dialogue of a manifest.
 
 The modules stand here by name and are imported when asked for, so that a change of one adapter concerns only

@@ -31,7 +31,8 @@ def speaker_encoder(folder: Path) -> ModuleType:
     if not (folder / "config.json").is_file():
         raise PipelineError(
             f"{folder}: no config.json, so this is no encoder of voices. Let the stage weights write this "
-            "folder: snakemake runs it by itself if annotate.speakers is found, or a number."
+            "folder: snakemake runs it by itself if annotate.speakers is found, or a number, or "
+            "corpus.own.speakers is found."
         )
     seals.check_folder(folder, source_of(folder))
     kind = artefacts.load_json(folder / "config.json", source=ENCODER).get("model_type")
