@@ -17,6 +17,7 @@ import soxr
 from workflow import ROOT
 
 from pipeline import weights
+from pipeline.encoders import fetching
 from pipeline.settings.encoders import WeightsSettings
 from pipeline.settings.speakers import SpeakersSettings
 
@@ -137,7 +138,7 @@ def place_voices(folder: Path) -> Path:
         shutil.copytree(there, target)
         return target
     done = subprocess.run(
-        [sys.executable, *weights.wheel_command(RESEMBLYZER, target)], capture_output=True, check=False
+        [sys.executable, *fetching.wheel_command(RESEMBLYZER, target)], capture_output=True, check=False
     )
     if done.returncode:
         reason = f"the wheel of {RESEMBLYZER.name} cannot be fetched"

@@ -146,9 +146,14 @@ def _degraded(condition: Condition, frozen: Sequence[Frozen]) -> dict:
         return {}
     levels = [fold.degraded.realised[condition] for fold in frozen if fold.degraded]
     known = [level for level in levels if level is not None]
-    measured = f" Measured, on average: {about(condition).measured} {np.mean(known):.3g}." if known else ""
+    measured = f" Measured, on average: {about(condition).measured} {level_of(known)}." if known else ""
     told = families.of(condition).told(condition, True)
     return {"degraded": letter(condition), "told": f"{told}{measured}"}
+
+
+def level_of(known: Sequence[float]) -> str:
+    """The mean of measured levels in three digits; what rounding makes of 0 is 0."""
+    return f"{round(float(np.mean(known)), 6) + 0.0:.3g}"
 
 
 def donors_of(frozen: Sequence[Frozen], kind: str, order: np.ndarray) -> list[int]:

@@ -21,6 +21,7 @@ from pipeline.evaluation.protocol import Frozen
 from pipeline.evaluation.results import Results
 from pipeline.extraction.degraded import DegradedTable, asked
 from pipeline.reporting.embedded_media import jpeg, opus
+from pipeline.reporting.explorer_page import level_of
 from pipeline.settings.unreliable import UnreliableSettings
 from pipeline.training.normalisation import fit
 
@@ -175,6 +176,14 @@ def test_degraded_features_of_another_dataset_are_an_error(fold):
     write_protocol(fold)
     with pytest.raises(PipelineError, match=r"unreliable.safetensors: its rows are not those"):
         frozen_of(fold, made)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [([1e-11, 2e-11], "0"), ([-3e-12], "0"), ([0.0282], "0.0282"), ([21.951, 21.953], "22")],
+)
+def test_measured_levels_are_said_in_three_digits(known, said):
+    assert level_of(known) == said
 
 
 @pytest.mark.slow
