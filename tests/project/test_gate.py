@@ -79,7 +79,7 @@ def test_a_name_that_two_files_of_rules_give_is_found(tmp_path, first, second, n
 def test_a_new_finding_and_an_accepted_one_that_is_gone_are_told(tmp_path):
     project = copy_project(tmp_path)
     shutil.copytree(ROOT / ".ci", project / ".ci")
-    rules = project / "rules" / "encoders.smk"
+    rules = project / "rules" / "common.smk"
     rules.write_text(rules.read_text().replace('replace("/", "--")', 'replace("+", "--")'))
     with (project / "rules" / "report.smk").open("a") as file:
         file.write("\n\nSHARDS = []\n")
@@ -91,5 +91,5 @@ def test_a_new_finding_and_an_accepted_one_that_is_gone_are_told(tmp_path):
     )
     assert done.returncode == 1
     assert "silent: No log directive defined" in done.stderr
-    assert "nothing is found like rules/encoders.smk" in done.stderr
+    assert "nothing is found like rules/common.smk" in done.stderr
     assert "common.smk and report.smk: both give SHARDS" in done.stderr
