@@ -26,7 +26,7 @@ OTHER = (
     re.compile(rf"\s*({EXACT})(?:\s*(?:[-–—=]{{1,3}}|→)\s*|\s+)({EXACT})\s*"),
 )
 FAULTY = re.compile(r"\s*\d+:\d+[:.,]\d\S*\s*[-–—=]{1,3} ?[-–—=]?>.*", re.S)
-COUNTER = re.compile(r"\s*\d{1,9}\s*")
+COUNTER = re.compile(r"\s*(\d{1,9})\s*")
 COMMENT = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:\s.*)?", re.S)
 
 ARROWS = "lines of times without the arrow -->"
@@ -128,16 +128,17 @@ class _Reader:
                 former.drop_last()
             self.repaired[UNPARTED] += bool(former.lines) and not parted
             self._tell_torn()
-        elif COUNTER.fullmatch(self.above):
-            self.counted = int(self.above)
+        elif counter := COUNTER.fullmatch(self.above):
+            self.counted = int(counter[1])
         self.comment = False
         self.found.append(Block(*times, f"{self.path}, line {place + 1}"))
 
     def _is_counter(self, former: Block, directly: bool) -> bool:
         """Whether the last line of a cue is the number of the next one (`directly`: just above its times)."""
-        if self.counted is None or not former.lines or not COUNTER.fullmatch(former.lines[-1]):
+        counter = COUNTER.fullmatch(former.lines[-1]) if former.lines else None
+        if self.counted is None or counter is None:
             return False
-        number = int(former.lines[-1])
+        number = int(counter[1])
         if not directly and not (number == self.counted + 1 and former.parted[-1]):
             return False
         self.counted = number

@@ -358,6 +358,14 @@ def test_webvtt_as_it_is_found(tmp_path, text, expected, repaired):
 
 
 @pytest.mark.fault("subtitles", "automatic captions saved as .srt", "each line is said once")
+@pytest.mark.parametrize("strange", ["\x1c", "\x1d", "\x1e", "\x1f"])
+def test_a_separator_of_files_beside_a_number_is_blank(tmp_path, strange):
+    path = tmp_path / "a.srt"
+    times = "00:00:01,000 --> 00:00:02,000"
+    path.write_text(f"{strange}1\n{times}\nHi.\n\n{strange}2{strange}\n{times}\nYes.\n")
+    assert [cue.text for cue in transcripts.read(path)] == ["Hi.", "Yes."]
+
+
 def test_rolling_captions_are_found_without_their_tags(tmp_path):
     text = plainly(ROLLING).removeprefix("WEBVTT\nKind: captions\nLanguage: en\n\n").replace(".", ",")
     cues = transcripts.read(trees.write_text(tmp_path / "t.srt", text))
