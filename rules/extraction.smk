@@ -75,7 +75,6 @@ if CHOOSER:
         params:
             **made_by(
                 "pipeline.weights",
-                choices.CHOICES[CFG.faces.choice],
                 cfg=dict(weights=CFG.chooser.weights, kind="chooser"),
             ),
             files=lambda wildcards: (
@@ -104,7 +103,7 @@ rule faces:
     threads: SIDE_BY_SIDE
     resources:
         gpu=GPU,
-        mem_mb=memory(3500 + 500 * CFG.workers),
+        mem_mb=memory(3500 + (1300 if CHOOSER else 500) * CFG.workers),
         runtime=240,
     params:
         **made_by(
@@ -175,7 +174,7 @@ rule audio:
     threads: SIDE_BY_SIDE
     resources:
         gpu=GPU,
-        mem_mb=memory(3500 + 500 * CFG.workers),
+        mem_mb=memory(3500 + (1300 if CHOOSER else 500) * CFG.workers),
         runtime=240,
     params:
         **made_by(

@@ -11,6 +11,7 @@ from pipeline.evaluation.protocols.conflict import MAIN
 from pipeline.evaluation.results import Cell, Results, ordered, title
 from pipeline.reporting.summary import OWN
 from pipeline.reporting.units import shown
+from pipeline.settings.encoders import WeightsSettings
 
 CONTEXT = """\
 ## Intended use
@@ -101,14 +102,22 @@ def encoders(facts: ModelFacts) -> str:
         elif own.weights is None:
             lines.append(f"- {name}: features that were extracted elsewhere.")
         else:
-            lines.append(
-                f"- {name}: `{own.weights.name}` at revision `{own.weights.revision}`, not included:"
-            )
-            pins = own.weights.files | {k: v for k, v in own.files.items() if k.endswith(".safetensors")}
-            lines += [f"    - `{file}` SHA-256 `{digest}`" for file, digest in sorted(pins.items())]
-    if any(facts.encoders[name].source == "public" for name in facts.modalities):
-        lines += ["", "The first use names the command that fetches them into `encoders/`."]
+            lines += _public(name, own.weights, own.files)
+    if facts.chooser.weights is not None:
+        lines += _public("which face speaks", facts.chooser.weights, facts.chooser.files)
+    used = [*(facts.encoders[name] for name in facts.modalities), facts.chooser]
+    if any(own.source == "public" for own in used):
+        lines += ["", "The first use names the command that fetches what is not included."]
     return "\n".join(lines)
+
+
+def _public(what: str, weights: WeightsSettings, files: Mapping[str, str]) -> list[str]:
+    """Which public weights are to be fetched, and what they must be."""
+    pins = weights.files | {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
+    return [
+        f"- {what}: `{weights.name}` at revision `{weights.revision}`, not included:",
+        *(f"    - `{file}` SHA-256 `{digest}`" for file, digest in sorted(pins.items())),
+    ]
 
 
 def use(facts: ModelFacts) -> str:

@@ -71,6 +71,10 @@ def perceive(
     rows, cut, said, repaired = utterances(video, cutting)
     log.info("%d utterances: %s", len(rows), said)
     shown = model.facts.shown
+    # where nobody speaks, no mouth can tell the speaker
+    sound = None if cut == "windows" else video.sound
+    if "visual" in shown and sound is not None:
+        model.chooser_folder()  # what is missing is said before anything is encoded
     tables = {
         name: FeatureTable([row["utterance"] for row in rows], model.dimensions[name], keep_frames=False)
         for name in MODALITIES
@@ -93,8 +97,6 @@ def perceive(
         else:
             _voices(model, video, rows, tables["audio"], device)
     if "visual" in shown:
-        # where nobody speaks, no mouth can tell the speaker
-        sound = None if cut == "windows" else video.sound
         boxes = _faces(model, video, rows, sound, tables["visual"], device, threads)
     return Perceived(
         rows,

@@ -97,8 +97,13 @@ def fetch_facenet(weights: WeightsSettings, target: Path) -> None:
 
 
 def chooser_file(weights: WeightsSettings) -> str:
-    """The published file of Light-ASD: the pinned one, if any is."""
-    return next(iter(sorted(weights.files)), LIGHT_ASD_FILE)
+    """The published file of Light-ASD: the pinned one, if any is; raises PipelineError if several are."""
+    if len(weights.files) > 1:
+        raise PipelineError(
+            f"config, key chooser.weights.files: {' and '.join(sorted(weights.files))} are pinned, and one "
+            'file is read. Lift the pin of the others by "" in place of the SHA-256.'
+        )
+    return next(iter(weights.files), LIGHT_ASD_FILE)
 
 
 def fetch_chooser(weights: WeightsSettings, target: Path) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from pipeline.core import media, seals
 from pipeline.core.errors import PipelineError
 from pipeline.core.origins import source_of
-from pipeline.encoders.light_asd import RATE, SIDE, SpeakingNetwork
+from pipeline.encoders.light_asd import FRAMES, HOP, RATE, SIDE, WINDOW, SpeakingNetwork
 from pipeline.encoders.light_asd import load as load_network
 from pipeline.extraction.detection import Face
 from pipeline.extraction.looking import View
@@ -38,14 +38,15 @@ class LearnedJudge:
 
         The border 0 is the network's own; .5 are odds of 2.8 to 1, 1 are 9 to 1.
         """
-        times = np.asarray(track.patch_times)
+        # a picture that is shown for long has its middle elsewhere
+        times = np.clip(track.patch_times, start, end)
         if len(times) < LEAST:
             return 0.0
         begins = times[0] - 0.5 / RATE
         count = max(LEAST, round((times[-1] - times[0]) * RATE) + 1)
         wanted = times[0] + np.arange(count) / RATE
         faces = np.stack([track.patches[place] for place in nearest(times, wanted)])
-        odds = self.network.log_odds(faces, heard(sound, begins))
+        odds = self.network.log_odds(faces, heard(sound, begins, count))
         return float(2 * np.tanh(odds.mean() / SOFT))
 
 
@@ -72,10 +73,11 @@ def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.where(wanted - times[after - 1] <= times[after] - wanted, after - 1, after)
 
 
-def heard(sound: np.ndarray, begins: float) -> np.ndarray:
-    """The sound from `begins` (s) on, silence before the beginning of the file."""
+def heard(sound: np.ndarray, begins: float, pictures: int) -> np.ndarray:
+    """The sound from `begins` (s) on that goes with so many pictures, silence before the file's beginning."""
     first = round(begins * media.SAMPLE_RATE)
-    return np.concatenate([np.zeros(max(0, -first), np.float32), sound[max(0, first) :]])
+    last = max(0, first + FRAMES * HOP * pictures + WINDOW)
+    return np.concatenate([np.zeros(max(0, -first), np.float32), sound[max(0, first) : last]])
 
 
 def load(folder: Path | None, device: torch.device) -> LearnedJudge:

@@ -8,11 +8,14 @@ from pipeline.settings.base import Settings
 
 
 class WeightsSettings(Settings):
-    """Public weights of one encoder, pinned; not read where stand-ins are used."""
+    """Public weights, pinned; those of encoders are not read where stand-ins are used."""
 
-    name: str = Field(description="id on the Hugging Face hub, or `facenet-pytorch/vggface2`")
+    name: str = Field(
+        description="id on the Hugging Face hub, or `facenet-pytorch/vggface2`; of `chooser` on GitHub"
+    )
     revision: str = Field(
-        pattern=r"^([0-9a-f]{40}|v[0-9.]+)$", description="full commit of the hub, or a release of a package"
+        pattern=r"^([0-9a-f]{40}|v[0-9.]+)$",
+        description="full commit of the hub (of GitHub), or a release of a package",
     )
     files: dict[str, str] = Field(
         default_factory=dict, description='SHA-256 by file name that a file must have; "" lifts a pin'

@@ -1,5 +1,6 @@
 """Settings of the faces stage."""
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
@@ -65,9 +66,13 @@ class FacesSettings(Settings):
     @model_validator(mode="after")
     def _often_enough(self) -> "FacesSettings":
         least = LEARNED.get(self.choice, 0)
-        if self.motion_rate < least:
+        # pictures are looked at between those in which faces are looked for
+        looks = self.rate * max(1, round(self.motion_rate / self.rate))
+        if looks < least:
+            wanted = self.rate * math.ceil(least / self.rate)
             raise ValueError(
-                f"choice {self.choice} sees {least:g} pictures a second; set motion_rate to {least:g} or more"
+                f"choice {self.choice} sees {least:g} pictures a second; motion_rate {self.motion_rate:g} "
+                f"at rate {self.rate:g} gives it {looks:g}; set motion_rate to {wanted:g} or more"
             )
         return self
 

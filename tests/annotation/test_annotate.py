@@ -220,7 +220,7 @@ def test_where_nobody_speaks_no_network_is_asked_whose_face_it_is(folder, tmp_pa
     """The weights of the network that chose the model's faces need not be there."""
     copy = shutil.copytree(folder, tmp_path / "model")
     facts = artefacts.load_json(copy / "config.json")
-    facts["extraction"]["faces"] |= {"choice": "light_asd", "motion_rate": 25}
+    facts["extraction"]["faces"] |= {"choice": "light_asd", "motion_rate": 30}
     facts["chooser"] = {"source": "public", "weights": None, "files": {}}
     artefacts.save_json(copy / "config.json", facts)
     silent = write_talk(tmp_path / "silent.mp4", bursts=None)

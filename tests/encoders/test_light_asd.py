@@ -16,7 +16,7 @@ from pipeline.encoders import fetching, light_asd
 from pipeline.extraction import learned
 from pipeline.extraction.casting import casting
 from pipeline.extraction.detection import Face
-from pipeline.extraction.looking import View
+from pipeline.extraction.looking import View, sample_times
 from pipeline.extraction.tracking import Track
 from pipeline.settings.corpus import CorpusSettings
 from pipeline.settings.encoders import WeightsSettings
@@ -172,9 +172,15 @@ def test_a_long_film_is_seen_in_parts_that_follow_each_other(chooser):
         parts = network.log_odds(seen, sound)
     finally:
         light_asd.LONGEST = longest
-    first = network.log_odds(seen[:6], sound)
-    assert parts[:6] == pytest.approx(first, abs=1e-5)
-    assert parts.shape == (12,)
+    shown = torch.from_numpy(seen.astype(np.float32) / 255)[None]
+    heard = torch.from_numpy(light_asd.cepstra(sound, 12))[None]
+    with torch.inference_mode():
+        halves = [
+            network.network(shown[:, low : low + 6], heard[:, 4 * low : 4 * low + 24])[0] for low in (0, 6)
+        ]
+        swapped = network.network(shown[:, 6:], heard[:, :24])[0].numpy()
+    assert parts == pytest.approx(torch.cat(halves).numpy(), abs=1e-6)
+    assert np.abs(parts[6:] - swapped).max() > 1e-5
 
 
 @pytest.mark.fault("weights", "a file that is not Light-ASD's", "names what does not fit")
@@ -270,14 +276,40 @@ def test_a_score_is_the_mean_of_the_log_odds_bent_into_its_bounds(chooser, judge
     assert judge.score(own, other, 0.0, 2.0) == score
 
 
-def test_a_film_of_another_rate_is_seen_at_the_networks_own(chooser, judge):
-    slow = track((np.arange(6) + 0.5) / 12.5)
-    twice = Track(0, patch_times=[], patches=[patch for patch in slow.patches for _ in range(2)][1:])
-    twice.patch_times = list(slow.patch_times[0] + np.arange(11) / 25)
+class Stub(light_asd.SpeakingNetwork):
+    """Remembers what a network is shown and what it hears."""
+
+    def __init__(self) -> None:
+        pass
+
+    def log_odds(self, seen: np.ndarray, sound: np.ndarray) -> np.ndarray:
+        self.seen, self.sound = seen, sound
+        return np.ones(len(seen), np.float32)
+
+
+def test_a_film_of_another_rate_is_seen_at_the_networks_own():
+    slow, stub = track((np.arange(7) + 0.5) / 10), Stub()
     sound = scene(4, 60)[1]
-    assert judge.score(slow, sound, 0, 1) == pytest.approx(judge.score(twice, sound, 0, 1), abs=0.2)
-    # a face at the very beginning hears silence before it
-    assert math.isfinite(judge.score(track(np.arange(5) / 25), sound, 0, 1))
+    assert learned.LearnedJudge(stub).score(slow, sound, 0, 1) == pytest.approx(2 * math.tanh(0.25))
+    shown = [slow.patches[place] for place in (0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 5, 6, 6)]
+    assert np.array_equal(stub.seen, np.stack(shown))
+    # from the time at which the first begins, as far as the last goes
+    assert np.array_equal(stub.sound, sound[480 : 480 + 16 * 640 + 400])
+
+
+def test_a_face_at_the_beginning_hears_silence_before_it():
+    stub, sound = Stub(), scene(4, 60)[1]
+    learned.LearnedJudge(stub).score(track(np.arange(5) / 25), sound, 0, 1)
+    assert not stub.sound[:320].any()
+    assert np.array_equal(stub.sound[320:], sound[: 5 * 640 + 400 - 320])
+
+
+def test_a_picture_that_is_shown_for_long_is_judged_within_its_utterance():
+    """Its middle may lie far behind the utterance."""
+    stub, sound = Stub(), scene(5, 600)[1]
+    learned.LearnedJudge(stub).score(track(np.array([8.0, 8.5, 9.0, 40.0])), sound, 8, 11)
+    assert len(stub.seen) == 76
+    assert len(stub.sound) == 76 * 640 + 400
 
 
 def test_what_a_track_keeps_is_cut_from_the_whole_picture(judge):
@@ -290,7 +322,7 @@ def test_what_a_track_keeps_is_cut_from_the_whole_picture(judge):
     "faces", "faces.choice light_asd without its weights, or a spoilt folder", "names the folder"
 )
 def test_a_choice_without_its_weights_is_refused(tmp_path, chooser):
-    settings = FacesSettings(choice="light_asd", motion_rate=25)
+    settings = FacesSettings(choice="light_asd", motion_rate=30)
     with pytest.raises(PipelineError, match="--chooser"):
         casting(settings, CPU)
     with pytest.raises(PipelineError, match=r"no model\.safetensors"):
@@ -304,13 +336,13 @@ def test_a_choice_without_its_weights_is_refused(tmp_path, chooser):
 
 
 def test_too_few_pictures_for_a_network_are_refused():
-    with pytest.raises(ValueError, match="set motion_rate to 25 or more"):
+    with pytest.raises(ValueError, match="gives it 15; set motion_rate to 27 or more"):
         FacesSettings(choice="light_asd", motion_rate=15)
 
 
 @pytest.mark.slow
-def test_the_stage_faces_asks_the_network(tmp_path, chooser):
-    """Two people in every picture: each score is the network's, whatever the number of workers."""
+def test_the_stage_faces_asks_the_network(tmp_path, chooser, monkeypatch):
+    """Two people in every picture: the scores are the network's, whatever the number of workers."""
     process = ProcessSettings(dialogues=4, utterances=4, two_shot=1.0, off_screen=0.0)
     corpus.run(corpus.Params(process=process, seed=3, parts=4), folder=tmp_path / "part")
     made = {"manifest": tmp_path / "m.parquet", "facts": tmp_path / "f.json"}
@@ -319,20 +351,35 @@ def test_the_stage_faces_asks_the_network(tmp_path, chooser):
         manifest.Params(corpus=CorpusSettings(shards=1)), parts=[tmp_path / "part"], **made, shards=[shard]
     )
     found = {}
-    for name, cores, choice in (
-        ("one", 1, "light_asd"),
-        ("two", 2, "light_asd"),
-        ("other", 1, "lips_in_step"),
-    ):
-        params = faces.Params(
-            device="cpu", faces=FacesSettings(choice=choice, motion_rate=25, speaking=-2, cut=1)
-        )
-        own = chooser if choice == "light_asd" else None
-        faces.run(params, shard=shard, folder=tmp_path / name, chooser=own, cores=cores)
+    for name, cores in (("one", 1), ("two", 2), ("sure", 1)):
+        if name == "sure":
+            monkeypatch.setattr(
+                light_asd.SpeakingNetwork, "log_odds", lambda _, seen, sound: np.full(len(seen), 2.0)
+            )
+        settings = FacesSettings(choice="light_asd", motion_rate=30, speaking=-2, cut=1)
+        params = faces.Params(device="cpu", faces=settings)
+        faces.run(params, shard=shard, folder=tmp_path / name, chooser=chooser, cores=cores)
         found[name] = artefacts.load_table(tmp_path / name / "utterances.parquet")
     assert found["one"].equals(found["two"])
-    one, other = (found[name]["score"].to_numpy() for name in ("one", "other"))
-    assert (np.abs(one) <= 2).all()
-    assert not np.allclose(one, other)
+    one, sure = (found[name]["score"].to_numpy() for name in ("one", "sure"))
+    assert sure == pytest.approx(2 * math.tanh(0.5)) and not np.allclose(one, sure)
     for name in ("crops.safetensors", "crops.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@given(st.floats(1, 10), st.floats(1, 60))
+def test_a_network_has_as_many_looks_as_it_was_trained_on(rate, motion_rate):
+    """Faces are looked for in one of so many whole looks, so that 25 asked for at 3 are 24."""
+    try:
+        own = FacesSettings(choice="light_asd", rate=rate, motion_rate=motion_rate)
+    except ValueError:
+        return
+    assert len(list(sample_times(0.0, 8.0, own))) >= 8 * 25 - 1
+
+
+@pytest.mark.fault("weights", "two files of Light-ASD pinned", "says how a pin is lifted")
+def test_of_two_pinned_files_none_is_taken_in_silence():
+    one, other = {"finetuning_TalkSet.model": "0" * 64}, {"mine.model": "1" * 64}
+    with pytest.raises(PipelineError, match=r"one file is read\. Lift the pin"):
+        fetching.chooser_file(PUBLISHED.model_copy(update={"files": one | other}))
+    assert fetching.chooser_file(PUBLISHED.model_copy(update={"files": other})) == "mine.model"

@@ -145,7 +145,7 @@ def test_every_stage_stands_in_one_group():
 def test_the_weights_of_a_learned_choice_are_fetched_first(tmp_path):
     folder = copy_project(tmp_path)
     assert "rule chooser" not in dry_run(folder, "--until", "faces")
-    faces = {"choice": "light_asd", "motion_rate": 25}
+    faces = {"choice": "light_asd", "motion_rate": 30}
     write_overlay(folder, {"faces": faces})
     said = dry_run(folder, "--configfile", "small.json", "--until", "faces")
     assert "rule chooser" in said
