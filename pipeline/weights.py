@@ -112,7 +112,7 @@ def is_own(source: Path) -> bool:
 def convert_facenet(path: Path, target: Path) -> None:
     """Save InceptionResnetV1 without its classifier; raises PipelineError if the file is another."""
     # here, for no other weights need that package
-    from pipeline.encoders.inception import fitted
+    from pipeline.encoders.inception import with_weights
 
     state = torch_state(path)
     kept = {
@@ -120,7 +120,7 @@ def convert_facenet(path: Path, target: Path) -> None:
         for name, value in state.items()
         if not str(name).startswith("logits.") and isinstance(value, Tensor)
     }
-    fitted(kept, path)
+    with_weights(kept, path)
     save_file(kept, str(target / "model.safetensors"))
     artefacts.save_json(
         target / "config.json", {"model_type": "inception_resnet_v1", "source": path.name}, seal=False

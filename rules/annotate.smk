@@ -184,11 +184,7 @@ rule recogniser:
             "pipeline.weights",
             cfg=dict(weights=CFG.recognition.weights, kind="recogniser"),
         ),
-        files=lambda wildcards: (
-            listed(placed(CFG.recognition.weights))
-            if placed(CFG.recognition.weights).is_dir()
-            else ""
-        ),
+        files=lambda wildcards: placed_files(CFG.recognition.weights),
     shell:
         "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
         " > {log:q} 2>&1"
@@ -210,11 +206,7 @@ rule speakers:
             *SPEAKERS.values(),
             cfg=dict(weights=CFG.speakers.weights, kind="speakers"),
         ),
-        files=lambda wildcards: (
-            listed(placed(CFG.speakers.weights))
-            if placed(CFG.speakers.weights).is_dir()
-            else ""
-        ),
+        files=lambda wildcards: placed_files(CFG.speakers.weights),
     shell:
         "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
         " > {log:q} 2>&1"

@@ -60,6 +60,12 @@ def placed(weights):
     return Path("weights", weights.name.replace("/", "--"), weights.revision)
 
 
+def placed_files(weights):
+    """What a person placed there as one line; empty if nothing."""
+    folder = placed(weights)
+    return listed(folder) if folder.is_dir() else ""
+
+
 def stamp(folder):
     """By what Snakemake knows that a folder is filled. (The folder itself is no output, for Snakemake deletes
     an output before its job, with all that people may have put into it.)"""

@@ -33,12 +33,6 @@ if CFG.encoders.standins:
 
 else:
 
-    def placed_files(wildcards):
-        """What a person placed in weights/ (by_hand of pipeline.encoders.fetching) as one line; empty if nothing."""
-        weights = getattr(CFG.encoders, wildcards.modality).weights
-        folder = placed(weights)
-        return listed(folder) if folder.is_dir() else ""
-
     rule weights:
         output:
             folder=directory(f"{RUN}/encoders/{{modality}}"),
@@ -56,7 +50,9 @@ else:
                     weights=getattr(CFG.encoders, wildcards.modality).weights
                 ),
             ),
-            files=placed_files,
+            files=lambda wildcards: placed_files(
+                getattr(CFG.encoders, wildcards.modality).weights
+            ),
         shell:
             "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
             " > {log:q} 2>&1"

@@ -77,11 +77,7 @@ if CHOOSER:
                 "pipeline.weights",
                 cfg=dict(weights=CFG.chooser.weights, kind="chooser"),
             ),
-            files=lambda wildcards: (
-                listed(placed(CFG.chooser.weights))
-                if placed(CFG.chooser.weights).is_dir()
-                else ""
-            ),
+            files=lambda wildcards: placed_files(CFG.chooser.weights),
         shell:
             "python -m pipeline.weights --params {params.cfg:q} --folder {output.folder:q}"
             " > {log:q} 2>&1"
@@ -174,7 +170,7 @@ rule audio:
     threads: SIDE_BY_SIDE
     resources:
         gpu=GPU,
-        mem_mb=memory(3500 + (1300 if CHOOSER else 500) * CFG.workers),
+        mem_mb=memory(3500 + 500 * CFG.workers),
         runtime=240,
     params:
         **made_by(

@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.core import artefacts, media
-from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import not_finite, saved_state, torch_state
+from pipeline.encoders.loading import fitted, saved_state, torch_state
 
 DISTANCE = 0.32  # measured: docs/annotate.md, Who speaks
+WHOSE = "Resemblyzer's encoder"
 FILE = "pretrained.pt"
 LEVEL = -30.0  # dB, at which the network heard what it was trained on
 BANDS, WIDTH = 40, 256
@@ -85,30 +85,13 @@ def convert(path: Path, target: Path) -> None:
         for name, value in (state.items() if isinstance(state, dict) else ())
         if str(name).startswith(("lstm.", "linear."))
     }
-    _fitted(kept, path)
+    fitted(Network(), kept, path, WHOSE)
     save_file(kept, str(target / "model.safetensors"))
     artefacts.save_json(target / "config.json", {"model_type": "ge2e", "source": path.name}, seal=False)
-
-
-def _fitted(state: dict[str, Tensor], path: Path) -> Network:
-    network = Network()
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise PipelineError(
-            f"{path}: not the weights of Resemblyzer's encoder ({' '.join(str(error).split())[:300]}). Place "
-            "the right file, and rerun the stage weights."
-        ) from error
-    if spoilt := not_finite(network):
-        raise PipelineError(
-            f"{path}: {spoilt[0]} holds numbers that are not finite. Place the right file, and rerun the "
-            "stage weights."
-        )
-    return network
 
 
 def load(folder: Path, device: torch.device) -> VoiceEncoder:
     """Load a local folder; raises PipelineError if its weights do not fit."""
     path = folder / "model.safetensors"
     state = saved_state(path)
-    return VoiceEncoder(_fitted(state, path), device)
+    return VoiceEncoder(fitted(Network(), state, path, WHOSE), device)

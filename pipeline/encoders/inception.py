@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import not_finite, saved_state
+from pipeline.encoders.loading import fitted, saved_state
 from pipeline.encoders.visual import VisualEncoder
 from pipeline.settings.encoders import VisualSettings
 
@@ -35,26 +35,13 @@ class InceptionEncoder(VisualEncoder):
         return self.model(pixels)
 
 
-def fitted(state: dict[str, Tensor], path: Path) -> InceptionResnetV1:
+def with_weights(state: dict[str, Tensor], path: Path) -> InceptionResnetV1:
     """The network with these parameters; raises PipelineError, naming `path`, if they do not fit."""
-    model = InceptionResnetV1(pretrained=None, classify=False)
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise PipelineError(
-            f"{path}: not the weights of InceptionResnetV1 ({' '.join(str(error).split())[:300]}). Fetch or "
-            "place the right file, and rerun the stage weights."
-        ) from error
-    if spoilt := not_finite(model):
-        raise PipelineError(
-            f"{path}: {spoilt[0]} holds numbers that are not finite. Fetch or place the right file, and "
-            "rerun the stage weights."
-        )
-    return model
+    return fitted(InceptionResnetV1(pretrained=None, classify=False), state, path, "InceptionResnetV1")
 
 
 def load(folder: Path, settings: VisualSettings, device: torch.device) -> InceptionEncoder:
     """Load a local folder; raises PipelineError if its weights do not fit."""
     path = folder / "model.safetensors"
     state = saved_state(path)
-    return InceptionEncoder(fitted(state, path), settings, device)
+    return InceptionEncoder(with_weights(state, path), settings, device)

@@ -18,9 +18,9 @@ from scipy.fft import dct
 from torch import Tensor, nn
 
 from pipeline.core import artefacts, media
-from pipeline.core.errors import PipelineError
-from pipeline.encoders.loading import not_finite, saved_state, torch_state
+from pipeline.encoders.loading import fitted, saved_state, torch_state
 
+WHOSE = "Light-ASD"
 RATE = 25  # pictures a second
 SIDE = 112  # px of a face
 WIDTHS = (32, 64, 128)
@@ -181,29 +181,12 @@ def convert(path: Path, target: Path) -> None:
         if isinstance(value, Tensor) and not str(name).startswith(LEFT_OUT)
     }
     kept = renamed(state)
-    _fitted(kept, path)
+    fitted(Network(), kept, path, WHOSE)
     save_file(kept, str(target / "model.safetensors"))
     artefacts.save_json(target / "config.json", {"model_type": "light_asd", "source": path.name}, seal=False)
-
-
-def _fitted(state: dict[str, Tensor], path: Path) -> Network:
-    network = Network()
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise PipelineError(
-            f"{path}: not the weights of Light-ASD ({' '.join(str(error).split())[:300]}). Place the right "
-            "file, and rerun the stage weights."
-        ) from error
-    if spoilt := not_finite(network):
-        raise PipelineError(
-            f"{path}: {spoilt[0]} holds numbers that are not finite. Place the right file, and rerun the "
-            "stage weights."
-        )
-    return network
 
 
 def load(folder: Path, device: torch.device) -> SpeakingNetwork:
     """Load a local folder; raises PipelineError if its weights do not fit."""
     path = folder / "model.safetensors"
-    return SpeakingNetwork(_fitted(saved_state(path), path), device)
+    return SpeakingNetwork(fitted(Network(), saved_state(path), path, WHOSE), device)

@@ -1,9 +1,9 @@
 """What the encoders share: loading a local folder, the average of layers, pieces of a batch."""
 
 import pickle
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from pipeline.core.errors import PipelineError
 
+N = TypeVar("N", bound=nn.Module)
 logging.disable_progress_bar()  # of weights that load in a moment; it would tear the job's log
 
 # what a published file may hold beside the encoder, by the first words of their names: heads of pretraining
@@ -76,6 +77,26 @@ def saved_state(path: Path) -> dict[str, Tensor]:
         raise PipelineError(
             f"{path}: cannot be read as safetensors ({error}). Delete the folder and rerun the stage weights."
         ) from error
+
+
+def fitted(network: N, state: Mapping[str, Tensor], path: Path, what: str) -> N:
+    """A network of this project's own with these parameters; raises PipelineError if they are not its.
+
+    path, what: the file that they come from, and whose weights it should hold.
+    """
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise PipelineError(
+            f"{path}: not the weights of {what} ({' '.join(str(error).split())[:300]}). Fetch or place the "
+            "right file, and rerun the stage weights."
+        ) from error
+    if spoilt := not_finite(network):
+        raise PipelineError(
+            f"{path}: {spoilt[0]} holds numbers that are not finite. Fetch or place the right file, and "
+            "rerun the stage weights."
+        )
+    return network
 
 
 def model_from_folder(folder: Path, kind: str, loader: Any = AutoModel) -> Any:
